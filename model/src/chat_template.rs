@@ -1,0 +1,1 @@
+//! A checkpoint's chat template, rendered as transformers renders it.

@@ -1,0 +1,1 @@
+//! Weights in the Hugging Face layout: safetensors, one file or several with an index.

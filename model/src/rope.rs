@@ -1,0 +1,1 @@
+//! Rotary position embedding: inverse frequencies of every scaling.

@@ -1,0 +1,1 @@
+//! text → score: rules and sandboxes. No tensors, no libtorch.

@@ -1,0 +1,8 @@
+//! prompts → groups: sampling completions from the current policy.
+//!
+//! A pool never knows why a completion is good: this crate does not import `rewards`.
+
+pub mod completion;
+pub mod group;
+pub mod prompt;
+pub mod sampling;

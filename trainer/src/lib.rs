@@ -1,0 +1,1 @@
+//! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
