@@ -10,6 +10,7 @@
 pub mod chat_template;
 pub mod checkpoint;
 pub mod config;
+pub mod kernels;
 pub mod philox;
 pub mod rope;
 pub mod tokenizer;

@@ -1,0 +1,56 @@
+// CPU kernels that sampler and trainer share.
+//
+// Exact by construction: every output row is computed by one fixed sequence of operations that depends on that
+// row's own inputs alone. It depends neither on how many rows a call holds nor on the thread that runs it, and
+// tails go through the same 16-lane code as full vectors, padded with zeros. So a token's numbers are the same
+// bits whether it was decoded in a batch of three or trained in a packed row of thousands.
+#pragma once
+#include <cstdint>
+
+namespace grouper {
+
+// Positions in a key tile. Tiles are cut at absolute positions, never at the end of a prompt.
+constexpr int64_t kTile = 32;
+
+// y = x / sqrt(mean(x^2) + eps) * w for each of n rows of width d; rstd receives the n reciprocal roots.
+void rms_norm_forward(const float* x, const float* w, float eps, int64_t n, int64_t d, float* y, float* rstd);
+
+// Gradients of rms_norm: dx is written, dw is added to.
+void rms_norm_backward(const float* dy, const float* x, const float* w, const float* rstd, int64_t n, int64_t d,
+                       float* dx, float* dw);
+
+// y = silu(gate) * up, where a row of gate_up holds gate[f] then up[f].
+void swiglu_forward(const float* gate_up, int64_t n, int64_t f, float* y);
+
+// Gradient of swiglu with respect to gate_up.
+void swiglu_backward(const float* dy, const float* gate_up, int64_t n, int64_t f, float* d_gate_up);
+
+// Rotates each head's halves (x1, x2) to (x1 cos - x2 sin, x2 cos + x1 sin). cos and sin are [positions, k / 2];
+// direction is 1 forward and -1 for the gradient.
+void rope(const float* x, const int32_t* position, const float* cosine, const float* sine, float direction, int64_t n,
+          int64_t heads, int64_t k, float* y);
+
+// For each row of logits: the log-probability of target under softmax(logits * inverse_temperature) over the first
+// `vocabulary` ids, the entropy of that distribution, and its log-normaliser.
+void token_logprobs_forward(const float* logits, const int64_t* target, float inverse_temperature, int64_t n, int64_t v,
+                            int64_t vocabulary, float* logprob, float* entropy, float* log_normaliser);
+
+// Turns logits into the gradient of sum(weight * logprob), in place.
+void token_logprobs_backward(float* logits, const int64_t* target, const float* weight, const float* log_normaliser,
+                             float inverse_temperature, int64_t n, int64_t v, int64_t vocabulary);
+
+// A segment is a run of packed rows that attend to a shared prefix and then to themselves, causally. It travels as four
+// numbers: first own row, own rows, first row of the prefix, rows of the prefix (0 for none).
+
+// Causal attention over packed rows. q and out are [n, heads, k]; key and value are [n, kv_heads, k];
+// log_sum receives [n, heads].
+void attention_forward(const float* q, const float* key, const float* value, const int32_t* segments,
+                       int64_t n_segments, int64_t heads, int64_t kv_heads, int64_t k, float scale, float* out,
+                       float* log_sum);
+
+// Gradients of attention_forward; dq is written, dkey and dvalue are added to.
+void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,
+                        const float* log_sum, const int32_t* segments, int64_t n_segments, int64_t heads,
+                        int64_t kv_heads, int64_t k, float scale, float* dq, float* dkey, float* dvalue);
+
+}  // namespace grouper

@@ -1,0 +1,372 @@
+//! The CPU kernels that sampler and trainer share, with their shapes checked.
+//!
+//! Every output row depends on its own inputs alone, through one fixed sequence of operations, so its bits do not
+//! change with the number of rows in a call or the thread that makes it. What they compute is in
+//! `bridge/kernels.h`. All arrays are row-major f32.
+
+#[cxx::bridge(namespace = "grouper")]
+mod ffi {
+    unsafe extern "C++" {
+        include!("kernels.h");
+
+        unsafe fn rms_norm_forward(x: *const f32, w: *const f32, eps: f32, n: i64, d: i64, y: *mut f32, rstd: *mut f32);
+        unsafe fn rms_norm_backward(
+            dy: *const f32,
+            x: *const f32,
+            w: *const f32,
+            rstd: *const f32,
+            n: i64,
+            d: i64,
+            dx: *mut f32,
+            dw: *mut f32,
+        );
+        unsafe fn swiglu_forward(gate_up: *const f32, n: i64, f: i64, y: *mut f32);
+        unsafe fn swiglu_backward(dy: *const f32, gate_up: *const f32, n: i64, f: i64, d_gate_up: *mut f32);
+        unsafe fn rope(
+            x: *const f32,
+            position: *const i32,
+            cosine: *const f32,
+            sine: *const f32,
+            direction: f32,
+            n: i64,
+            heads: i64,
+            k: i64,
+            y: *mut f32,
+        );
+        unsafe fn token_logprobs_forward(
+            logits: *const f32,
+            target: *const i64,
+            inverse_temperature: f32,
+            n: i64,
+            v: i64,
+            vocabulary: i64,
+            logprob: *mut f32,
+            entropy: *mut f32,
+            log_normaliser: *mut f32,
+        );
+        unsafe fn token_logprobs_backward(
+            logits: *mut f32,
+            target: *const i64,
+            weight: *const f32,
+            log_normaliser: *const f32,
+            inverse_temperature: f32,
+            n: i64,
+            v: i64,
+            vocabulary: i64,
+        );
+        unsafe fn attention_forward(
+            q: *const f32,
+            key: *const f32,
+            value: *const f32,
+            segments: *const i32,
+            n_segments: i64,
+            heads: i64,
+            kv_heads: i64,
+            k: i64,
+            scale: f32,
+            out: *mut f32,
+            log_sum: *mut f32,
+        );
+        unsafe fn attention_backward(
+            d_out: *const f32,
+            q: *const f32,
+            key: *const f32,
+            value: *const f32,
+            out: *const f32,
+            log_sum: *const f32,
+            segments: *const i32,
+            n_segments: i64,
+            heads: i64,
+            kv_heads: i64,
+            k: i64,
+            scale: f32,
+            dq: *mut f32,
+            dkey: *mut f32,
+            dvalue: *mut f32,
+        );
+    }
+}
+
+/// A run of packed rows that attend to a shared prefix and then to themselves, causally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Segment {
+    /// Its first own row.
+    pub start: i32,
+    /// Its own rows.
+    pub length: i32,
+    /// First row of the prompt before it.
+    pub prefix_start: i32,
+    /// Rows of the prompt before it; 0 for none.
+    pub prefix_length: i32,
+}
+
+/// Widths of an attention: query heads, key and value heads, width of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// H: query heads, a multiple of `n_kv_heads`.
+    pub n_heads: usize,
+    /// Key and value heads.
+    pub n_kv_heads: usize,
+    /// K: width of a head.
+    pub head_dim: usize,
+}
+
+/// RMSNorm of each row (Zhang and Sennrich 2019); returns y `[N, D]` and the reciprocal roots `[N]`.
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+    let (n, d) = rows(x, weight.len());
+    let (mut y, mut rstd) = (vec![0.0; n * d], vec![0.0; n]);
+    // SAFETY: x and y hold n × d numbers, weight d, rstd n.
+    unsafe {
+        ffi::rms_norm_forward(x.as_ptr(), weight.as_ptr(), eps, n as i64, d as i64, y.as_mut_ptr(), rstd.as_mut_ptr());
+    }
+    (y, rstd)
+}
+
+/// Gradients of [`rms_norm`]: returns dx `[N, D]` and adds to `dweight` `[D]`.
+pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dweight: &mut [f32]) -> Vec<f32> {
+    let (n, d) = rows(x, weight.len());
+    assert_eq!((dy.len(), rstd.len(), dweight.len()), (n * d, n, d), "shapes of an RMSNorm's gradient");
+    let mut dx = vec![0.0; n * d];
+    // SAFETY: the assertions above are the sizes the kernel reads and writes.
+    unsafe {
+        ffi::rms_norm_backward(
+            dy.as_ptr(),
+            x.as_ptr(),
+            weight.as_ptr(),
+            rstd.as_ptr(),
+            n as i64,
+            d as i64,
+            dx.as_mut_ptr(),
+            dweight.as_mut_ptr(),
+        );
+    }
+    dx
+}
+
+/// `silu(gate) · up` (Shazeer 2020) for rows that hold gate `[F]` then up `[F]`; returns `[N, F]`.
+pub fn swiglu(gate_up: &[f32], ffn_dim: usize) -> Vec<f32> {
+    let (n, _) = rows(gate_up, 2 * ffn_dim);
+    let mut y = vec![0.0; n * ffn_dim];
+    // SAFETY: gate_up holds n × 2F numbers, y n × F.
+    unsafe { ffi::swiglu_forward(gate_up.as_ptr(), n as i64, ffn_dim as i64, y.as_mut_ptr()) };
+    y
+}
+
+/// Gradient of [`swiglu`] with respect to its input, `[N, 2F]`.
+pub fn swiglu_backward(dy: &[f32], gate_up: &[f32], ffn_dim: usize) -> Vec<f32> {
+    let (n, _) = rows(gate_up, 2 * ffn_dim);
+    assert_eq!(dy.len(), n * ffn_dim, "dy is [N, F]");
+    let mut dx = vec![0.0; gate_up.len()];
+    // SAFETY: dy holds n × F numbers, gate_up and dx n × 2F.
+    unsafe { ffi::swiglu_backward(dy.as_ptr(), gate_up.as_ptr(), n as i64, ffn_dim as i64, dx.as_mut_ptr()) };
+    dx
+}
+
+/// The direction of a rotation by [`rope`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// By the position's angle.
+    Forward,
+    /// Back by it: the gradient.
+    Backward,
+}
+
+/// Rotates the halves of every head (RoPE, arXiv 2104.09864, in the half-split layout). x is `[N, heads, K]`, the
+/// tables are `[positions, K / 2]`.
+pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) -> Vec<f32> {
+    let n = positions.len();
+    assert!(head_dim.is_multiple_of(2) && x.len().is_multiple_of((n * head_dim).max(1)), "x is [N, heads, K]");
+    let table = cosine.len() / (head_dim / 2);
+    assert_eq!(cosine.len(), sine.len(), "both tables have one shape");
+    assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
+    let heads = x.len() / (n * head_dim).max(1);
+    let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
+    let mut y = vec![0.0; x.len()];
+    // SAFETY: x and y hold n × heads × K numbers, and every position has its row in both tables.
+    unsafe {
+        ffi::rope(
+            x.as_ptr(),
+            positions.as_ptr(),
+            cosine.as_ptr(),
+            sine.as_ptr(),
+            direction,
+            n as i64,
+            heads as i64,
+            head_dim as i64,
+            y.as_mut_ptr(),
+        );
+    }
+    y
+}
+
+/// What [`token_logprobs`] says of each row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprobs {
+    /// Natural log of the target's probability, `[N]`.
+    pub logprobs: Vec<f32>,
+    /// Entropy of the row's distribution in nats, `[N]`.
+    pub entropies: Vec<f32>,
+    /// Log of the softmax's normaliser, `[N]`; what the gradient needs.
+    pub log_normalisers: Vec<f32>,
+}
+
+/// Log-probabilities of `targets` under softmax(logits / temperature) over the first `vocabulary` of V ids.
+pub fn token_logprobs(logits: &[f32], targets: &[i64], temperature: f32, vocabulary: usize) -> TokenLogprobs {
+    let (n, v) = logit_shape(logits, targets, vocabulary);
+    let mut out = TokenLogprobs { logprobs: vec![0.0; n], entropies: vec![0.0; n], log_normalisers: vec![0.0; n] };
+    // SAFETY: logits hold n × v numbers, vocabulary ≤ v, every target lies below vocabulary.
+    unsafe {
+        ffi::token_logprobs_forward(
+            logits.as_ptr(),
+            targets.as_ptr(),
+            1.0 / temperature,
+            n as i64,
+            v as i64,
+            vocabulary as i64,
+            out.logprobs.as_mut_ptr(),
+            out.entropies.as_mut_ptr(),
+            out.log_normalisers.as_mut_ptr(),
+        );
+    }
+    out
+}
+
+/// Turns `logits` into the gradient of `Σ weight · logprob`, in place.
+pub fn token_logprobs_backward(
+    logits: &mut [f32],
+    targets: &[i64],
+    weights: &[f32],
+    log_normalisers: &[f32],
+    temperature: f32,
+    vocabulary: usize,
+) {
+    let (n, v) = logit_shape(logits, targets, vocabulary);
+    assert_eq!((weights.len(), log_normalisers.len()), (n, n), "one weight and one normaliser a row");
+    // SAFETY: as in `token_logprobs`.
+    unsafe {
+        ffi::token_logprobs_backward(
+            logits.as_mut_ptr(),
+            targets.as_ptr(),
+            weights.as_ptr(),
+            log_normalisers.as_ptr(),
+            1.0 / temperature,
+            n as i64,
+            v as i64,
+            vocabulary as i64,
+        );
+    }
+}
+
+/// Causal attention over packed rows: q `[N, H, K]`, key and value `[N, kv heads, K]`. Returns the output
+/// `[N, H, K]` and the log of each softmax's normaliser `[N, H]`. No probability is kept.
+pub fn attention(
+    q: &[f32],
+    key: &[f32],
+    value: &[f32],
+    segments: &[Segment],
+    heads: Heads,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let n = attention_rows(q, key, value, segments, heads);
+    let (mut out, mut log_sum) = (vec![0.0; q.len()], vec![0.0; n * heads.n_heads]);
+    // SAFETY: every segment's rows and prefix lie inside n, checked by `attention_rows` with all sizes; `Segment` is
+    // four i32 in C layout.
+    unsafe {
+        ffi::attention_forward(
+            q.as_ptr(),
+            key.as_ptr(),
+            value.as_ptr(),
+            segments.as_ptr().cast(),
+            segments.len() as i64,
+            heads.n_heads as i64,
+            heads.n_kv_heads as i64,
+            heads.head_dim as i64,
+            scale,
+            out.as_mut_ptr(),
+            log_sum.as_mut_ptr(),
+        );
+    }
+    (out, log_sum)
+}
+
+/// What [`attention_backward`] needs of the forward pass.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionSaved<'a> {
+    /// Queries `[N, H, K]`.
+    pub q: &'a [f32],
+    /// Keys `[N, kv heads, K]`.
+    pub key: &'a [f32],
+    /// Values `[N, kv heads, K]`.
+    pub value: &'a [f32],
+    /// The output `[N, H, K]`.
+    pub out: &'a [f32],
+    /// Log-normalisers `[N, H]`.
+    pub log_sum: &'a [f32],
+}
+
+/// Gradients (dq, dkey, dvalue) of [`attention`]; scores are computed again tile by tile (FlashAttention-2,
+/// arXiv 2307.08691).
+pub fn attention_backward(
+    d_out: &[f32],
+    saved: AttentionSaved<'_>,
+    segments: &[Segment],
+    heads: Heads,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let AttentionSaved { q, key, value, out, log_sum } = saved;
+    let n = attention_rows(q, key, value, segments, heads);
+    assert_eq!((d_out.len(), out.len(), log_sum.len()), (q.len(), q.len(), n * heads.n_heads), "saved shapes");
+    let (mut dq, mut dkey, mut dvalue) = (vec![0.0; q.len()], vec![0.0; key.len()], vec![0.0; value.len()]);
+    // SAFETY: as in `attention`.
+    unsafe {
+        ffi::attention_backward(
+            d_out.as_ptr(),
+            q.as_ptr(),
+            key.as_ptr(),
+            value.as_ptr(),
+            out.as_ptr(),
+            log_sum.as_ptr(),
+            segments.as_ptr().cast(),
+            segments.len() as i64,
+            heads.n_heads as i64,
+            heads.n_kv_heads as i64,
+            heads.head_dim as i64,
+            scale,
+            dq.as_mut_ptr(),
+            dkey.as_mut_ptr(),
+            dvalue.as_mut_ptr(),
+        );
+    }
+    (dq, dkey, dvalue)
+}
+
+fn rows(x: &[f32], width: usize) -> (usize, usize) {
+    assert!(width > 0 && x.len().is_multiple_of(width), "{} numbers are not rows of {width}", x.len());
+    (x.len() / width, width)
+}
+
+fn logit_shape(logits: &[f32], targets: &[i64], vocabulary: usize) -> (usize, usize) {
+    let n = targets.len();
+    let v = if n == 0 { vocabulary } else { logits.len() / n };
+    assert!(logits.len() == n * v && vocabulary <= v && vocabulary > 0, "logits are [N, V], V ≥ vocabulary");
+    assert!(targets.iter().all(|&t| t >= 0 && (t as usize) < vocabulary), "targets lie inside the vocabulary");
+    (n, v)
+}
+
+fn attention_rows(q: &[f32], key: &[f32], value: &[f32], segments: &[Segment], heads: Heads) -> usize {
+    let Heads { n_heads, n_kv_heads, head_dim } = heads;
+    assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
+    let (n, _) = rows(q, n_heads * head_dim);
+    let width = n * n_kv_heads * head_dim;
+    assert_eq!((key.len(), value.len()), (width, width), "key and value are [N, kv heads, K]");
+    let inside = |start: i32, length: i32| start >= 0 && length >= 0 && start as usize + length as usize <= n;
+    assert!(
+        segments.iter().all(|s| inside(s.start, s.length) && inside(s.prefix_start, s.prefix_length)),
+        "segments lie inside the packed rows"
+    );
+    n
+}
+
+#[cfg(test)]
+mod tests;
