@@ -4,6 +4,8 @@
 //! change with the number of rows in a call or the thread that makes it. What they compute is in
 //! `bridge/kernels.h`. All arrays are row-major f32.
 
+// `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
+#[allow(unreachable_pub, clippy::too_many_arguments)]
 #[cxx::bridge(namespace = "grouper")]
 mod ffi {
     unsafe extern "C++" {
@@ -348,7 +350,7 @@ fn rows(x: &[f32], width: usize) -> (usize, usize) {
 
 fn logit_shape(logits: &[f32], targets: &[i64], vocabulary: usize) -> (usize, usize) {
     let n = targets.len();
-    let v = if n == 0 { vocabulary } else { logits.len() / n };
+    let v = logits.len().checked_div(n).unwrap_or(vocabulary);
     assert!(logits.len() == n * v && vocabulary <= v && vocabulary > 0, "logits are [N, V], V ≥ vocabulary");
     assert!(targets.iter().all(|&t| t >= 0 && (t as usize) < vocabulary), "targets lie inside the vocabulary");
     (n, v)
