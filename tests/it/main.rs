@@ -1,1 +1,4 @@
-fn main() {}
+//! Tests of the whole repository and of the `grouper` program, in one binary.
+
+mod architecture;
+mod program;

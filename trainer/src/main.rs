@@ -1,1 +1,3 @@
+//! The `grouper` program.
+
 fn main() {}
