@@ -1,6 +1,6 @@
 //! Is the final answer the reference answer?
 //!
-//! A verifiable 0/1 reward, as in DeepSeek-R1 (arXiv 2501.12948, §2.2.2): no learned reward
+//! A verifiable 0/1 reward, as in DeepSeek-R1 (arXiv 2501.12948): no learned reward
 //! model, hence nothing the policy can talk round.
 
 use schemars::JsonSchema;

@@ -1,6 +1,6 @@
 //! Does the completion keep to the layout it was asked for?
 //!
-//! DeepSeek-R1 (arXiv 2501.12948, §2.2.2) rewards its think/answer layout beside accuracy.
+//! DeepSeek-R1 (arXiv 2501.12948) rewards its think/answer layout beside accuracy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

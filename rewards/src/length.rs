@@ -2,7 +2,7 @@
 
 use crate::score::Verdict;
 
-/// DAPO's soft overlong punishment (arXiv 2503.14476, eq. 13): 0 up to L − c, falling linearly
+/// DAPO's soft overlong punishment (arXiv 2503.14476): 0 up to L − c, falling linearly
 /// to −1 at L, −1 beyond. Punishing gradually tells a completion that was a little too long
 /// from one that never ends.
 pub(crate) fn soft_overlong(n_tokens: usize, max_tokens: u32, buffer: u32) -> Verdict {
@@ -11,7 +11,7 @@ pub(crate) fn soft_overlong(n_tokens: usize, max_tokens: u32, buffer: u32) -> Ve
     Verdict::new(value, if value < 0.0 { "overlong" } else { "within length" })
 }
 
-/// Kimi k1.5's length reward (arXiv 2501.12599, §2.3.3) for one completion of a group whose
+/// Kimi k1.5's length reward (arXiv 2501.12599) for one completion of a group whose
 /// lengths span `min..=max`: λ = 0.5 − (len − min)/(max − min) where the answer is right,
 /// min(0, λ) where it is wrong, and 0 where all lengths are equal.
 pub(crate) fn k15(n_tokens: usize, min: usize, max: usize, correct: Option<bool>) -> Verdict {

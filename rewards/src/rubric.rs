@@ -43,7 +43,7 @@ pub enum RuleConfig {
         #[serde(default)]
         format_score: Option<f64>,
     },
-    /// From 0 to −1 as the length nears the limit (DAPO, arXiv 2503.14476, eq. 13).
+    /// From 0 to −1 as the length nears the limit (DAPO, arXiv 2503.14476).
     SoftOverlong {
         /// Factor on the value in the total; no unit.
         weight: f64,
@@ -53,7 +53,7 @@ pub enum RuleConfig {
         buffer: u32,
     },
     /// From 0.5 for the group's shortest completion to −0.5 for its longest, never above 0 for
-    /// a wrong one (Kimi k1.5, arXiv 2501.12599, §2.3.3). Needs a rule in the same rubric that
+    /// a wrong one (Kimi k1.5, arXiv 2501.12599). Needs a rule in the same rubric that
     /// says what is right: accuracy, or else countdown.
     #[serde(rename = "length_k15")]
     LengthK15 {
