@@ -1,1 +1,42 @@
 //! text → score: rules and sandboxes. No tensors, no libtorch.
+//!
+//! A [`Rubric`] is a weighted list of rules. It scores a whole group of completions of one
+//! prompt at a time, because GRPO (arXiv 2402.03300) compares completions within their group
+//! and because some rules (Kimi k1.5's length reward) are defined only over a group.
+//!
+//! No rule panics, whatever the text. A completion at fault scores low; a data row at fault
+//! (no readable reference) leaves the total `None`, so that the two are never confused.
+//!
+//! ```
+//! use rewards::{Rubric, RuleConfig, Sample};
+//!
+//! let rules: Vec<RuleConfig> = serde_json::from_str(
+//!     r#"[{"accuracy": {"weight": 1.0, "kind": "gsm8k", "extract": "answer_tag"}},
+//!         {"format": {"weight": 0.5, "style": "think_answer"}}]"#,
+//! )?;
+//! let sample = Sample {
+//!     prompt: "What is 48 + 24?",
+//!     completion: "<think>48 + 24 = 72</think><answer>72</answer>",
+//!     n_tokens: 17,
+//!     truncated: false,
+//!     expected: "48 + 24 = 72\n#### 72",
+//!     columns: &serde_json::Map::new(),
+//! };
+//! let scores = Rubric::new(&rules)?.score_group(&[sample]);
+//! assert_eq!(scores[0].total, Some(1.5));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod accuracy;
+mod answer;
+mod countdown;
+mod format;
+mod length;
+mod rubric;
+mod score;
+
+pub use accuracy::AccuracyKind;
+pub use answer::Extract;
+pub use format::FormatStyle;
+pub use rubric::{Rubric, RubricError, RuleConfig};
+pub use score::{Part, Sample, Score};

@@ -1,0 +1,208 @@
+//! The weighted list of rules a run is scored by.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::accuracy::{self, AccuracyKind};
+use crate::answer::Extract;
+use crate::format::{self, FormatStyle};
+use crate::score::{Part, Sample, Score, Verdict};
+use crate::{countdown, length};
+
+/// One rule and its settings, as written in a run's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RuleConfig {
+    /// 1 where the final answer is the reference answer, else 0 (DeepSeek-R1, arXiv 2501.12948).
+    Accuracy {
+        /// Factor on the value in the total; no unit.
+        weight: f64,
+        /// How the answer is compared with the reference.
+        kind: AccuracyKind,
+        /// Where the answer stands in the completion.
+        extract: Extract,
+    },
+    /// 1 where the layout is kept, else 0 (DeepSeek-R1, arXiv 2501.12948).
+    Format {
+        /// Factor on the value in the total; no unit.
+        weight: f64,
+        /// The layout asked for.
+        style: FormatStyle,
+        /// True where the template's prompt already ends with `<think>`, so that the completion
+        /// starts inside it.
+        #[serde(default)]
+        think_opened: bool,
+    },
+    /// 1 where the expression in `<answer>` uses each of the row's `nums` once and equals its
+    /// `target` (TinyZero, github.com/Jiayi-Pan/TinyZero).
+    Countdown {
+        /// Factor on the value in the total; no unit.
+        weight: f64,
+        /// Value of an expression that uses each number once but misses the target, in 0..1;
+        /// TinyZero uses 0.1. Without it, 0.
+        #[serde(default)]
+        format_score: Option<f64>,
+    },
+    /// From 0 to −1 as the length nears the limit (DAPO, arXiv 2503.14476).
+    SoftOverlong {
+        /// Factor on the value in the total; no unit.
+        weight: f64,
+        /// L, the length from which the value is −1, in tokens; DAPO uses 20480.
+        max_tokens: u32,
+        /// c, the stretch before L over which the value falls, in tokens; DAPO uses 4096.
+        buffer: u32,
+    },
+    /// From 0.5 for the group's shortest completion to −0.5 for its longest, never above 0 for
+    /// a wrong one (Kimi k1.5, arXiv 2501.12599). Needs a rule in the same rubric that
+    /// says what is right: accuracy, or else countdown.
+    #[serde(rename = "length_k15")]
+    LengthK15 {
+        /// Factor on the value in the total; no unit.
+        weight: f64,
+    },
+}
+
+impl RuleConfig {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Accuracy { .. } => "accuracy",
+            Self::Format { .. } => "format",
+            Self::Countdown { .. } => "countdown",
+            Self::SoftOverlong { .. } => "soft_overlong",
+            Self::LengthK15 { .. } => "length_k15",
+        }
+    }
+
+    fn weight(&self) -> f64 {
+        match *self {
+            Self::Accuracy { weight, .. }
+            | Self::Format { weight, .. }
+            | Self::Countdown { weight, .. }
+            | Self::SoftOverlong { weight, .. }
+            | Self::LengthK15 { weight } => weight,
+        }
+    }
+
+    fn check(&self) -> Result<(), RubricError> {
+        if !self.weight().is_finite() {
+            return Err(RubricError::Weight { rule: self.name(), weight: self.weight() });
+        }
+        match *self {
+            Self::Countdown { format_score: Some(score), .. } if !(0.0..1.0).contains(&score) => {
+                Err(RubricError::FormatScore(score))
+            }
+            Self::SoftOverlong { max_tokens, buffer, .. } if buffer == 0 || buffer > max_tokens => {
+                Err(RubricError::Buffer { max_tokens, buffer })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a list of rules makes no rubric.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RubricError {
+    /// The list is empty: every completion would score the same.
+    #[error("a rubric needs at least one rule")]
+    Empty,
+    /// A weight is infinite or not a number.
+    #[error("{rule}: weight is {weight}, and must be finite")]
+    Weight {
+        /// The rule's name.
+        rule: &'static str,
+        /// The weight given.
+        weight: f64,
+    },
+    /// Countdown's `format_score` would pay as much for a wrong expression as for a right one.
+    #[error("countdown: format_score is {0}, and must be at least 0 and less than 1")]
+    FormatScore(f64),
+    /// The buffer does not fit in the length.
+    #[error("soft_overlong: buffer is {buffer}, and must be in 1..={max_tokens} (max_tokens)")]
+    Buffer {
+        /// The length limit, in tokens.
+        max_tokens: u32,
+        /// The buffer given, in tokens.
+        buffer: u32,
+    },
+    /// `length_k15` stands in a rubric that does not say which completions are right.
+    #[error("length_k15 needs an accuracy or countdown rule in the same rubric")]
+    LengthWithoutAccuracy,
+}
+
+/// A checked list of rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rubric {
+    rules: Vec<RuleConfig>,
+    /// Which rule says whether a completion is right: the first accuracy, else the first
+    /// countdown.
+    judge: Option<usize>,
+}
+
+impl Rubric {
+    /// Checks the rules once, so that scoring has nothing left to refuse.
+    pub fn new(rules: &[RuleConfig]) -> Result<Self, RubricError> {
+        if rules.is_empty() {
+            return Err(RubricError::Empty);
+        }
+        for rule in rules {
+            rule.check()?;
+        }
+        let first = |name| rules.iter().position(|r| r.name() == name);
+        let judge = first("accuracy").or_else(|| first("countdown"));
+        if judge.is_none() && first("length_k15").is_some() {
+            return Err(RubricError::LengthWithoutAccuracy);
+        }
+        Ok(Self { rules: rules.to_vec(), judge })
+    }
+
+    /// Scores all completions of one prompt, in order. Never panics, whatever the text; a part
+    /// that cannot be computed leaves its completion's total `None`.
+    pub fn score_group(&self, group: &[Sample<'_>]) -> Vec<Score> {
+        let min = group.iter().map(|s| s.n_tokens).min().unwrap_or(0);
+        let max = group.iter().map(|s| s.n_tokens).max().unwrap_or(0);
+        group.iter().map(|sample| self.score_one(sample, min, max)).collect()
+    }
+
+    fn score_one(&self, sample: &Sample<'_>, min: usize, max: usize) -> Score {
+        let judge = self.judge.map(|i| (&self.rules[i], verdict_alone(&self.rules[i], sample)));
+        let correct = judge.and_then(|(rule, verdict)| match rule {
+            // Countdown's partial credit is not a right answer.
+            RuleConfig::Countdown { .. } => verdict.value.map(|v| v >= 1.0),
+            _ => verdict.value.map(|v| v > 0.0),
+        });
+        let parts = self.rules.iter().map(|rule| {
+            let verdict = match rule {
+                RuleConfig::LengthK15 { .. } => length::k15(sample.n_tokens, min, max, correct),
+                rule => verdict_alone(rule, sample),
+            };
+            Part {
+                rule: rule.name().to_owned(),
+                value: verdict.value,
+                weight: rule.weight(),
+                note: verdict.note,
+            }
+        });
+        Score::from_parts(parts.collect())
+    }
+}
+
+/// The verdict of a rule that looks at one completion alone.
+fn verdict_alone(rule: &RuleConfig, sample: &Sample<'_>) -> Verdict {
+    match *rule {
+        RuleConfig::Accuracy { kind, extract, .. } => accuracy::score(sample, kind, extract),
+        RuleConfig::Format { style, think_opened, .. } => {
+            format::score(sample.completion, style, think_opened)
+        }
+        RuleConfig::Countdown { format_score, .. } => {
+            countdown::score(sample, format_score.unwrap_or(0.0))
+        }
+        RuleConfig::SoftOverlong { max_tokens, buffer, .. } => {
+            length::soft_overlong(sample.n_tokens, max_tokens, buffer)
+        }
+        RuleConfig::LengthK15 { .. } => Verdict::unknown("needs the whole group"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+use serde_json::{Map, json};
+
+use super::*;
+
+fn rules(value: serde_json::Value) -> Vec<RuleConfig> {
+    serde_json::from_value(value).unwrap()
+}
+
+fn all_rules() -> Vec<RuleConfig> {
+    rules(json!([
+        {"accuracy": {"weight": 1.0, "kind": "numeric", "extract": "any"}},
+        {"format": {"weight": 0.5, "style": "think_answer"}},
+        {"soft_overlong": {"weight": 1.0, "max_tokens": 100, "buffer": 40}},
+        {"length_k15": {"weight": 0.25}},
+    ]))
+}
+
+fn group<'a>(
+    texts: &'a [(String, usize)],
+    expected: &'a str,
+    columns: &'a Map<String, serde_json::Value>,
+) -> Vec<Sample<'a>> {
+    let sample = |(completion, n_tokens): &'a (String, usize)| Sample {
+        prompt: "p",
+        completion,
+        n_tokens: *n_tokens,
+        truncated: false,
+        expected,
+        columns,
+    };
+    texts.iter().map(sample).collect()
+}
+
+#[test]
+fn adds_the_weighted_parts_up() {
+    let rubric = Rubric::new(&all_rules()).unwrap();
+    let texts = [
+        ("<think>a</think><answer>5</answer>".to_owned(), 20),
+        ("<think>a</think><answer>6</answer>".to_owned(), 80),
+        ("<answer>5</answer>".to_owned(), 40),
+    ];
+    let scores = rubric.score_group(&group(&texts, "5", &Map::new()));
+    let totals: Vec<_> = scores.iter().map(|s| s.total.unwrap()).collect();
+    assert_eq!(totals[0], 1.0 + 0.5 + 0.125);
+    assert_eq!(totals[1], 0.5 - 0.5 - 0.125);
+    assert!((totals[2] - (1.0 + 0.25 * (0.5 - 1.0 / 3.0))).abs() < 1e-12);
+    let names: Vec<_> = scores[0].parts.iter().map(|p| p.rule.as_str()).collect();
+    assert_eq!(names, ["accuracy", "format", "soft_overlong", "length_k15"]);
+    let unknown = rubric.score_group(&group(&texts, "five", &Map::new()));
+    assert!(unknown.iter().all(|s| s.total.is_none() && s.parts[1].value.is_some()));
+    assert_eq!(rubric.score_group(&[]), []);
+}
+
+#[test]
+fn partial_credit_is_not_a_right_answer() {
+    let config = rules(json!([
+        {"countdown": {"weight": 1.0, "format_score": 0.1}}, {"length_k15": {"weight": 1.0}},
+    ]));
+    let row = Map::from_iter([("nums".into(), json!([2, 3])), ("target".into(), json!(6))]);
+    let texts = [("<answer>2+3</answer>".to_owned(), 1), ("<answer>2*3</answer>".to_owned(), 2)];
+    let scores = Rubric::new(&config).unwrap().score_group(&group(&texts, "", &row));
+    assert_eq!(scores[0].total, Some(0.1));
+    assert_eq!(scores[1].total, Some(0.5));
+}
+
+#[test]
+fn refuses_rules_that_make_no_sense() {
+    let nan =
+        RuleConfig::Format { weight: f64::NAN, style: FormatStyle::Boxed, think_opened: false };
+    assert!(matches!(Rubric::new(&[nan]), Err(RubricError::Weight { rule: "format", .. })));
+    assert_eq!(Rubric::new(&[]), Err(RubricError::Empty));
+    let table = [
+        json!([{"length_k15": {"weight": 1.0}}]),
+        json!([{"countdown": {"weight": 1.0, "format_score": 1.0}}]),
+        json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 10, "buffer": 0}}]),
+        json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 10, "buffer": 11}}]),
+    ];
+    for config in table {
+        assert!(Rubric::new(&rules(config.clone())).is_err(), "{config}");
+    }
+}
+
+#[test]
+fn refuses_unknown_names() {
+    let table = [
+        json!({"accuracy": {"weight": 1.0, "kind": "exact", "extract": "any", "extra": 1}}),
+        json!({"accuracy": {"weight": 1.0, "kind": "fuzzy", "extract": "any"}}),
+        json!({"length_k15": {"weight": 1.0, "wait": 1}}),
+        json!({"vibes": {"weight": 1.0}}),
+        json!({"format": {"style": "boxed"}}),
+    ];
+    for config in table {
+        assert!(serde_json::from_value::<RuleConfig>(config.clone()).is_err(), "{config}");
+    }
+    for rule in all_rules() {
+        let text = serde_json::to_string(&rule).unwrap();
+        assert_eq!(serde_json::from_str::<RuleConfig>(&text).unwrap(), rule);
+    }
+}
+
+fn texts() -> impl Strategy<Value = Vec<(String, usize)>> {
+    let text = prop_oneof![
+        any::<String>(),
+        r"(<think>|</think>|<answer>|</answer>|\\boxed\{|\}|####|5| ){0,10}",
+        Just("<think>a</think><answer>5</answer>".to_owned()),
+    ];
+    prop::collection::vec((text, 0..200_usize), 0..8)
+}
+
+proptest! {
+    #[test]
+    fn totals_are_within_bounds(texts in texts()) {
+        let scores =
+            Rubric::new(&all_rules()).unwrap().score_group(&group(&texts, "5", &Map::new()));
+        prop_assert_eq!(scores.len(), texts.len());
+        for score in scores {
+            prop_assert!((-1.125..=1.625).contains(&score.total.unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_permuted_group_scores_the_same(
+        (texts, shuffled) in texts().prop_flat_map(|t| {
+            let order: Vec<usize> = (0..t.len()).collect();
+            (Just(t), Just(order).prop_shuffle())
+        }),
+    ) {
+        let rubric = Rubric::new(&all_rules()).unwrap();
+        let columns = Map::new();
+        let samples = group(&texts, "5", &columns);
+        let permuted: Vec<_> = shuffled.iter().map(|&i| samples[i]).collect();
+        let scores = rubric.score_group(&samples);
+        let want: Vec<_> = shuffled.iter().map(|&i| scores[i].clone()).collect();
+        prop_assert_eq!(rubric.score_group(&permuted), want);
+    }
+}
