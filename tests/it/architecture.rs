@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str], bool)] = &[
 const LIBTORCH: &[&str] = &["tch", "torch-sys", "cxx", "cxx-build"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("trainer is a folder of the workspace").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn manifest(path: &Path) -> Table {
