@@ -141,3 +141,11 @@ pub enum RopeScaling {
         truncate: bool,
     },
 }
+
+mod parse;
+pub use parse::ConfigError;
+#[cfg(test)]
+pub(crate) use parse::parse_rope;
+
+#[cfg(test)]
+mod tests;

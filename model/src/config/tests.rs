@@ -1,0 +1,177 @@
+use super::*;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A published config beside the workspace, or nothing (with a printed line).
+fn published(name: &str) -> Option<ModelConfig> {
+    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/model-configs");
+    let folder = Path::new(shared).join(name);
+    if !folder.exists() {
+        println!("skipped {name}: {} is missing", folder.display());
+        return None;
+    }
+    Some(ModelConfig::from_folder(&folder).unwrap())
+}
+
+fn parse(value: &Value) -> Result<ModelConfig, ConfigError> {
+    ModelConfig::from_json(Path::new("folder/config.json"), value)
+}
+
+fn complaint(value: &Value) -> String {
+    parse(value).unwrap_err().to_string()
+}
+
+fn small(model_type: &str) -> Value {
+    json!({
+        "model_type": model_type, "vocab_size": 64, "hidden_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 32, "head_dim": 8,
+        "max_position_embeddings": 64,
+    })
+}
+
+fn with(mut value: Value, key: &str, to: Value) -> Value {
+    value[key] = to;
+    value
+}
+
+#[test]
+fn published_sizes() {
+    for (name, family, n, dim, tied) in [
+        ("Qwen2.5-0.5B", Family::Qwen2, 494_032_768, 64, true),
+        ("Qwen2.5-1.5B", Family::Qwen2, 1_543_714_304, 128, true),
+        ("Qwen2.5-7B", Family::Qwen2, 7_615_616_512, 128, false),
+        ("Qwen2.5-32B", Family::Qwen2, 32_763_876_352, 128, false),
+        ("Qwen3-0.6B", Family::Qwen3, 596_049_920, 128, true),
+        ("Qwen3-0.6B-Base", Family::Qwen3, 596_049_920, 128, true),
+        ("Qwen3-8B", Family::Qwen3, 8_190_735_360, 128, false),
+        ("Llama-3.1-8B", Family::Llama, 8_030_261_248, 128, false),
+        ("Llama-3.1-70B", Family::Llama, 70_553_706_496, 128, false),
+        ("Llama-3.2-1B-Instruct", Family::Llama, 1_235_814_400, 64, true),
+    ] {
+        let Some(config) = published(name) else { continue };
+        assert_eq!(config.family, family, "{name}");
+        assert_eq!(config.n_parameters(), n, "{name}");
+        assert_eq!((config.head_dim, config.tied_head), (dim, tied), "{name}");
+    }
+}
+
+#[test]
+fn published_details() {
+    let Some(c) = published("Llama-3.2-1B-Instruct") else { return };
+    assert_eq!(c.eos_token_ids, [128_001, 128_008, 128_009]);
+    assert_eq!(c.bos_token_id, Some(128_000));
+    assert_eq!(c.norm_eps, 1e-5);
+    let scaling = RopeScaling::Llama3 {
+        factor: 32.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_positions: 8192,
+    };
+    assert_eq!(c.rope, RopeConfig { theta: 500_000.0, scaling });
+    let Some(c) = published("Qwen2.5-0.5B") else { return };
+    assert!(c.qkv_bias && !c.qk_norm);
+    assert_eq!((c.n_heads, c.n_kv_heads, c.ffn_dim, c.n_layers), (14, 2, 4864, 24));
+    assert_eq!(c.rope, RopeConfig { theta: 1e6, scaling: RopeScaling::Default });
+}
+
+#[test]
+fn published_but_unsupported() {
+    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/model-configs");
+    for name in ["DeepSeek-V3", "Mixtral-8x7B-v0.1", "Qwen3-30B-A3B", "gemma-3-1b-it"] {
+        let folder = Path::new(shared).join(name);
+        if !folder.exists() {
+            println!("skipped {name}: {} is missing", folder.display());
+            continue;
+        }
+        let message = ModelConfig::from_folder(&folder).unwrap_err().to_string();
+        assert!(message.contains("qwen2, qwen3, llama"), "{message}");
+        assert!(message.contains("config.json"), "{message}");
+    }
+}
+
+#[test]
+fn both_spellings_of_rope_agree() {
+    let old = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16});
+    let old = with(with(small("qwen3"), "rope_scaling", old), "rope_theta", json!(1e6));
+    let new = json!({
+        "rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0,
+        "original_max_position_embeddings": 16,
+    });
+    let new = with(small("qwen3"), "rope_parameters", new);
+    let parsed = parse(&old).unwrap();
+    assert_eq!(parsed, parse(&new).unwrap());
+    let RopeScaling::Yarn { attention_factor, truncate, beta_fast, beta_slow, .. } =
+        parsed.rope.scaling
+    else {
+        panic!("{:?}", parsed.rope)
+    };
+    assert_eq!(attention_factor, 0.1 * 4f64.ln() + 1.0);
+    assert_eq!((truncate, beta_fast, beta_slow), (true, 32.0, 1.0));
+}
+
+#[test]
+fn absent_keys_are_as_in_transformers() {
+    let c = parse(&small("llama")).unwrap();
+    assert!(!c.tied_head);
+    assert_eq!((c.bos_token_id, c.eos_token_ids), (Some(1), vec![2]));
+    assert_eq!(c.rope, RopeConfig { theta: 10_000.0, scaling: RopeScaling::Default });
+    let c = parse(&with(small("qwen2"), "head_dim", Value::Null)).unwrap();
+    assert_eq!((c.head_dim, c.bos_token_id), (6, None));
+    assert!(c.eos_token_ids.is_empty());
+}
+
+#[test]
+fn complaints_name_file_key_and_expectation() {
+    let message = complaint(&with(small("qwen3"), "hidden_size", json!("wide")));
+    assert!(message.contains("folder/config.json"), "{message}");
+    assert!(message.contains("`hidden_size` is \"wide\", expected a whole number"), "{message}");
+    for (family, key, value) in [
+        ("qwen2", "hidden_act", json!("gelu")),
+        ("llama", "mlp_bias", json!(true)),
+        ("llama", "attention_bias", json!(true)),
+        ("llama", "architectures", json!(["LlamaForSequenceClassification"])),
+        ("qwen2", "num_key_value_heads", json!(3)),
+        ("qwen2", "vocab_size", json!(0)),
+        ("qwen2", "num_hidden_layers", json!(u64::MAX)),
+        ("qwen2", "head_dim", json!(7)),
+        ("qwen2", "eos_token_id", json!(-1)),
+        ("qwen2", "rope_theta", json!(0)),
+        ("qwen2", "rope_parameters", json!(3)),
+        ("qwen2", "layer_types", json!(["full_attention", "sliding_attention"])),
+        ("qwen2", "quantization_config", json!({"bits": 4})),
+        ("gpt2", "model_type", json!("gpt2")),
+    ] {
+        let message = complaint(&with(small(family), key, value));
+        assert!(message.contains(&format!("`{key}`")), "{key}: {message}");
+    }
+    let message = complaint(&with(small("llama"), "rope_scaling", json!({"rope_type": "dynamic"})));
+    assert!(message.contains("`rope_scaling.rope_type` is \"dynamic\""), "{message}");
+    let mut missing = small("llama");
+    missing.as_object_mut().unwrap().remove("intermediate_size");
+    assert!(complaint(&missing).contains("`intermediate_size` is missing"));
+}
+
+#[test]
+fn sliding_window_is_refused_only_in_use() {
+    let off = with(small("qwen2"), "sliding_window", json!(16));
+    parse(&off).unwrap();
+    let on = with(off, "use_sliding_window", json!(true));
+    parse(&on).unwrap(); // max_window_layers is 28 by default: no layer of two slides
+    let message = complaint(&with(on, "max_window_layers", json!(1)));
+    assert!(message.contains("use_sliding_window"), "{message}");
+}
+
+#[test]
+fn eos_ids_of_both_files_in_order() {
+    let folder = std::env::temp_dir().join(format!("grouper-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = with(small("qwen3"), "eos_token_id", json!(5));
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let generation = json!({"eos_token_id": [7, 5, 7, 6]});
+    std::fs::write(folder.join("generation_config.json"), generation.to_string()).unwrap();
+    assert_eq!(ModelConfig::from_folder(&folder).unwrap().eos_token_ids, [5, 7, 6]);
+    std::fs::write(folder.join("config.json"), "{").unwrap();
+    let message = ModelConfig::from_folder(&folder).unwrap_err().to_string();
+    assert!(message.contains("config.json: not JSON"), "{message}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
