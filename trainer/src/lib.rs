@@ -1,1 +1,7 @@
 //! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
+
+pub mod advantage;
+pub mod durable;
+pub mod manifest;
+pub mod run_dir;
+pub mod schedule;
