@@ -3,5 +3,7 @@
 pub mod advantage;
 pub mod durable;
 pub mod manifest;
+pub mod metrics;
 pub mod run_dir;
 pub mod schedule;
+pub mod tensorboard;
