@@ -1,0 +1,208 @@
+//! Files and folders that are there whole or not at all, whenever the machine stops.
+//!
+//! Write under a temporary name beside the target, flush to disk, rename, flush the folder
+//! that holds the name: after a crash a reader sees the old content or the new, no mixture.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A disk operation that failed: what was tried, where, and the system's reason.
+#[derive(Debug)]
+pub struct DiskError {
+    /// What was tried: `write`, `rename`, …
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the operating system said (disk full, permission denied, …).
+    pub reason: io::Error,
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: {}", self.action, self.path.display(), self.reason)
+    }
+}
+
+impl Error for DiskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
+/// Names the operation and the path of an [`io::Error`].
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, DiskError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, DiskError> {
+        self.map_err(|reason| DiskError { action, path: path.to_owned(), reason })
+    }
+}
+
+/// The places where a test may make a durable write fail or stop, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failpoint {
+    /// Before the content is written under the temporary name.
+    Write,
+    /// Before the content is flushed to disk.
+    Sync,
+    /// Before the temporary name becomes the final one.
+    Rename,
+    /// Before the folder holding the name is flushed; the new content is already visible.
+    SyncFolder,
+}
+
+type Hook = Box<dyn Fn(Failpoint, &Path) -> io::Result<()>>;
+
+thread_local! {
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+}
+
+/// A hook in force on this thread until dropped.
+#[derive(Debug)]
+#[must_use = "the hook ends when this is dropped"]
+pub struct FailpointGuard(());
+
+/// Calls `hook` at every [`Failpoint`] this thread passes: an error it returns is taken for the
+/// disk's, a panic for a crash (temporary files stay). For tests.
+pub fn set_failpoint(
+    hook: impl Fn(Failpoint, &Path) -> io::Result<()> + 'static,
+) -> FailpointGuard {
+    HOOK.set(Some(Box::new(hook)));
+    FailpointGuard(())
+}
+
+impl Drop for FailpointGuard {
+    fn drop(&mut self) {
+        HOOK.set(None);
+    }
+}
+
+fn pass(point: Failpoint, path: &Path) -> io::Result<()> {
+    HOOK.with_borrow(|hook| hook.as_ref().map_or(Ok(()), |hook| hook(point, path)))
+}
+
+/// Puts `content` at `path`, replacing what was there.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    let temporary = temporary_name(path)?;
+    let written = write_and_rename(&temporary, path, content);
+    if written.is_err() {
+        // The first error is the one to report; the leftover is only untidy.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    sync_folder(parent(path))
+}
+
+fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    let mut file =
+        pass(Failpoint::Write, path).and_then(|()| File::create(temporary)).at("write", path)?;
+    file.write_all(content).at("write", path)?;
+    pass(Failpoint::Sync, path).and_then(|()| file.sync_all()).at("flush", path)?;
+    pass(Failpoint::Rename, path).and_then(|()| fs::rename(temporary, path)).at("rename", path)
+}
+
+/// Puts a whole folder at `path`, which must not exist: `fill` writes into a temporary folder
+/// beside it, everything in there is flushed, and one rename makes it visible.
+pub fn write_folder<E: From<DiskError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    if path.exists() {
+        let exists = io::Error::from(io::ErrorKind::AlreadyExists);
+        Err(exists).at("write", path)?;
+    }
+    let temporary = temporary_name(path)?;
+    let written = fill_and_rename(&temporary, path, fill);
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    written?;
+    Ok(sync_folder(parent(path))?)
+}
+
+fn fill_and_rename<E: From<DiskError>>(
+    temporary: &Path,
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    if temporary.exists() {
+        fs::remove_dir_all(temporary).at("remove", temporary)?;
+    }
+    pass(Failpoint::Write, path).and_then(|()| fs::create_dir_all(temporary)).at("write", path)?;
+    fill(temporary)?;
+    pass(Failpoint::Sync, path).at("flush", path)?;
+    sync_tree(temporary)?;
+    pass(Failpoint::Rename, path).and_then(|()| fs::rename(temporary, path)).at("rename", path)?;
+    Ok(())
+}
+
+fn sync_tree(folder: &Path) -> Result<(), DiskError> {
+    for entry in fs::read_dir(folder).at("read", folder)? {
+        let path = entry.at("read", folder)?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).at("flush", &path)?;
+        }
+    }
+    File::open(folder).and_then(|folder| folder.sync_all()).at("flush", folder)
+}
+
+/// Flushes the names in a folder to disk.
+pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
+    pass(Failpoint::SyncFolder, folder)
+        .and_then(|()| File::open(folder))
+        .and_then(|folder| folder.sync_all())
+        .at("flush", folder)
+}
+
+/// Removes what crashed writes left in a folder. Only for the folder's one writer.
+pub fn remove_leftovers(folder: &Path) -> Result<(), DiskError> {
+    for entry in fs::read_dir(folder).at("read", folder)? {
+        let path = entry.at("read", folder)?.path();
+        if !is_temporary(&path) {
+            continue;
+        }
+        if path.is_dir() {
+            fs::remove_dir_all(&path).at("remove", &path)?;
+        } else {
+            fs::remove_file(&path).at("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name is one that an unfinished write has.
+pub fn is_temporary(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with('.') && name.ends_with(".unfinished"))
+}
+
+fn temporary_name(path: &Path) -> Result<PathBuf, DiskError> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it has no file name"))
+        .at("write", path)?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.unfinished", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What a step measured: one ordered list of numbers for console, `metrics.jsonl`, TensorBoard.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::durable::{At, DiskError};
+use crate::tensorboard::EventWriter;
+
+/// The log's file name inside a run folder.
+pub const METRICS: &str = "metrics.jsonl";
+
+/// Numbers under their keys, in the order they were set.
+///
+/// Keys that start with `perf/` depend on the machine; all others repeat bit for bit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepMetrics(Vec<(String, f64)>);
+
+impl StepMetrics {
+    /// No numbers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a number; a key that is there already keeps its place.
+    pub fn set(&mut self, key: impl Into<String>, number: f64) {
+        let key = key.into();
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = number,
+            None => self.0.push((key, number)),
+        }
+    }
+
+    /// The number under a key.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, number)| *number)
+    }
+
+    /// All numbers in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(key, number)| (key.as_str(), *number))
+    }
+
+    /// One line of `metrics.jsonl`; a number JSON has no word for (NaN, infinity) is `null`.
+    pub fn json(&self, step: u64) -> String {
+        let mut line = Map::new();
+        line.insert("step".into(), step.into());
+        line.extend(self.iter().map(|(key, number)| (key.to_owned(), Value::from(number))));
+        Value::Object(line).to_string()
+    }
+
+    /// The console's line for a training step; numbers that are not set are left out.
+    pub fn console(&self, step: u64, steps: u64, colour: bool) -> String {
+        let width = steps.to_string().len();
+        let mut line = format!("step {step:>width$}/{steps}");
+        for (key, label, format) in CONSOLE {
+            let Some(number) = self.get(key) else { continue };
+            line.push_str("  ");
+            if !label.is_empty() {
+                // Dim labels let the numbers stand out; writing to a String cannot fail.
+                let _ = match colour {
+                    true => write!(line, "\x1b[2m{label}\x1b[0m "),
+                    false => write!(line, "{label} "),
+                };
+            }
+            line.push_str(&format(number));
+        }
+        line
+    }
+}
+
+type Format = fn(f64) -> String;
+
+/// Key, label and number format, in the console's fixed order.
+const CONSOLE: [(&str, &str, Format); 12] = [
+    ("reward", "reward", |n| format!("{n:.3}")),
+    ("accuracy", "accuracy", |n| format!("{n:.2}")),
+    ("format", "format", |n| format!("{n:.2}")),
+    ("len", "len", |n| format!("{n:.0}")),
+    ("cut", "cut", |n| format!("{:.0}%", 100.0 * n)),
+    ("kl", "kl", |n| format!("{n:.4}")),
+    ("clip", "clip", |n| format!("{:.1}%", 100.0 * n)),
+    ("entropy", "entropy", |n| format!("{n:.2}")),
+    ("grad", "grad", |n| format!("{n:.2}")),
+    ("lr", "lr", |n| format!("{n:.1e}")),
+    ("perf/seconds", "", |n| format!("{n:.2}s")),
+    ("perf/tokens_per_second", "", |n| match n < 1000.0 {
+        true => format!("{n:.0} tok/s"),
+        false => format!("{:.1}k tok/s", n / 1000.0),
+    }),
+];
+
+/// Whether standard output takes colour: a terminal, and `NO_COLOR` unset or empty.
+pub fn colour() -> bool {
+    wants_colour(std::env::var_os("NO_COLOR").as_deref(), io::stdout().is_terminal())
+}
+
+fn wants_colour(no_color: Option<&std::ffi::OsStr>, terminal: bool) -> bool {
+    terminal && no_color.is_none_or(|value| value.is_empty())
+}
+
+/// Appends each step to `metrics.jsonl` and, under the same keys, to TensorBoard.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    events: EventWriter,
+}
+
+impl MetricsLog {
+    /// Starts the logs of a new run.
+    pub fn create(run: &Path) -> Result<Self, DiskError> {
+        Self::resume(run, 0, 1)
+    }
+
+    /// Goes on at `next_step`: what the log holds past `length` bytes, the [`Self::length`]
+    /// that the checkpoint recorded, belongs to steps that will be taken again and is cut off.
+    pub fn resume(run: &Path, length: u64, next_step: u64) -> Result<Self, DiskError> {
+        let path = run.join(METRICS);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .at("open", &path)?;
+        let found = file.metadata().at("read", &path)?.len();
+        if found < length {
+            let reason = format!("it has {found} bytes, the checkpoint recorded {length}");
+            Err(io::Error::new(io::ErrorKind::InvalidData, reason)).at("resume", &path)?;
+        }
+        file.set_len(length).at("truncate", &path)?;
+        file.seek(SeekFrom::End(0)).at("open", &path)?;
+        let events = EventWriter::create(&run.join("tensorboard"), next_step)?;
+        Ok(Self { path, file, length, events })
+    }
+
+    /// Appends one step.
+    pub fn append(&mut self, step: u64, metrics: &StepMetrics) -> Result<(), DiskError> {
+        let line = metrics.json(step) + "\n";
+        self.file.write_all(line.as_bytes()).at("write", &self.path)?;
+        self.length += line.len() as u64;
+        self.events.scalars(step, metrics.iter())
+    }
+
+    /// The event file, for texts.
+    pub fn events(&mut self) -> &mut EventWriter {
+        &mut self.events
+    }
+
+    /// Flushes `metrics.jsonl` to disk and gives its length, for a checkpoint to record.
+    pub fn length(&self) -> Result<u64, DiskError> {
+        self.file.sync_data().at("flush", &self.path)?;
+        Ok(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests;
