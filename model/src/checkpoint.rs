@@ -101,9 +101,8 @@ impl Shard {
         // `save` never writes into an existing file (it renames a new one over it).
         let map = unsafe { Mmap::map(&opened) }.map_err(io)?;
         let parse = |reason: String| LoadError::Parse { file: file.clone(), reason };
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
-            parse(format!("not a whole safetensors file of {} bytes: {e}", map.len()))
-        })?;
+        let (header, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|e| parse(format!("not a whole safetensors file of {} bytes: {e}", map.len())))?;
         let data = header + 8;
         let tensors: HashMap<String, TensorInfo> =
             metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
@@ -146,8 +145,7 @@ impl Weights {
             Err(source) => return Err(LoadError::Io { file: index, source }),
         };
         let parse = |reason: String| LoadError::Parse { file: index.clone(), reason };
-        let value: Value =
-            serde_json::from_slice(&text).map_err(|e| parse(format!("not JSON: {e}")))?;
+        let value: Value = serde_json::from_slice(&text).map_err(|e| parse(format!("not JSON: {e}")))?;
         let map = value
             .get("weight_map")
             .and_then(Value::as_object)
@@ -200,11 +198,7 @@ impl Weights {
             let shard = &self.shards[*at];
             Some((shard, shard.tensors.get(name)?))
         }) else {
-            return Err(LoadError::Missing {
-                file: self.listing.clone(),
-                tensor: name.into(),
-                hint: self.hint(name),
-            });
+            return Err(LoadError::Missing { file: self.listing.clone(), tensor: name.into(), hint: self.hint(name) });
         };
         let (file, tensor) = (|| shard.file.clone(), || name.to_owned());
         let same = info.shape.len() == expected.len()
@@ -227,15 +221,13 @@ impl Weights {
             }
         };
         let (from, to) = info.data_offsets;
-        let n_bytes =
-            info.shape.iter().try_fold(kind.elt_size_in_bytes(), |n, dim| n.checked_mul(*dim));
-        let bytes = self
-            .slice(shard, from, to)
-            .filter(|bytes| Some(bytes.len()) == n_bytes)
-            .ok_or_else(|| LoadError::Parse {
+        let n_bytes = info.shape.iter().try_fold(kind.elt_size_in_bytes(), |n, dim| n.checked_mul(*dim));
+        let bytes = self.slice(shard, from, to).filter(|bytes| Some(bytes.len()) == n_bytes).ok_or_else(|| {
+            LoadError::Parse {
                 file: file(),
                 reason: format!("`{name}` does not fill its place at bytes {from} to {to}"),
-            })?;
+            }
+        })?;
         let torch = |source| LoadError::Torch { file: file(), tensor: tensor(), source };
         let copied = Tensor::f_from_data_size(bytes, expected, kind).map_err(torch)?;
         match as_ {
@@ -297,12 +289,7 @@ pub enum SaveError {
 /// Every file is written under a temporary name, synced and renamed once all are whole; the index comes last,
 /// and files of an earlier save that would be read instead are removed after it. Tensors of a shard are
 /// copied to the CPU one at a time. A tensor larger than `max_shard_bytes` gets a shard of its own.
-pub fn save(
-    folder: &Path,
-    tensors: &[(String, Tensor)],
-    dtype: Kind,
-    max_shard_bytes: u64,
-) -> Result<(), SaveError> {
+pub fn save(folder: &Path, tensors: &[(String, Tensor)], dtype: Kind, max_shard_bytes: u64) -> Result<(), SaveError> {
     let stored = match dtype {
         Kind::Float => "F32",
         Kind::BFloat16 => "BF16",
@@ -394,12 +381,7 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn write_shard(
-    file: &Path,
-    tensors: &[&(String, Tensor)],
-    dtype: Kind,
-    stored: &str,
-) -> Result<(), SaveError> {
+fn write_shard(file: &Path, tensors: &[&(String, Tensor)], dtype: Kind, stored: &str) -> Result<(), SaveError> {
     let io = |source| SaveError::Io { file: file.to_owned(), source };
     let mut header = Map::new();
     header.insert("__metadata__".into(), json!({"format": "pt"}));
@@ -417,8 +399,7 @@ fn write_shard(
     out.write_all(&header).map_err(io)?;
     let mut bytes = Vec::new();
     for (name, tensor) in tensors {
-        let torch =
-            |e: tch::TchError| SaveError::Tensor { tensor: name.clone(), reason: e.to_string() };
+        let torch = |e: tch::TchError| SaveError::Tensor { tensor: name.clone(), reason: e.to_string() };
         let numel = tensor.numel();
         bytes.resize(numel * dtype.elt_size_in_bytes(), 0);
         tensor

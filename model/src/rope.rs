@@ -9,18 +9,12 @@ use std::f64::consts::PI;
 /// Inverse frequencies (`head_dim / 2` of them, in radians per position) and the factor on cos and sin.
 pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> (Vec<f32>, f32) {
     let theta = rope.theta as f32;
-    let powers: Vec<f32> =
-        (0..head_dim / 2).map(|i| theta.powf((2 * i) as f32 / head_dim as f32)).collect();
+    let powers: Vec<f32> = (0..head_dim / 2).map(|i| theta.powf((2 * i) as f32 / head_dim as f32)).collect();
     let plain = || powers.iter().map(|p| 1.0 / p);
     match rope.scaling {
         RopeScaling::Default => (plain().collect(), 1.0),
         RopeScaling::Linear { factor } => (plain().map(|f| f / factor as f32).collect(), 1.0),
-        RopeScaling::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_max_positions,
-        } => {
+        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions } => {
             let context = original_max_positions as f64;
             let longest = (context / low_freq_factor) as f32;
             let shortest = (context / high_freq_factor) as f32;
@@ -39,19 +33,11 @@ pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> (Vec<f32>, f32
             };
             (plain().map(stretch).collect(), 1.0)
         }
-        RopeScaling::Yarn {
-            factor,
-            beta_fast,
-            beta_slow,
-            original_max_positions,
-            attention_factor,
-            truncate,
-        } => {
+        RopeScaling::Yarn { factor, beta_fast, beta_slow, original_max_positions, attention_factor, truncate } => {
             let dim = head_dim as f64;
             // The dimension that turns `rotations` times over the original context.
             let dimension = |rotations: f64| {
-                dim * (original_max_positions as f64 / (rotations * 2.0 * PI)).ln()
-                    / (2.0 * rope.theta.ln())
+                dim * (original_max_positions as f64 / (rotations * 2.0 * PI)).ln() / (2.0 * rope.theta.ln())
             };
             let (mut low, mut high) = (dimension(beta_fast), dimension(beta_slow));
             if truncate {

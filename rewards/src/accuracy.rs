@@ -26,9 +26,7 @@ pub enum AccuracyKind {
 /// reference itself cannot be read.
 pub(crate) fn score(sample: &Sample<'_>, kind: AccuracyKind, how: Extract) -> Verdict {
     let expected = match kind {
-        AccuracyKind::Gsm8k => {
-            sample.expected.rsplit_once("####").map_or(sample.expected, |(_, a)| a)
-        }
+        AccuracyKind::Gsm8k => sample.expected.rsplit_once("####").map_or(sample.expected, |(_, a)| a),
         AccuracyKind::Exact | AccuracyKind::Numeric => sample.expected,
     }
     .trim();

@@ -27,11 +27,7 @@ pub enum Extract {
 const MAX_NUMBER_BYTES: usize = 128;
 
 /// Finds the final answer, or says why there is none.
-pub(crate) fn extract(
-    completion: &str,
-    how: Extract,
-    truncated: bool,
-) -> Result<&str, &'static str> {
+pub(crate) fn extract(completion: &str, how: Extract, truncated: bool) -> Result<&str, &'static str> {
     let text = after_thinking(completion)?;
     let answer = match how {
         Extract::AnswerTag => answer_tag(text),

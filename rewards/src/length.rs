@@ -22,11 +22,7 @@ pub(crate) fn k15(n_tokens: usize, min: usize, max: usize, correct: Option<bool>
         return Verdict::new(0.0, "all lengths in the group are equal");
     }
     let lambda = 0.5 - n_tokens.saturating_sub(min) as f64 / (max - min) as f64;
-    if correct {
-        Verdict::new(lambda, "right answer")
-    } else {
-        Verdict::new(lambda.min(0.0), "wrong answer")
-    }
+    if correct { Verdict::new(lambda, "right answer") } else { Verdict::new(lambda.min(0.0), "wrong answer") }
 }
 
 #[cfg(test)]

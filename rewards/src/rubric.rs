@@ -176,12 +176,7 @@ impl Rubric {
                 RuleConfig::LengthK15 { .. } => length::k15(sample.n_tokens, min, max, correct),
                 rule => verdict_alone(rule, sample),
             };
-            Part {
-                rule: rule.name().to_owned(),
-                value: verdict.value,
-                weight: rule.weight(),
-                note: verdict.note,
-            }
+            Part { rule: rule.name().to_owned(), value: verdict.value, weight: rule.weight(), note: verdict.note }
         });
         Score::from_parts(parts.collect())
     }
@@ -191,12 +186,8 @@ impl Rubric {
 fn verdict_alone(rule: &RuleConfig, sample: &Sample<'_>) -> Verdict {
     match *rule {
         RuleConfig::Accuracy { kind, extract, .. } => accuracy::score(sample, kind, extract),
-        RuleConfig::Format { style, think_opened, .. } => {
-            format::score(sample.completion, style, think_opened)
-        }
-        RuleConfig::Countdown { format_score, .. } => {
-            countdown::score(sample, format_score.unwrap_or(0.0))
-        }
+        RuleConfig::Format { style, think_opened, .. } => format::score(sample.completion, style, think_opened),
+        RuleConfig::Countdown { format_score, .. } => countdown::score(sample, format_score.unwrap_or(0.0)),
         RuleConfig::SoftOverlong { max_tokens, buffer, .. } => {
             length::soft_overlong(sample.n_tokens, max_tokens, buffer)
         }

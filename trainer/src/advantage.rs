@@ -6,11 +6,7 @@
 /// (Dr. GRPO). A group whose rewards are all equal teaches nothing and gets exact zeros.
 /// `None` marks a completion without a score: it stays `None` and counts in neither mean nor
 /// deviation; in a group with fewer than two scores nothing can be compared, so all are `None`.
-pub fn group_advantages(
-    rewards: &[Vec<Option<f64>>],
-    std: bool,
-    epsilon: f64,
-) -> Vec<Vec<Option<f64>>> {
+pub fn group_advantages(rewards: &[Vec<Option<f64>>], std: bool, epsilon: f64) -> Vec<Vec<Option<f64>>> {
     rewards.iter().map(|group| one_group(group, std, epsilon)).collect()
 }
 

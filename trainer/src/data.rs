@@ -70,12 +70,8 @@ impl ProblemSet {
     pub fn open(source: &Source, seed: u64) -> Result<ProblemSet> {
         let (problems, skipped) = match source {
             Source::Files(config) => files::read(config)?,
-            Source::Arithmetic(config) => {
-                (generate::arithmetic(config, seed).context("in `arithmetic`")?, 0)
-            }
-            Source::Countdown(config) => {
-                (generate::countdown(config, seed).context("in `countdown`")?, 0)
-            }
+            Source::Arithmetic(config) => (generate::arithmetic(config, seed).context("in `arithmetic`")?, 0),
+            Source::Countdown(config) => (generate::countdown(config, seed).context("in `countdown`")?, 0),
             Source::Chain(config) => (generate::chain(config, seed).context("in `chain`")?, 0),
         };
         ensure!(!problems.is_empty(), "the source holds no problem with an answer");
@@ -137,8 +133,7 @@ impl ProblemSet {
 /// Indices of the held-out problems whose prompt also occurs in training, equal after white space
 /// is normalised.
 pub fn overlap(train: &ProblemSet, heldout: &ProblemSet) -> Vec<u64> {
-    let seen: HashSet<String> =
-        train.iter().map(|problem| normalised(&problem.prompt.text())).collect();
+    let seen: HashSet<String> = train.iter().map(|problem| normalised(&problem.prompt.text())).collect();
     heldout
         .iter()
         .filter(|problem| seen.contains(&normalised(&problem.prompt.text())))

@@ -71,9 +71,7 @@ pub struct FailpointGuard(());
 
 /// Calls `hook` at every [`Failpoint`] this thread passes: an error it returns is taken for the
 /// disk's, a panic for a crash (temporary files stay). For tests.
-pub fn set_failpoint(
-    hook: impl Fn(Failpoint, &Path) -> io::Result<()> + 'static,
-) -> FailpointGuard {
+pub fn set_failpoint(hook: impl Fn(Failpoint, &Path) -> io::Result<()> + 'static) -> FailpointGuard {
     HOOK.set(Some(Box::new(hook)));
     FailpointGuard(())
 }
@@ -101,8 +99,7 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), DiskError> {
 }
 
 fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> Result<(), DiskError> {
-    let mut file =
-        pass(Failpoint::Write, path).and_then(|()| File::create(temporary)).at("write", path)?;
+    let mut file = pass(Failpoint::Write, path).and_then(|()| File::create(temporary)).at("write", path)?;
     file.write_all(content).at("write", path)?;
     pass(Failpoint::Sync, path).and_then(|()| file.sync_all()).at("flush", path)?;
     pass(Failpoint::Rename, path).and_then(|()| fs::rename(temporary, path)).at("rename", path)
@@ -110,10 +107,7 @@ fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> Result<(),
 
 /// Puts a whole folder at `path`, which must not exist: `fill` writes into a temporary folder
 /// beside it, everything in there is flushed, and one rename makes it visible.
-pub fn write_folder<E: From<DiskError>>(
-    path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), E>,
-) -> Result<(), E> {
+pub fn write_folder<E: From<DiskError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     if path.exists() {
         let exists = io::Error::from(io::ErrorKind::AlreadyExists);
         Err(exists).at("write", path)?;

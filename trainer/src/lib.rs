@@ -1,7 +1,7 @@
 //! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
 
-pub mod data;
 pub mod advantage;
+pub mod data;
 pub mod durable;
 pub mod manifest;
 pub mod metrics;

@@ -77,10 +77,7 @@ impl fmt::Display for ManifestError {
             }
             Self::Name(path) => {
                 let path = path.display();
-                write!(
-                    f,
-                    "{path} cannot be listed: neither a plain file nor a folder, or its name is not UTF-8"
-                )
+                write!(f, "{path} cannot be listed: neither a plain file nor a folder, or its name is not UTF-8")
             }
             Self::NoneSound { folder, damaged } => {
                 write!(f, "no sound checkpoint in {}:\n{}", folder.display(), listed(damaged))
@@ -271,11 +268,7 @@ fn files_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>, ManifestError> {
     Ok(found)
 }
 
-fn collect(
-    folder: &Path,
-    prefix: &str,
-    found: &mut BTreeMap<String, PathBuf>,
-) -> Result<(), ManifestError> {
+fn collect(folder: &Path, prefix: &str, found: &mut BTreeMap<String, PathBuf>) -> Result<(), ManifestError> {
     for entry in fs::read_dir(folder).at("read", folder)? {
         let entry = entry.at("read", folder)?;
         let path = entry.path();

@@ -121,12 +121,7 @@ impl MetricsLog {
     /// that the checkpoint recorded, belongs to steps that will be taken again and is cut off.
     pub fn resume(run: &Path, length: u64, next_step: u64) -> Result<Self, DiskError> {
         let path = run.join(METRICS);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .at("open", &path)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).at("open", &path)?;
         let found = file.metadata().at("read", &path)?.len();
         if found < length {
             let reason = format!("it has {found} bytes, the checkpoint recorded {length}");

@@ -41,10 +41,9 @@ impl fmt::Display for RunDirError {
             Self::InUse { folder, pid } => {
                 write!(f, "{} is in use by process {pid}", folder.display())
             }
-            Self::Name(name) => write!(
-                f,
-                "`{name}` cannot name a run: use letters, digits, `_`, `-` and `.`, and start without a dot"
-            ),
+            Self::Name(name) => {
+                write!(f, "`{name}` cannot name a run: use letters, digits, `_`, `-` and `.`, and start without a dot")
+            }
             Self::NothingToResume(path) => {
                 let path = path.display();
                 write!(f, "nothing to resume in {path}: no checkpoint and no numbered run")
@@ -118,13 +117,8 @@ impl RunDir {
 
 fn lock(folder: &Path) -> Result<File, RunDirError> {
     let path = folder.join(LOCK);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .at("lock", &path)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).at("lock", &path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {

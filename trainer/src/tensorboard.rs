@@ -97,9 +97,7 @@ mod message {
     }
 }
 
-use message::{
-    Content, Dim, Event, Metadata, Plugin, SessionLog, Shape, Summary, Tensor, Value, What,
-};
+use message::{Content, Dim, Event, Metadata, Plugin, SessionLog, Shape, Summary, Tensor, Value, What};
 
 const SESSION_START: i32 = 1;
 const DT_STRING: i32 = 7;

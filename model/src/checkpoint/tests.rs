@@ -176,8 +176,7 @@ fn golden_checkpoints_open() {
         let folder = golden.join(family);
         let config = crate::config::ModelConfig::from_folder(&folder).unwrap();
         let weights = Weights::open(&folder).unwrap();
-        let n: usize =
-            weights.names().map(|n| weights.shape(n).unwrap().iter().product::<usize>()).sum();
+        let n: usize = weights.names().map(|n| weights.shape(n).unwrap().iter().product::<usize>()).sum();
         assert_eq!(n as u64, config.n_parameters(), "{family}");
         assert_eq!(weights.contains("lm_head.weight"), !config.tied_head, "{family}");
     }

@@ -71,8 +71,7 @@ impl<'a> Object<'a> {
     }
 
     fn error(&self, key: &str, expected: impl Into<String>) -> ConfigError {
-        let key_path =
-            if self.at.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at) };
+        let key_path = if self.at.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at) };
         let found = match self.value.get(key) {
             None => "missing".to_owned(),
             Some(v) => shorten(&v.to_string()),
@@ -95,9 +94,7 @@ impl<'a> Object<'a> {
 
     fn number(&self, key: &str) -> Result<Option<f64>> {
         self.get(key)
-            .map(|v| {
-                v.as_f64().filter(|n| n.is_finite()).ok_or_else(|| self.error(key, "a number"))
-            })
+            .map(|v| v.as_f64().filter(|n| n.is_finite()).ok_or_else(|| self.error(key, "a number")))
             .transpose()
     }
 
@@ -114,9 +111,7 @@ impl<'a> Object<'a> {
     }
 
     fn flag(&self, key: &str) -> Result<Option<bool>> {
-        self.get(key)
-            .map(|v| v.as_bool().ok_or_else(|| self.error(key, "true or false")))
-            .transpose()
+        self.get(key).map(|v| v.as_bool().ok_or_else(|| self.error(key, "true or false"))).transpose()
     }
 
     fn string(&self, key: &str) -> Result<Option<&'a str>> {
@@ -155,10 +150,9 @@ fn shorten(text: &str) -> String {
 }
 
 fn read_json(file: &Path) -> Result<Value> {
-    let text =
-        std::fs::read(file).map_err(|source| ConfigError::Io { file: file.into(), source })?;
-    let value: Value = serde_json::from_slice(&text)
-        .map_err(|source| ConfigError::Json { file: file.into(), source })?;
+    let text = std::fs::read(file).map_err(|source| ConfigError::Io { file: file.into(), source })?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|source| ConfigError::Json { file: file.into(), source })?;
     if !value.is_object() {
         return Err(ConfigError::Key {
             file: file.into(),
@@ -196,15 +190,11 @@ impl ModelConfig {
         let n_heads = c.size("num_attention_heads")?;
         let n_kv_heads = match c.optional_size("num_key_value_heads")? {
             Some(n) => n,
-            None if family == Family::Llama || value.get("num_key_value_heads").is_some() => {
-                n_heads
-            }
+            None if family == Family::Llama || value.get("num_key_value_heads").is_some() => n_heads,
             None => return Err(c.error("num_key_value_heads", "a positive whole number")),
         };
         if n_heads % n_kv_heads != 0 {
-            return Err(
-                c.error("num_key_value_heads", format!("a divisor of the {n_heads} query heads"))
-            );
+            return Err(c.error("num_key_value_heads", format!("a divisor of the {n_heads} query heads")));
         }
         let head_dim = match c.optional_size("head_dim")? {
             Some(n) => n,
@@ -212,8 +202,7 @@ impl ModelConfig {
             None if family == Family::Qwen3 && value.get("head_dim").is_none() => 128,
             None if hidden_dim % n_heads == 0 => hidden_dim / n_heads,
             None => {
-                let expected =
-                    format!("a multiple of the {n_heads} heads, or `head_dim` beside it");
+                let expected = format!("a multiple of the {n_heads} heads, or `head_dim` beside it");
                 return Err(c.error("hidden_size", expected));
             }
         };
@@ -221,8 +210,7 @@ impl ModelConfig {
             return Err(c.error("head_dim", format!("an even number (it is {head_dim})")));
         }
         let max_positions = c.size("max_position_embeddings")?;
-        let (bos, eos): (&[u32], &[u32]) =
-            if family == Family::Llama { (&[1], &[2]) } else { (&[], &[]) };
+        let (bos, eos): (&[u32], &[u32]) = if family == Family::Llama { (&[1], &[2]) } else { (&[], &[]) };
         let mut eos_token_ids = Vec::new();
         add_each_once(&mut eos_token_ids, c.ids("eos_token_id", eos)?);
         Ok(ModelConfig {
@@ -283,9 +271,7 @@ fn family(c: &Object) -> Result<Family> {
     };
     match c.get("architectures") {
         None => Ok(family),
-        Some(Value::Array(list)) if list.is_empty() || list.iter().any(|a| a == class) => {
-            Ok(family)
-        }
+        Some(Value::Array(list)) if list.is_empty() || list.iter().any(|a| a == class) => Ok(family),
         Some(other) => Err(unsupported("architectures", shorten(&other.to_string()))),
     }
 }
@@ -319,13 +305,10 @@ fn refuse_sliding_window(c: &Object, family: Family, n_layers: usize) -> Result<
         }
         return Ok(());
     }
-    let on = c.flag("use_sliding_window")? == Some(true)
-        && c.value.get("sliding_window").is_none_or(|w| !w.is_null());
+    let on = c.flag("use_sliding_window")? == Some(true) && c.value.get("sliding_window").is_none_or(|w| !w.is_null());
     let first = match c.get("max_window_layers") {
         None => 28,
-        Some(v) => {
-            v.as_u64().ok_or_else(|| c.error("max_window_layers", "a whole number"))? as usize
-        }
+        Some(v) => v.as_u64().ok_or_else(|| c.error("max_window_layers", "a whole number"))? as usize,
     };
     if on && first < n_layers {
         return Err(c.error("use_sliding_window", "false (sliding windows are not supported)"));
@@ -378,14 +361,10 @@ pub(crate) fn parse_rope(file: &Path, value: &Value, max_positions: usize) -> Re
                 return Err(r.error("rope_theta", "a number other than 1"));
             }
             let original_max_positions = original()?;
-            let factor = r
-                .positive("factor")?
-                .unwrap_or(max_positions as f64 / original_max_positions as f64);
+            let factor = r.positive("factor")?.unwrap_or(max_positions as f64 / original_max_positions as f64);
             let attention_factor = match r.positive("attention_factor")? {
                 Some(a) => a,
-                None => {
-                    yarn_attention_factor(factor, r.number("mscale")?, r.number("mscale_all_dim")?)
-                }
+                None => yarn_attention_factor(factor, r.number("mscale")?, r.number("mscale_all_dim")?),
             };
             // Zero counts as absent there, as transformers has it.
             let beta = |key, default| match r.number(key)? {

@@ -61,12 +61,8 @@ fn published_details() {
     assert_eq!(c.eos_token_ids, [128_001, 128_008, 128_009]);
     assert_eq!(c.bos_token_id, Some(128_000));
     assert_eq!(c.norm_eps, 1e-5);
-    let scaling = RopeScaling::Llama3 {
-        factor: 32.0,
-        low_freq_factor: 1.0,
-        high_freq_factor: 4.0,
-        original_max_positions: 8192,
-    };
+    let scaling =
+        RopeScaling::Llama3 { factor: 32.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_positions: 8192 };
     assert_eq!(c.rope, RopeConfig { theta: 500_000.0, scaling });
     let Some(c) = published("Qwen2.5-0.5B") else { return };
     assert!(c.qkv_bias && !c.qk_norm);
@@ -100,9 +96,7 @@ fn both_spellings_of_rope_agree() {
     let new = with(small("qwen3"), "rope_parameters", new);
     let parsed = parse(&old).unwrap();
     assert_eq!(parsed, parse(&new).unwrap());
-    let RopeScaling::Yarn { attention_factor, truncate, beta_fast, beta_slow, .. } =
-        parsed.rope.scaling
-    else {
+    let RopeScaling::Yarn { attention_factor, truncate, beta_fast, beta_slow, .. } = parsed.rope.scaling else {
         panic!("{:?}", parsed.rope)
     };
     assert_eq!(attention_factor, 0.1 * 4f64.ln() + 1.0);

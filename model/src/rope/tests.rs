@@ -19,8 +19,7 @@ fn agrees_with_transformers() {
         });
         let rope = parse_rope(file, &config, 131072).unwrap();
         let (found, factor) = inverse_frequencies(&rope, head_dim);
-        let expected: Vec<f64> =
-            serde_json::from_value(case["inverse_frequencies"].clone()).unwrap();
+        let expected: Vec<f64> = serde_json::from_value(case["inverse_frequencies"].clone()).unwrap();
         assert_eq!(found.len(), expected.len(), "{name}");
         for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
             let error = (f64::from(*a) / b - 1.0).abs();

@@ -7,14 +7,7 @@ use super::*;
 use AccuracyKind::{Exact, Gsm8k, Numeric};
 
 fn value_of(completion: &str, expected: &str, kind: AccuracyKind, how: Extract) -> Option<f64> {
-    let sample = Sample {
-        prompt: "",
-        completion,
-        n_tokens: 1,
-        truncated: false,
-        expected,
-        columns: &Map::new(),
-    };
+    let sample = Sample { prompt: "", completion, n_tokens: 1, truncated: false, expected, columns: &Map::new() };
     score(&sample, kind, how).value
 }
 

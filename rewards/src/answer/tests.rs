@@ -77,8 +77,8 @@ fn reads_equal_numbers() {
 fn refuses_what_is_no_number() {
     let long = "1".repeat(MAX_NUMBER_BYTES + 1);
     let table = [
-        "", ".", "-", "$", "%", "1,23", "1234,567", ",123", "1 2", "1/0", "1/2/3", "1e3", "0x1",
-        "1.2.3", "--1", "1/-2", "five", "5 apples", "NaN", "inf", "1_000", "٣", &long,
+        "", ".", "-", "$", "%", "1,23", "1234,567", ",123", "1 2", "1/0", "1/2/3", "1e3", "0x1", "1.2.3", "--1",
+        "1/-2", "five", "5 apples", "NaN", "inf", "1_000", "٣", &long,
     ];
     for text in table {
         assert_eq!(parse_rational(text), None, "{text}");

@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn soft_overlong_follows_the_paper() {
-    let table =
-        [(0, 0.0), (60, 0.0), (70, -0.25), (80, -0.5), (100, -1.0), (101, -1.0), (9_999, -1.0)];
+    let table = [(0, 0.0), (60, 0.0), (70, -0.25), (80, -0.5), (100, -1.0), (101, -1.0), (9_999, -1.0)];
     for (len, want) in table {
         assert_eq!(soft_overlong(len, 100, 40).value, Some(want), "{len}");
     }

@@ -66,8 +66,7 @@ fn partial_credit_is_not_a_right_answer() {
 
 #[test]
 fn refuses_rules_that_make_no_sense() {
-    let nan =
-        RuleConfig::Format { weight: f64::NAN, style: FormatStyle::Boxed, think_opened: false };
+    let nan = RuleConfig::Format { weight: f64::NAN, style: FormatStyle::Boxed, think_opened: false };
     assert!(matches!(Rubric::new(&[nan]), Err(RubricError::Weight { rule: "format", .. })));
     assert_eq!(Rubric::new(&[]), Err(RubricError::Empty));
     let table = [

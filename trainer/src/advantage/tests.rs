@@ -38,10 +38,7 @@ fn groups_do_not_mix() {
 
 /// Rewards in eighths, so that sums and shifts by whole numbers are exact.
 fn rewards() -> impl Strategy<Value = Vec<Option<f64>>> {
-    prop::collection::vec(
-        prop::option::weighted(0.8, (-64i32..64).prop_map(|n| f64::from(n) / 8.0)),
-        2..24,
-    )
+    prop::collection::vec(prop::option::weighted(0.8, (-64i32..64).prop_map(|n| f64::from(n) / 8.0)), 2..24)
 }
 
 fn close(a: &[Option<f64>], b: &[Option<f64>]) -> bool {

@@ -26,8 +26,8 @@ pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
         let Some((_, first)) = rows.first() else {
             bail!("in {}: the file holds no row", path.display());
         };
-        let reading = Reading::choose(config.layout, &config.fields, first)
-            .with_context(|| format!("in {}", path.display()))?;
+        let reading =
+            Reading::choose(config.layout, &config.fields, first).with_context(|| format!("in {}", path.display()))?;
         for (place, row) in rows {
             if problems.len() >= limit {
                 break;
@@ -37,12 +37,9 @@ pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
                 .map_err(|error| anyhow!("{error:#} at {place}"))
                 .with_context(|| format!("in {}", path.display()))?;
             match read {
-                Some((prompt, expected)) => problems.push(Problem {
-                    index: problems.len() as u64,
-                    prompt,
-                    expected,
-                    columns: row,
-                }),
+                Some((prompt, expected)) => {
+                    problems.push(Problem { index: problems.len() as u64, prompt, expected, columns: row })
+                }
                 None => skipped += 1,
             }
         }
@@ -65,11 +62,7 @@ fn rows(path: &Path) -> Result<Vec<(String, Row)>> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     if text.trim_start().starts_with('[') {
         let items: Vec<Value> = serde_json::from_str(text).context("not a valid JSON array")?;
-        return items
-            .into_iter()
-            .enumerate()
-            .map(|(i, item)| object(item, format!("item {}", i + 1)))
-            .collect();
+        return items.into_iter().enumerate().map(|(i, item)| object(item, format!("item {}", i + 1))).collect();
     }
     // Only '\n' ends a line: the other Unicode line ends occur inside JSON strings.
     json_lines(text, "line")
@@ -107,8 +100,7 @@ fn parquet_rows(path: &Path) -> Result<Vec<(String, Row)>> {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     let lines = || -> Result<Vec<u8>> {
-        let mut writer =
-            WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
         let file = fs::File::open(path)?;
         for batch in ParquetRecordBatchReaderBuilder::try_new(file)?.build()? {
             writer.write(&batch?)?;
@@ -150,15 +142,8 @@ enum Gold {
 }
 
 const PROMPT_NAMES: [&str; 4] = ["question", "problem", "prompt", "input"];
-const ANSWER_NAMES: [&str; 7] = [
-    "answer",
-    "ground_truth",
-    "final_answer",
-    "expected",
-    "expected_answer",
-    "reward_model.ground_truth",
-    "target",
-];
+const ANSWER_NAMES: [&str; 7] =
+    ["answer", "ground_truth", "final_answer", "expected", "expected_answer", "reward_model.ground_truth", "target"];
 
 impl Reading {
     /// What the configuration says, completed from the names in the first row.
@@ -251,14 +236,11 @@ impl Reading {
                 _ => bail!("field `{name}` is not a list of messages"),
             },
             PromptField::Countdown => {
-                let numbers: Option<Vec<i64>> = field(row, "nums")?
-                    .as_array()
-                    .and_then(|items| items.iter().map(Value::as_i64).collect());
-                let numbers =
-                    numbers.ok_or_else(|| anyhow!("field `nums` is not a list of numbers"))?;
-                let target = field(row, "target")?
-                    .as_i64()
-                    .ok_or_else(|| anyhow!("field `target` is not a whole number"))?;
+                let numbers: Option<Vec<i64>> =
+                    field(row, "nums")?.as_array().and_then(|items| items.iter().map(Value::as_i64).collect());
+                let numbers = numbers.ok_or_else(|| anyhow!("field `nums` is not a list of numbers"))?;
+                let target =
+                    field(row, "target")?.as_i64().ok_or_else(|| anyhow!("field `target` is not a whole number"))?;
                 PromptText::Text(super::generate::countdown_prompt(&numbers, target))
             }
         };

@@ -50,11 +50,7 @@ pub(super) fn arithmetic(config: &Arithmetic, seed: u64) -> Result<Vec<Problem>>
 }
 
 pub(super) fn chain(config: &Chain, seed: u64) -> Result<Vec<Problem>> {
-    ensure!(
-        (3..=64).contains(&config.operations),
-        "`operations` is {}, not 3 to 64",
-        config.operations
-    );
+    ensure!((3..=64).contains(&config.operations), "`operations` is {}, not 3 to 64", config.operations);
     make(config.n_problems, config.split, seed, |draws| {
         let terms = signed_terms(draws, config.operations + 1, 100);
         let two_digits = |n: i64| format!("{n:02}");
@@ -98,8 +94,7 @@ fn running_total(
     prompt.push('=');
     let mut sorted = terms.to_vec();
     sorted.sort_unstable();
-    let canonical: String =
-        sorted.iter().map(|&(sign, number)| format!("{sign}{}", show(number))).collect();
+    let canonical: String = sorted.iter().map(|&(sign, number)| format!("{sign}{}", show(number))).collect();
     let expected = show(total);
     let mut columns = Map::new();
     columns.insert("solution".into(), json!(lines.join("\n")));
@@ -110,11 +105,7 @@ fn running_total(
 pub(super) fn countdown(config: &Countdown, seed: u64) -> Result<Vec<Problem>> {
     let n = config.n_numbers;
     ensure!((2..=8).contains(&n), "`n_numbers` is {n}, not 2 to 8");
-    ensure!(
-        (2..=1_000_000).contains(&config.max_number),
-        "`max_number` is {}, not 2 to 1000000",
-        config.max_number
-    );
+    ensure!((2..=1_000_000).contains(&config.max_number), "`max_number` is {}, not 2 to 1000000", config.max_number);
     make(config.n_problems, config.split, seed, |draws| puzzle(draws, n, config.max_number))
 }
 
@@ -172,12 +163,7 @@ pub(super) fn countdown_prompt(numbers: &[i64], target: i64) -> String {
 }
 
 /// Draws problems until each index has one of the wanted side.
-fn make(
-    n: u64,
-    split: Split,
-    seed: u64,
-    draft: impl Fn(&mut Draws) -> Option<Draft>,
-) -> Result<Vec<Problem>> {
+fn make(n: u64, split: Split, seed: u64, draft: impl Fn(&mut Draws) -> Option<Draft>) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
     'problems: for index in 0..n {
@@ -196,9 +182,7 @@ fn make(
             problems.push(Problem { index, prompt, expected, columns });
             continue 'problems;
         }
-        bail!(
-            "found only {index} of {n} problems; ask for fewer (`n_problems`) or for larger numbers"
-        );
+        bail!("found only {index} of {n} problems; ask for fewer (`n_problems`) or for larger numbers");
     }
     Ok(problems)
 }

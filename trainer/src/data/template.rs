@@ -42,9 +42,7 @@ impl Template {
             }
             Template::Chat => match prompt {
                 PromptText::Messages(_) => prompt.clone(),
-                PromptText::Text(text) => {
-                    PromptText::Messages(vec![json!({"role": "user", "content": text})])
-                }
+                PromptText::Text(text) => PromptText::Messages(vec![json!({"role": "user", "content": text})]),
             },
         }
     }

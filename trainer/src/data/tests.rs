@@ -7,9 +7,7 @@ fn chain(n_problems: u64, split: Split) -> Source {
 #[test]
 fn an_epoch_shows_each_problem_once_and_every_epoch_has_its_own_order() {
     let set = ProblemSet::open(&chain(30, Split::Train), 7).unwrap();
-    let epoch = |e: u64| -> Vec<u64> {
-        (0..5).flat_map(|s| set.batch(e * 5 + s, 6)).map(|p| p.index).collect()
-    };
+    let epoch = |e: u64| -> Vec<u64> { (0..5).flat_map(|s| set.batch(e * 5 + s, 6)).map(|p| p.index).collect() };
     let (first, second) = (epoch(0), epoch(1));
     assert_ne!(first, second);
     for mut order in [first, second] {
@@ -55,10 +53,7 @@ fn a_source_reads_from_toml_and_refuses_unknown_fields() {
     let Source::Files(files) = toml::from_str::<Config>(text).unwrap().data else { panic!() };
     assert_eq!(files.layout, Some(Layout::Gsm8k));
     assert_eq!(files.fields.prompt.as_deref(), Some("q"));
-    let error = toml::from_str::<Config>("data.chain = { n_problems = 10, operation = 3 }")
-        .err()
-        .unwrap()
-        .to_string();
+    let error = toml::from_str::<Config>("data.chain = { n_problems = 10, operation = 3 }").err().unwrap().to_string();
     assert!(error.contains("unknown field `operation`"), "{error}");
 }
 
@@ -67,12 +62,7 @@ fn templates_word_a_prompt() {
     let prompt = PromptText::Text("What is 2 + 2?".into());
     assert_eq!(Template::Plain.apply(&prompt), prompt);
     let chat = Template::Chat.apply(&prompt);
-    assert_eq!(
-        chat,
-        PromptText::Messages(vec![
-            serde_json::json!({"role": "user", "content": "What is 2 + 2?"})
-        ])
-    );
+    assert_eq!(chat, PromptText::Messages(vec![serde_json::json!({"role": "user", "content": "What is 2 + 2?"})]));
     assert_eq!(Template::Plain.apply(&chat), prompt);
     let text = Template::R1Zero.apply(&prompt).text();
     assert!(text.starts_with("A conversation between User and Assistant. "), "{text}");

@@ -2,14 +2,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 
-const POINTS: [Failpoint; 4] =
-    [Failpoint::Write, Failpoint::Sync, Failpoint::Rename, Failpoint::SyncFolder];
+const POINTS: [Failpoint; 4] = [Failpoint::Write, Failpoint::Sync, Failpoint::Rename, Failpoint::SyncFolder];
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -55,9 +52,7 @@ fn a_crash_leaves_old_or_new() {
             Ok(())
         });
         let crash = catch_unwind(AssertUnwindSafe(|| {
-            write_folder(&path, |inside| {
-                fs::write(inside.join("weights"), b"w").at("write", inside)
-            })
+            write_folder(&path, |inside| fs::write(inside.join("weights"), b"w").at("write", inside))
         }));
         drop(guard);
         assert!(crash.is_err());

@@ -62,12 +62,8 @@ fn chain_answers_are_right_and_spread_over_a_hundred_values() {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for problem in set.iter() {
         let text = problem.prompt.text();
-        let sum: i64 = text
-            .trim_end_matches('=')
-            .replace('-', "+-")
-            .split('+')
-            .map(|term| term.parse::<i64>().unwrap())
-            .sum();
+        let sum: i64 =
+            text.trim_end_matches('=').replace('-', "+-").split('+').map(|term| term.parse::<i64>().unwrap()).sum();
         assert_eq!(format!("{:02}", sum.rem_euclid(100)), problem.expected);
         assert_eq!(problem.columns["solution"].as_str().unwrap().lines().count(), 3);
         *counts.entry(&problem.expected).or_default() += 1;
@@ -94,12 +90,8 @@ fn a_chain_is_written_out_step_by_step() {
 fn countdown_uses_every_number_once() {
     let [_, source, _] = sources(500, Split::Train);
     for problem in ProblemSet::open(&source, 8).unwrap().iter() {
-        let mut numbers: Vec<i64> = problem.columns["nums"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|n| n.as_i64().unwrap())
-            .collect();
+        let mut numbers: Vec<i64> =
+            problem.columns["nums"].as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).collect();
         let answer = problem.columns["answer"].as_str().unwrap();
         let mut used: Vec<i64> = answer
             .split(|c: char| !c.is_ascii_digit())
