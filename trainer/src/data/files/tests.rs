@@ -107,9 +107,7 @@ fn errors_name_file_place_and_key() {
     let error = message(&format!("{good}{{\"question\": }}\n"));
     assert!(error.starts_with("in FILE: not valid JSON at line 2, column 14: expected"), "{error}");
     assert_eq!(
-        message(
-            "{\"question\": \"a\", \"answer\": \"x\\n#### 1\"}\n{\"question\": \"a\", \"answer\": \"1\"}"
-        ),
+        message(&format!("{{\"question\": \"a\", \"answer\": \"x\\n#### 1\"}}\n{good}")),
         "in FILE: field `answer` has no `####` before an answer at line 2"
     );
     let error = message("{\"text\": \"a\", \"answer\": \"1\"}");
