@@ -26,16 +26,12 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// When the source is no Jinja template; the error says at which line.
-    pub fn new(
-        source: &str,
-        special_tokens: Map<String, serde_json::Value>,
-    ) -> Result<ChatTemplate, anyhow::Error> {
+    pub fn new(source: &str, special_tokens: Map<String, serde_json::Value>) -> Result<ChatTemplate, anyhow::Error> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.context("minijinja refuses its own syntax")?);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_formatter(|out, _, value| Ok(out.write_str(&python_str(value))?));
         environment.add_filter("tojson", to_json);
         environment.add_filter("string", |value: Value| python_str(&value));
@@ -140,8 +136,7 @@ fn strftime_now(format: &str) -> Result<String, Error> {
         return Err(failed());
     }
     // SAFETY: the buffer is as long as said, the format ends in a zero, and `parts` was filled above.
-    let length =
-        unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), &parts) };
+    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), &parts) };
     text.truncate(length);
     String::from_utf8(text).map_err(|_| failed())
 }
@@ -163,12 +158,7 @@ fn to_json(value: Value, indent: Option<Value>, kwargs: Kwargs) -> Result<String
     Ok(out)
 }
 
-fn write_json(
-    out: &mut String,
-    value: &Value,
-    indent: Option<usize>,
-    depth: usize,
-) -> Result<(), Error> {
+fn write_json(out: &mut String, value: &Value, indent: Option<usize>, depth: usize) -> Result<(), Error> {
     let line = |out: &mut String, depth: usize| {
         if let Some(indent) = indent {
             out.push('\n');

@@ -39,29 +39,23 @@ impl Tokenizer {
     /// When tokenizer.json is missing, or any of the files cannot be read or understood; the error names the file.
     pub fn from_folder(folder: &Path) -> Result<Tokenizer, anyhow::Error> {
         let path = folder.join("tokenizer.json");
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|error| anyhow!("{} is not a tokenizer: {error}", path.display()))?;
         // A training set-up may have left its truncation and padding in the file; prompts are never cut here.
-        inner.with_truncation(None).map_err(|error| {
-            anyhow!("{}: cannot switch truncation off: {error}", path.display())
-        })?;
+        inner
+            .with_truncation(None)
+            .map_err(|error| anyhow!("{}: cannot switch truncation off: {error}", path.display()))?;
         inner.with_padding(None);
 
         let config = read_object(&folder.join("tokenizer_config.json"))?;
         let map = read_object(&folder.join("special_tokens_map.json"))?;
-        let vocab_size =
-            inner.get_vocab(true).values().max().map_or(0, |&highest| highest as usize + 1);
+        let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&highest| highest as usize + 1);
         Ok(Tokenizer {
             vocab_size,
             special_tokens: special_tokens(config.as_ref(), map.as_ref()),
             chat_template: chat_template(folder, config.as_ref())?,
-            files: FILES
-                .iter()
-                .map(|name| folder.join(name))
-                .filter(|path| path.is_file())
-                .collect(),
+            files: FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect(),
             inner,
         })
     }
@@ -73,8 +67,7 @@ impl Tokenizer {
     /// When the tokenizer's model has no token, not even an unknown token, for a piece of the text. A byte-level
     /// or byte-fallback vocabulary, which every supported checkpoint has, covers every text.
     pub fn encode(&self, text: &str, add_special: bool) -> Vec<u32> {
-        let encoding =
-            self.inner.encode_fast(text, add_special).expect("the vocabulary covers every byte");
+        let encoding = self.inner.encode_fast(text, add_special).expect("the vocabulary covers every byte");
         encoding.get_ids().to_vec()
     }
 
@@ -84,9 +77,7 @@ impl Tokenizer {
     /// # Panics
     /// When the tokenizer.json names a decoder that fails on its own vocabulary.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        self.inner
-            .decode(ids, skip_special)
-            .expect("the decoder takes every token of its vocabulary")
+        self.inner.decode(ids, skip_special).expect("the decoder takes every token of its vocabulary")
     }
 
     /// The highest id there is, plus one; added tokens count. A model's output may be wider than this.
@@ -196,18 +187,13 @@ fn read_object(path: &Path) -> Result<Option<Map<String, Value>>, anyhow::Error>
     if !path.exists() {
         return Ok(None);
     }
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let object = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a JSON object", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let object = serde_json::from_str(&text).with_context(|| format!("{} is not a JSON object", path.display()))?;
     Ok(Some(object))
 }
 
 /// Every `…_token` that the two files name; tokenizer_config.json goes before special_tokens_map.json.
-fn special_tokens(
-    config: Option<&Map<String, Value>>,
-    map: Option<&Map<String, Value>>,
-) -> Map<String, Value> {
+fn special_tokens(config: Option<&Map<String, Value>>, map: Option<&Map<String, Value>>) -> Map<String, Value> {
     let mut tokens = Map::new();
     for (name, value) in [config, map].into_iter().flatten().flatten() {
         let text = match value {
@@ -215,22 +201,17 @@ fn special_tokens(
             Value::Object(token) => token.get("content").and_then(Value::as_str),
             _ => None,
         };
-        if let Some(text) = text.filter(|_| name.ends_with("_token") && !tokens.contains_key(name))
-        {
+        if let Some(text) = text.filter(|_| name.ends_with("_token") && !tokens.contains_key(name)) {
             tokens.insert(name.clone(), Value::from(text));
         }
     }
     tokens
 }
 
-fn chat_template(
-    folder: &Path,
-    config: Option<&Map<String, Value>>,
-) -> Result<Option<String>, anyhow::Error> {
+fn chat_template(folder: &Path, config: Option<&Map<String, Value>>) -> Result<Option<String>, anyhow::Error> {
     let path = folder.join("chat_template.jinja");
     if path.exists() {
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         return Ok(Some(text));
     }
     if let Some(text) = config.and_then(|config| named_template(config.get("chat_template")?)) {

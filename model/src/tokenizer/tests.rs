@@ -55,12 +55,7 @@ fn load(data: &Path, name: &str) -> Tokenizer {
 }
 
 fn ids(value: &Value) -> Vec<u32> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|id| u32::try_from(id.as_u64().unwrap()).unwrap())
-        .collect()
+    value.as_array().unwrap().iter().map(|id| u32::try_from(id.as_u64().unwrap()).unwrap()).collect()
 }
 
 #[test]
@@ -76,11 +71,7 @@ fn every_encode_vector() {
         let plain = ids(&row["ids"]);
         assert_eq!(tokenizer.encode(text, false), plain, "{name}: {text:?}");
         assert_eq!(tokenizer.encode(text, true), ids(&row["ids_with_special"]), "{name}: {text:?}");
-        assert_eq!(
-            tokenizer.decode(&plain, false),
-            row["decoded"].as_str().unwrap(),
-            "{name}: {text:?}"
-        );
+        assert_eq!(tokenizer.decode(&plain, false), row["decoded"].as_str().unwrap(), "{name}: {text:?}");
 
         for skip_special in [false, true] {
             let mut stream = tokenizer.stream(skip_special);
@@ -102,8 +93,7 @@ fn a_checkpoint_names_its_tokens() {
     assert_eq!(llama.eos_id(), Some(128_001));
     assert_eq!(llama.vocab_size(), 128_256);
     assert!(llama.chat_template().unwrap().starts_with("{% set loop_messages"));
-    let names: Vec<_> =
-        llama.files().iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    let names: Vec<_> = llama.files().iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]);
 
     let qwen = load(&data, "qwen2.5");

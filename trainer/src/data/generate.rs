@@ -118,26 +118,15 @@ fn puzzle(draws: &mut Draws, n: usize, max_number: u64) -> Option<Draft> {
     while parts.len() > 1 {
         let (a, left) = parts.swap_remove(draws.below(parts.len() as u64) as usize);
         let (b, right) = parts.swap_remove(draws.below(parts.len() as u64) as usize);
-        let (sign, value) = match draws.below(4) {
-            0 => ('+', a + b),
-            1 if a > b => ('-', a - b),
-            2 => ('*', a.checked_mul(b)?),
-            3 if a % b == 0 => ('/', a / b),
-            _ => return None,
-        };
-        // Working stays in the size of the numbers that are asked for.
-        if value > 100 * max_number as i64 {
-            return None;
-        }
-        lines.push(format!("{a} {sign} {b} = {value}"));
         let last = parts.is_empty();
+        // Working stays in the size of the numbers that are asked for.
+        let bound = if last { max_number } else { 10 * max_number } as i64;
+        let (sign, value) = (0..8).find_map(|_| operation(draws, a, b, bound))?;
+        lines.push(format!("{a} {sign} {b} = {value}"));
         let text = format!("{left} {sign} {right}");
         parts.push((value, if last { text } else { format!("({text})") }));
     }
     let (target, equation) = parts.pop()?;
-    if target > max_number as i64 {
-        return None;
-    }
     lines.push(format!("{equation} = {target}"));
     let mut sorted = numbers.clone();
     sorted.sort_unstable();
@@ -152,6 +141,18 @@ fn puzzle(draws: &mut Draws, n: usize, max_number: u64) -> Option<Draft> {
         expected: target.to_string(),
         columns,
     })
+}
+
+/// A drawn operation, if its value is a whole number in `1..=bound`.
+fn operation(draws: &mut Draws, a: i64, b: i64, bound: i64) -> Option<(char, i64)> {
+    let (sign, value) = match draws.below(4) {
+        0 => ('+', a + b),
+        1 => ('-', a - b),
+        2 => ('*', a.checked_mul(b)?),
+        _ if a % b == 0 => ('/', a / b),
+        _ => return None,
+    };
+    (1..=bound).contains(&value).then_some((sign, value))
 }
 
 /// How a countdown puzzle is put, also for rows of files.

@@ -101,6 +101,45 @@ fn countdown_uses_every_number_once() {
         numbers.sort_unstable();
         used.sort_unstable();
         assert_eq!(numbers, used, "{problem:?}");
+        let mut rest = answer;
+        assert_eq!(operation(&mut rest).to_string(), problem.expected, "{problem:?}");
+        assert_eq!(rest, "", "{problem:?}");
+    }
+}
+
+/// The value of `x op y`; every inner operation is in parentheses.
+fn operation(rest: &mut &str) -> i64 {
+    let left = operand(rest);
+    let (sign, after) = rest.trim_start().split_at(1);
+    *rest = after.trim_start();
+    let right = operand(rest);
+    match sign {
+        "+" => left + right,
+        "-" => left - right,
+        "*" => left * right,
+        "/" if left % right == 0 => left / right,
+        _ => panic!("{left} {sign} {right}"),
+    }
+}
+
+fn operand(rest: &mut &str) -> i64 {
+    if let Some(inner) = rest.strip_prefix('(') {
+        *rest = inner;
+        let value = operation(rest);
+        *rest = rest.strip_prefix(')').unwrap();
+        return value;
+    }
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, after) = rest.split_at(end);
+    *rest = after;
+    number.parse().unwrap()
+}
+
+#[test]
+fn countdown_reaches_every_size() {
+    for n_numbers in 2..=8 {
+        let config = Countdown { n_problems: 50, split: Split::Heldout, n_numbers, max_number: 99 };
+        assert_eq!(countdown(&config, 9).unwrap().len(), 50);
     }
 }
 
