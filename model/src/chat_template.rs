@@ -1,10 +1,11 @@
 //! A checkpoint's chat template, rendered as transformers renders it.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use anyhow::Context;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Map;
 
@@ -111,10 +112,57 @@ fn from_json(json: &serde_json::Value) -> Value {
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => items.iter().map(from_json).collect(),
-        serde_json::Value::Object(object) => {
-            Value::from_pairs(object.iter().map(|(key, value)| (key.as_str(), from_json(value))))
+        serde_json::Value::Array(items) => {
+            Value::from_object(List(items.iter().map(from_json).collect()))
         }
+        serde_json::Value::Object(object) => Value::from_object(Dict(
+            object.iter().map(|(key, value)| (key.clone(), from_json(value))).collect(),
+        )),
+    }
+}
+
+/// A list that prints as Python's does, also where it is joined to text with `~`.
+#[derive(Debug)]
+struct List(Vec<Value>);
+
+impl Object for List {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.0.len())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&python_str(&Value::from_dyn_object(Arc::clone(self))))
+    }
+}
+
+/// A dict that keeps its order, and prints as Python's does.
+#[derive(Debug)]
+struct Dict(Vec<(String, Value)>);
+
+impl Object for Dict {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name.as_str())).collect())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&python_str(&Value::from_dyn_object(Arc::clone(self))))
     }
 }
 

@@ -63,7 +63,9 @@ fn values_print_as_in_python() {
     let values = json!({"v": {"a": [1, 2.0, null, true, "it's", "x\n"], "b": {}, "c": 1e20}});
     let printed = "{'a': [1, 2.0, None, True, \"it's\", 'x\\n'], 'b': {}, 'c': 1e+20}";
     assert_eq!(render("{{ v }}", values.clone()).unwrap(), printed);
-    assert_eq!(render("{{ v|string }}", values).unwrap(), printed);
+    assert_eq!(render("{{ v|string }}", values.clone()).unwrap(), printed);
+    assert_eq!(render("{{ '' ~ v }}", values.clone()).unwrap(), printed);
+    assert_eq!(render("{{ v.a[-1] ~ v.a[1:3] ~ v.a|length }}", values).unwrap(), "x\n[2.0, None]6");
 }
 
 #[test]
