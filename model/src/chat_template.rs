@@ -112,12 +112,10 @@ fn from_json(json: &serde_json::Value) -> Value {
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => {
-            Value::from_object(List(items.iter().map(from_json).collect()))
+        serde_json::Value::Array(items) => Value::from_object(List(items.iter().map(from_json).collect())),
+        serde_json::Value::Object(object) => {
+            Value::from_object(Dict(object.iter().map(|(key, value)| (key.clone(), from_json(value))).collect()))
         }
-        serde_json::Value::Object(object) => Value::from_object(Dict(
-            object.iter().map(|(key, value)| (key.clone(), from_json(value))).collect(),
-        )),
     }
 }
 

@@ -66,27 +66,20 @@ fn every_shared_file_is_recognised() {
 
 #[test]
 fn messages_can_be_read_in_place_of_a_prompt() {
-    let row =
-        r#"{"prompt": "p", "messages": "[{\"role\": \"user\", \"content\": \"m\"}]", "a": 2}"#;
+    let row = r#"{"prompt": "p", "messages": "[{\"role\": \"user\", \"content\": \"m\"}]", "a": 2}"#;
     let file = written(row);
-    let fields = Fields {
-        messages: Some("messages".into()),
-        expected: Some("a".into()),
-        ..Fields::default()
-    };
+    let fields = Fields { messages: Some("messages".into()), expected: Some("a".into()), ..Fields::default() };
     let (problems, _) = read(&Files { fields, ..files(file.path()) }).unwrap();
     assert!(matches!(problems[0].prompt, PromptText::Messages(_)));
     assert_eq!((problems[0].prompt.text().as_str(), problems[0].expected.as_str()), ("m", "2"));
-    let nested =
-        r#"{"prompt": [{"role": "user", "content": "m"}], "reward_model": {"ground_truth": "3"}}"#;
+    let nested = r#"{"prompt": [{"role": "user", "content": "m"}], "reward_model": {"ground_truth": "3"}}"#;
     let set = open(written(nested).path()).unwrap();
     assert_eq!(set.get(0).unwrap().expected, "3");
 }
 
 #[test]
 fn a_limit_keeps_the_first_problems() {
-    let file =
-        written("{\"question\":\"a\",\"answer\":\"1\"}\n\n{\"question\":\"b\",\"answer\":\"2\"}\n");
+    let file = written("{\"question\":\"a\",\"answer\":\"1\"}\n\n{\"question\":\"b\",\"answer\":\"2\"}\n");
     let (problems, _) = read(&Files { limit: Some(1), ..files(file.path()) }).unwrap();
     assert_eq!(problems.len(), 1);
     assert_eq!(open(file.path()).unwrap().len(), 2);
@@ -95,10 +88,7 @@ fn a_limit_keeps_the_first_problems() {
 #[test]
 fn errors_name_file_place_and_key() {
     let good = "{\"question\": \"a\", \"answer\": \"1\"}\n";
-    assert_eq!(
-        message(&format!("{good}{good}{{\"answer\": \"1\"}}\n")),
-        "in FILE: missing field `question` at line 3"
-    );
+    assert_eq!(message(&format!("{good}{good}{{\"answer\": \"1\"}}\n")), "in FILE: missing field `question` at line 3");
     assert_eq!(
         message("[{\"problem\": \"a\", \"answer\": \"1\"}, {\"problem\": \"a\"}]"),
         "in FILE: missing field `answer` at item 2"
@@ -111,10 +101,7 @@ fn errors_name_file_place_and_key() {
         "in FILE: field `answer` has no `####` before an answer at line 2"
     );
     let error = message("{\"text\": \"a\", \"answer\": \"1\"}");
-    assert!(
-        error.contains("name the field in `fields.prompt` (the row has `text`, `answer`)"),
-        "{error}"
-    );
+    assert!(error.contains("name the field in `fields.prompt` (the row has `text`, `answer`)"), "{error}");
     assert_eq!(message(""), "in FILE: the file holds no row");
     let error = format!("{:#}", open(Path::new("/nowhere/x.jsonl")).unwrap_err());
     assert!(error.starts_with("in /nowhere/x.jsonl: No such file"), "{error}");
@@ -145,12 +132,7 @@ fn parquet_rows_come_back_as_they_were_written() {
     let questions: ArrayRef = Arc::new(StringArray::from(vec!["1+1?", "2+2?\n", "none"]));
     let answers: ArrayRef = Arc::new(StringArray::from(vec![Some("2"), Some("4"), None]));
     let levels: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
-    let batch = RecordBatch::try_from_iter([
-        ("question", questions),
-        ("answer", answers),
-        ("level", levels),
-    ])
-    .unwrap();
+    let batch = RecordBatch::try_from_iter([("question", questions), ("answer", answers), ("level", levels)]).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut writer = ArrowWriter::try_new(file.reopen().unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
