@@ -330,12 +330,15 @@ pub fn save(folder: &Path, tensors: &[(String, Tensor)], dtype: Kind, max_shard_
     let n_shards = shards.len();
     let mut written: Vec<String> = Vec::new();
     let mut weight_map = Map::new();
+    let mut leftovers = Leftovers(Vec::new());
     for (i, shard) in shards.iter().enumerate() {
         let name = match n_shards {
             1 => SINGLE.to_owned(),
             n => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
         };
-        write_shard(&temporary(folder, &name), shard, dtype, stored)?;
+        let file = temporary(folder, &name);
+        leftovers.0.push(file.clone());
+        write_shard(&file, shard, dtype, stored)?;
         weight_map.extend(shard.iter().map(|(tensor, _)| (tensor.clone(), json!(name))));
         written.push(name);
     }
@@ -343,6 +346,7 @@ pub fn save(folder: &Path, tensors: &[(String, Tensor)], dtype: Kind, max_shard_
         let total: u64 = tensors.iter().map(|(_, t)| n_bytes(t)).sum();
         let index = json!({"metadata": {"total_size": total}, "weight_map": weight_map});
         let file = temporary(folder, INDEX);
+        leftovers.0.push(file.clone());
         let mut out = File::create(&file).map_err(io(&file))?;
         out.write_all(format!("{index:#}\n").as_bytes()).map_err(io(&file))?;
         out.sync_all().map_err(io(&file))?;
@@ -361,6 +365,17 @@ pub fn save(folder: &Path, tensors: &[(String, Tensor)], dtype: Kind, max_shard_
         }
     }
     sync_folder(folder).map_err(io(folder))
+}
+
+/// Temporary files, removed where a save ends early (after a whole one they have been renamed).
+struct Leftovers(Vec<PathBuf>);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            let _ = fs::remove_file(file);
+        }
+    }
 }
 
 /// Whether `save` could have written a file of this name.

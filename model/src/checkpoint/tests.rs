@@ -168,6 +168,18 @@ fn names_are_taken_once() {
     assert!(save(&folder.0, &twice[..1], Kind::Int64, u64::MAX).is_err());
 }
 
+#[test]
+fn a_failed_save_leaves_the_old_files() {
+    let folder = Folder::new();
+    save(&folder.0, &some_tensors(), Kind::Float, u64::MAX).unwrap();
+    let before = fs::read(folder.0.join(SINGLE)).unwrap();
+    // A folder where the second shard's temporary file would go.
+    fs::create_dir(temporary(&folder.0, "model-00002-of-00002.safetensors")).unwrap();
+    assert!(save(&folder.0, &some_tensors(), Kind::BFloat16, 300).is_err());
+    assert_eq!(fs::read(folder.0.join(SINGLE)).unwrap(), before);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
+}
+
 /// What transformers wrote opens, and has every tensor config.json implies.
 #[test]
 fn golden_checkpoints_open() {
