@@ -46,7 +46,7 @@ impl fmt::Display for RunDirError {
             }
             Self::NothingToResume(path) => {
                 let path = path.display();
-                write!(f, "nothing to resume in {path}: no checkpoint and no numbered run")
+                write!(f, "nothing to resume in {path}: no checkpoint there or in its last run")
             }
         }
     }
