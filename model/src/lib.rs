@@ -12,5 +12,6 @@ pub mod checkpoint;
 pub mod config;
 pub mod kernels;
 pub mod philox;
+pub mod policy;
 pub mod rope;
 pub mod tokenizer;
