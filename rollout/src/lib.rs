@@ -4,5 +4,6 @@
 
 pub mod completion;
 pub mod group;
+pub mod pool;
 pub mod prompt;
 pub mod sampling;

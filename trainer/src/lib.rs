@@ -1,10 +1,16 @@
 //! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
 
 pub mod advantage;
+pub mod config;
 pub mod data;
 pub mod durable;
+pub mod eval;
+pub mod grpo;
 pub mod manifest;
 pub mod metrics;
+pub mod objective;
+pub mod optimizer;
 pub mod run_dir;
 pub mod schedule;
+pub mod sft;
 pub mod tensorboard;

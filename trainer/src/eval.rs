@@ -1,0 +1,48 @@
+//! Evaluation on held-out problems.
+
+use crate::config::DataConfig;
+use rewards::RuleConfig;
+use rollout::sampling::SamplingConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The `[eval]` table.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvalConfig {
+    /// The held-out sets. The first gives `eval/pass@1`; others are named `eval/<name>/pass@1`.
+    pub sets: Vec<EvalSet>,
+    /// k: completions of a problem.
+    #[serde(default = "eight")]
+    pub samples: usize,
+    /// Longest completion, in tokens; `rollout.max_tokens` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<usize>,
+    /// How tokens are drawn. R1: temperature 0.6, top-p 0.95.
+    #[serde(default = "r1_sampling")]
+    pub sampling: SamplingConfig,
+    /// Which completion is right; the run's first accuracy or countdown rule where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleConfig>,
+}
+
+/// One held-out set.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvalSet {
+    /// Names the set in keys and tables.
+    pub name: String,
+    /// Its problems.
+    pub data: DataConfig,
+    /// Only this many problems, the first ones; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_problems: Option<usize>,
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn r1_sampling() -> SamplingConfig {
+    SamplingConfig { temperature: 0.6, top_p: 0.95, ..SamplingConfig::default() }
+}

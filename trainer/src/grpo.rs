@@ -1,0 +1,4 @@
+//! The GRPO stage.
+
+mod config;
+pub use config::{GrpoConfig, LengthChange};
