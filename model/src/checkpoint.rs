@@ -63,6 +63,9 @@ pub enum LoadError {
         /// Format in the file.
         found: String,
     },
+    /// config.json was not taken.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// libtorch could not make the tensor (out of memory, in the main).
     #[error("{}: `{tensor}`: {source}", file.display())]
     Torch {

@@ -4,6 +4,8 @@
 //! change with the number of rows in a call or the thread that makes it. What they compute is in
 //! `bridge/kernels.h`. All arrays are row-major f32.
 
+use crate::buffer::Buffer;
+
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
 #[cxx::bridge(namespace = "grouper")]
@@ -115,9 +117,9 @@ pub struct Heads {
 }
 
 /// RMSNorm of each row (Zhang and Sennrich 2019); returns y `[N, D]` and the reciprocal roots `[N]`.
-pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Buffer, Buffer) {
     let (n, d) = rows(x, weight.len());
-    let (mut y, mut rstd) = (vec![0.0; n * d], vec![0.0; n]);
+    let (mut y, mut rstd) = (Buffer::zeros(n * d), Buffer::zeros(n));
     // SAFETY: x and y hold n × d numbers, weight d, rstd n.
     unsafe {
         ffi::rms_norm_forward(x.as_ptr(), weight.as_ptr(), eps, n as i64, d as i64, y.as_mut_ptr(), rstd.as_mut_ptr());
@@ -126,10 +128,10 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Gradients of [`rms_norm`]: returns dx `[N, D]` and adds to `dweight` `[D]`.
-pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dweight: &mut [f32]) -> Vec<f32> {
+pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dweight: &mut [f32]) -> Buffer {
     let (n, d) = rows(x, weight.len());
     assert_eq!((dy.len(), rstd.len(), dweight.len()), (n * d, n, d), "shapes of an RMSNorm's gradient");
-    let mut dx = vec![0.0; n * d];
+    let mut dx = Buffer::zeros(n * d);
     // SAFETY: the assertions above are the sizes the kernel reads and writes.
     unsafe {
         ffi::rms_norm_backward(
@@ -147,19 +149,19 @@ pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dw
 }
 
 /// `silu(gate) · up` (Shazeer 2020) for rows that hold gate `[F]` then up `[F]`; returns `[N, F]`.
-pub fn swiglu(gate_up: &[f32], ffn_dim: usize) -> Vec<f32> {
+pub fn swiglu(gate_up: &[f32], ffn_dim: usize) -> Buffer {
     let (n, _) = rows(gate_up, 2 * ffn_dim);
-    let mut y = vec![0.0; n * ffn_dim];
+    let mut y = Buffer::zeros(n * ffn_dim);
     // SAFETY: gate_up holds n × 2F numbers, y n × F.
     unsafe { ffi::swiglu_forward(gate_up.as_ptr(), n as i64, ffn_dim as i64, y.as_mut_ptr()) };
     y
 }
 
 /// Gradient of [`swiglu`] with respect to its input, `[N, 2F]`.
-pub fn swiglu_backward(dy: &[f32], gate_up: &[f32], ffn_dim: usize) -> Vec<f32> {
+pub fn swiglu_backward(dy: &[f32], gate_up: &[f32], ffn_dim: usize) -> Buffer {
     let (n, _) = rows(gate_up, 2 * ffn_dim);
     assert_eq!(dy.len(), n * ffn_dim, "dy is [N, F]");
-    let mut dx = vec![0.0; gate_up.len()];
+    let mut dx = Buffer::zeros(gate_up.len());
     // SAFETY: dy holds n × F numbers, gate_up and dx n × 2F.
     unsafe { ffi::swiglu_backward(dy.as_ptr(), gate_up.as_ptr(), n as i64, ffn_dim as i64, dx.as_mut_ptr()) };
     dx
@@ -176,7 +178,7 @@ pub enum Rotation {
 
 /// Rotates the halves of every head (RoPE, arXiv 2104.09864, in the half-split layout). x is `[N, heads, K]`, the
 /// tables are `[positions, K / 2]`.
-pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) -> Vec<f32> {
+pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) -> Buffer {
     let n = positions.len();
     assert!(head_dim.is_multiple_of(2) && x.len().is_multiple_of((n * head_dim).max(1)), "x is [N, heads, K]");
     let table = cosine.len() / (head_dim / 2);
@@ -184,7 +186,7 @@ pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim
     assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
     let heads = x.len() / (n * head_dim).max(1);
     let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
-    let mut y = vec![0.0; x.len()];
+    let mut y = Buffer::zeros(x.len());
     // SAFETY: x and y hold n × heads × K numbers, and every position has its row in both tables.
     unsafe {
         ffi::rope(
@@ -203,7 +205,7 @@ pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim
 }
 
 /// What [`token_logprobs`] says of each row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenLogprobs {
     /// Natural log of the target's probability, `[N]`.
     pub logprobs: Vec<f32>,
@@ -269,9 +271,9 @@ pub fn attention(
     segments: &[Segment],
     heads: Heads,
     scale: f32,
-) -> (Vec<f32>, Vec<f32>) {
+) -> (Buffer, Buffer) {
     let n = attention_rows(q, key, value, segments, heads);
-    let (mut out, mut log_sum) = (vec![0.0; q.len()], vec![0.0; n * heads.n_heads]);
+    let (mut out, mut log_sum) = (Buffer::zeros(q.len()), Buffer::zeros(n * heads.n_heads));
     // SAFETY: every segment's rows and prefix lie inside n, checked by `attention_rows` with all sizes; `Segment` is
     // four i32 in C layout.
     unsafe {
@@ -315,11 +317,11 @@ pub fn attention_backward(
     segments: &[Segment],
     heads: Heads,
     scale: f32,
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+) -> (Buffer, Buffer, Buffer) {
     let AttentionSaved { q, key, value, out, log_sum } = saved;
     let n = attention_rows(q, key, value, segments, heads);
     assert_eq!((d_out.len(), out.len(), log_sum.len()), (q.len(), q.len(), n * heads.n_heads), "saved shapes");
-    let (mut dq, mut dkey, mut dvalue) = (vec![0.0; q.len()], vec![0.0; key.len()], vec![0.0; value.len()]);
+    let (mut dq, mut dkey, mut dvalue) = (Buffer::zeros(q.len()), Buffer::zeros(key.len()), Buffer::zeros(value.len()));
     // SAFETY: as in `attention`.
     unsafe {
         ffi::attention_backward(

@@ -7,11 +7,16 @@
 //! **V** vocabulary · **D** model width · **H** heads · **K** head width · **F** feed-forward width ·
 //! **E** experts · **P** prompts in a step · **G** completions per prompt.
 
+pub mod backward;
+pub mod buffer;
 pub mod chat_template;
 pub mod checkpoint;
 pub mod config;
 pub mod kernels;
+pub mod layout;
+pub mod packed;
 pub mod philox;
 pub mod policy;
 pub mod rope;
 pub mod tokenizer;
+mod transformer;

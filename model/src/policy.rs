@@ -1,121 +1,74 @@
-//! `Policy`: a checkpoint's weights and the forward pass over packed rows.
+//! `Policy`: a checkpoint's weights, loaded, moved by an optimizer, and saved again.
 //!
-//! One definition for every family of [`crate::config::Family`]: RMSNorm, grouped-query attention with rotary
-//! positions, a gated feed-forward. Products are libtorch's; everything between them is a kernel whose rows do not
-//! depend on each other (see [`crate::kernels`]).
+//! Masters are f32, all in one flat array that [`Layout`] describes. With bf16 compute a rounded copy is made once an
+//! update ([`Policy::refresh`]) and shared by everyone who multiplies with the weights. What the network computes is
+//! in `transformer.rs`; its gradients are in `backward.rs`, decoding is in `kv_cache.rs`.
 
-use crate::checkpoint::{LoadError, ReadAs, Weights};
-use crate::config::ModelConfig;
-use crate::kernels::{self, Heads, Rotation, Segment};
+use crate::buffer::Buffer;
+use crate::checkpoint::{self, LoadError, ReadAs, SaveError, Weights};
+use crate::config::{Dtype, ModelConfig, PolicyConfig};
+use crate::layout::{Layout, Slot};
+use crate::philox::{Purpose, Stream};
 use crate::rope;
-use std::path::Path;
+use crate::tokenizer;
+use std::fs;
+use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
-/// Row counts are padded to a multiple of this, so that libtorch's products take one kernel for all of them.
-const ROW_BLOCK: usize = 8;
+/// Standard deviation of fresh matrices (GPT-2's, and the default of every family here).
+const INITIAL_STD: f32 = 0.02;
 
-/// Packed rows: tokens of any number of sequences, each with its position and the segment it attends in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packed {
-    /// Token ids, `[N]`.
-    pub tokens: Vec<i64>,
-    /// Absolute positions, `[N]`.
-    pub positions: Vec<i32>,
-    /// Who attends to whom.
-    pub segments: Vec<Segment>,
-}
+/// Weights of a saved checkpoint are cut into files of at most this many bytes, as `huggingface_hub` does.
+const MAX_SHARD_BYTES: u64 = 5_000_000_000;
 
-impl Packed {
-    /// Adds a sequence that attends to itself alone; returns its segment.
-    pub fn push(&mut self, tokens: &[i64]) -> Segment {
-        self.push_after(None, tokens)
-    }
-
-    /// Adds a sequence that continues `prefix`, whose rows are shared and not repeated.
-    pub fn push_after(&mut self, prefix: Option<Segment>, tokens: &[i64]) -> Segment {
-        let (prefix_start, prefix_length) = prefix.map_or((0, 0), |p| (p.start, p.length));
-        let segment =
-            Segment { start: self.tokens.len() as i32, length: tokens.len() as i32, prefix_start, prefix_length };
-        self.tokens.extend_from_slice(tokens);
-        self.positions.extend(prefix_length..prefix_length + segment.length);
-        self.segments.push(segment);
-        segment
-    }
-}
-
-struct Block {
-    attention_norm: Vec<f32>,
-    qkv: Tensor,
-    qkv_bias: Option<Tensor>,
-    query_norm: Option<Vec<f32>>,
-    key_norm: Option<Vec<f32>>,
-    output: Tensor,
-    ffn_norm: Vec<f32>,
-    gate_up: Tensor,
-    down: Tensor,
-}
-
-/// A network with its weights, in f32 on the CPU.
+/// A network with its weights.
+///
+/// Shared between threads by reference: everything that takes `&Policy` only reads.
 pub struct Policy {
-    config: ModelConfig,
-    embedding: Tensor,
-    blocks: Vec<Block>,
-    norm: Vec<f32>,
-    head: Tensor,
-    cosine: Vec<f32>,
-    sine: Vec<f32>,
+    pub(crate) config: ModelConfig,
+    pub(crate) layout: Layout,
+    pub(crate) parameters: Buffer,
+    /// The rounded copy, with bf16 compute.
+    half: Option<Half>,
+    pub(crate) cosine: Vec<f32>,
+    pub(crate) sine: Vec<f32>,
+    vocabulary: usize,
+    source: PathBuf,
 }
+
+/// A bf16 copy of all weights.
+struct Half(Tensor);
+
+// SAFETY: the tensor is replaced only through `&mut Policy`; everyone else reads it, which libtorch permits from any
+// number of threads (its reference counts are atomic).
+unsafe impl Sync for Half {}
 
 impl Policy {
-    /// Reads the weights that `config` describes from a checkpoint folder.
-    pub fn load(folder: &Path, config: ModelConfig) -> Result<Policy, LoadError> {
-        let weights = Weights::open(folder)?;
-        let read = |name: &str, shape: &[usize]| {
-            let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-            weights.tensor(name, &shape, ReadAs::F32)
+    /// Reads the weights in `folder`, or draws fresh ones by `seed` where the config asks for that.
+    pub fn load(folder: &Path, config: &PolicyConfig, seed: u64) -> Result<Policy, LoadError> {
+        let architecture = ModelConfig::from_folder(folder)?;
+        let layout = Layout::new(&architecture);
+        let mut parameters = Buffer::zeros(layout.len());
+        if config.random_init {
+            draw(&layout, &mut parameters, seed);
+        } else {
+            read(folder, &architecture, &layout, &mut parameters)?;
+        }
+        let (cosine, sine) = rope_tables(&architecture);
+        let mut policy = Policy {
+            vocabulary: architecture.vocab_size,
+            half: None,
+            config: architecture,
+            layout,
+            parameters,
+            cosine,
+            sine,
+            source: folder.to_owned(),
         };
-        let (d, f, k) = (config.hidden_dim, config.ffn_dim, config.head_dim);
-        let (q, kv) = (config.n_heads * k, config.n_kv_heads * k);
-
-        let blocks = (0..config.n_layers)
-            .map(|layer| {
-                let read = |name: &str, shape: &[usize]| read(&format!("model.layers.{layer}.{name}"), shape);
-                let join = |parts: Vec<Tensor>| Tensor::cat(&parts, 0);
-                let qkv_bias = if config.qkv_bias {
-                    Some(join(vec![
-                        read("self_attn.q_proj.bias", &[q])?,
-                        read("self_attn.k_proj.bias", &[kv])?,
-                        read("self_attn.v_proj.bias", &[kv])?,
-                    ]))
-                } else {
-                    None
-                };
-                let head_norm =
-                    |name: &str| if config.qk_norm { read(name, &[k]).map(|w| Some(floats(&w))) } else { Ok(None) };
-                Ok(Block {
-                    attention_norm: floats(&read("input_layernorm.weight", &[d])?),
-                    qkv: join(vec![
-                        read("self_attn.q_proj.weight", &[q, d])?,
-                        read("self_attn.k_proj.weight", &[kv, d])?,
-                        read("self_attn.v_proj.weight", &[kv, d])?,
-                    ]),
-                    qkv_bias,
-                    query_norm: head_norm("self_attn.q_norm.weight")?,
-                    key_norm: head_norm("self_attn.k_norm.weight")?,
-                    output: read("self_attn.o_proj.weight", &[d, q])?,
-                    ffn_norm: floats(&read("post_attention_layernorm.weight", &[d])?),
-                    gate_up: join(vec![read("mlp.gate_proj.weight", &[f, d])?, read("mlp.up_proj.weight", &[f, d])?]),
-                    down: read("mlp.down_proj.weight", &[d, f])?,
-                })
-            })
-            .collect::<Result<Vec<_>, LoadError>>()?;
-
-        let embedding = read("model.embed_tokens.weight", &[config.vocab_size, d])?;
-        let head =
-            if config.tied_head { embedding.shallow_clone() } else { read("lm_head.weight", &[config.vocab_size, d])? };
-        let norm = floats(&read("model.norm.weight", &[d])?);
-        let (cosine, sine) = rope_tables(&config);
-        Ok(Policy { config, embedding, blocks, norm, head, cosine, sine })
+        if config.dtype == Dtype::Bf16 {
+            policy.half = Some(Half(policy.parameters.rows(1).view([-1]).to_kind(Kind::BFloat16)));
+        }
+        Ok(policy)
     }
 
     /// The architecture.
@@ -123,62 +76,156 @@ impl Policy {
         &self.config
     }
 
-    /// Logits of every packed row, `[N, V]` f32. Row i predicts the token after row i.
-    pub fn logits(&self, packed: &Packed) -> Tensor {
-        let hidden = self.hidden(packed);
-        self.project(&hidden, &self.head, None)
+    /// Where each parameter lies in [`Policy::parameters`].
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    /// The last block's output after the final norm, `[N, D]`.
-    fn hidden(&self, packed: &Packed) -> Vec<f32> {
-        let eps = self.config.norm_eps as f32;
-        let heads =
-            Heads { n_heads: self.config.n_heads, n_kv_heads: self.config.n_kv_heads, head_dim: self.config.head_dim };
-        let scale = 1.0 / (heads.head_dim as f32).sqrt();
-        let mut x = floats(&self.embedding.index_select(0, &Tensor::from_slice(&packed.tokens)));
-        for block in &self.blocks {
-            let normed = kernels::rms_norm(&x, &block.attention_norm, eps).0;
-            let qkv = self.project(&normed, &block.qkv, block.qkv_bias.as_ref());
-            let split = [heads.n_heads, heads.n_kv_heads, heads.n_kv_heads].map(|n| (n * heads.head_dim) as i64);
-            let parts = qkv.split_with_sizes(split, 1);
-            let turned = |part: &Tensor, norm: &Option<Vec<f32>>| {
-                let part = floats(part);
-                let part = norm.as_ref().map(|w| kernels::rms_norm(&part, w, eps).0).unwrap_or(part);
-                kernels::rope(&part, &packed.positions, &self.cosine, &self.sine, heads.head_dim, Rotation::Forward)
-            };
-            let (q, key) = (turned(&parts[0], &block.query_norm), turned(&parts[1], &block.key_norm));
-            let attended = kernels::attention(&q, &key, &floats(&parts[2]), &packed.segments, heads, scale).0;
-            add(&mut x, &self.project(&attended, &block.output, None));
+    /// What the products compute in: `F32` or `Bf16`.
+    pub fn dtype(&self) -> Dtype {
+        if self.half.is_some() { Dtype::Bf16 } else { Dtype::F32 }
+    }
 
-            let normed = kernels::rms_norm(&x, &block.ffn_norm, eps).0;
-            let gate_up = floats(&self.project(&normed, &block.gate_up, None));
-            let gated = kernels::swiglu(&gate_up, self.config.ffn_dim);
-            add(&mut x, &self.project(&gated, &block.down, None));
+    /// How many numbers are trained.
+    pub fn n_parameters(&self) -> usize {
+        self.layout.parameters().iter().map(|p| p.range().len()).sum()
+    }
+
+    /// All master weights, as [`Layout`] orders them.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// All master weights, to be moved. [`Policy::refresh`] must follow.
+    pub fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
+    }
+
+    /// Makes the rounded copy anew, where there is one.
+    pub fn refresh(&mut self) {
+        if let Some(Half(half)) = &mut self.half {
+            half.copy_(&self.parameters.rows(1).view([-1]));
         }
-        kernels::rms_norm(&x, &self.norm, eps).0
     }
 
-    /// x · weightᵀ + bias for rows x, `[N, out]`.
-    fn project(&self, x: &[f32], weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let width = weight.size()[1];
-        let n = x.len() as i64 / width;
-        let padding = (n as usize).next_multiple_of(ROW_BLOCK) - n as usize;
-        let mut rows = x.to_vec();
-        rows.resize(x.len() + padding * width as usize, 0.0);
-        let rows = Tensor::from_slice(&rows).view([-1, width]);
-        rows.linear(weight, bias).narrow(0, 0, n)
+    /// Ids from `n` on, which no token of the tokenizer has, get probability 0 everywhere.
+    pub fn set_vocabulary(&mut self, n: usize) {
+        self.vocabulary = n.min(self.config.vocab_size);
+    }
+
+    /// How many ids have a probability.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// A policy of its own with the same weights.
+    pub fn deep_copy(&self) -> Policy {
+        Policy {
+            config: self.config.clone(),
+            layout: self.layout.clone(),
+            parameters: self.parameters.clone(),
+            half: self.half.as_ref().map(|Half(half)| Half(half.copy())),
+            cosine: self.cosine.clone(),
+            sine: self.sine.clone(),
+            vocabulary: self.vocabulary,
+            source: self.source.clone(),
+        }
+    }
+
+    /// Writes weights as `kind`, `config.json` and the tokenizer's files into `folder`, as Hugging Face tools expect
+    /// them. The folder the policy was loaded from must still be there.
+    pub fn save(&self, folder: &Path, kind: Kind) -> Result<(), SaveError> {
+        let io = |file: &Path| {
+            let file = file.to_owned();
+            move |source| SaveError::Io { file, source }
+        };
+        fs::create_dir_all(folder).map_err(io(folder))?;
+        for name in tokenizer::FILES.into_iter().chain(["generation_config.json"]) {
+            let from = self.source.join(name);
+            if from.is_file() {
+                let to = folder.join(name);
+                fs::copy(&from, &to).map_err(io(&to))?;
+            }
+        }
+        let from = self.source.join("config.json");
+        let text = fs::read(&from).map_err(io(&from))?;
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|e| io(&from)(std::io::Error::from(e)))?;
+        if let Some(config) = config.as_object_mut() {
+            let name = if kind == Kind::BFloat16 { "bfloat16" } else { "float32" };
+            let key = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+            config.insert(key.into(), name.into());
+        }
+        let to = folder.join("config.json");
+        fs::write(&to, format!("{config:#}\n")).map_err(io(&to))?;
+        let tensors: Vec<(String, Tensor)> = self
+            .layout
+            .parameters()
+            .iter()
+            .map(|p| {
+                let shape: Vec<i64> = p.shape.iter().map(|&n| n as i64).collect();
+                (p.name.clone(), self.parameters.matrix(p.offset, 1, p.range().len()).view(shape.as_slice()))
+            })
+            .collect();
+        checkpoint::save(folder, &tensors, kind, MAX_SHARD_BYTES)
+    }
+
+    /// A vector of weights.
+    pub(crate) fn vector(&self, slot: Slot) -> &[f32] {
+        &self.parameters[slot.range()]
+    }
+
+    /// A matrix in the format of the products.
+    pub(crate) fn matrix(&self, slot: Slot) -> Tensor {
+        match &self.half {
+            None => self.parameters.matrix(slot.offset, slot.rows, slot.columns),
+            Some(Half(half)) => half
+                .narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64)
+                .view([slot.rows as i64, slot.columns as i64]),
+        }
+    }
+
+    /// Activations in the format of the products, `[N, width]`.
+    pub(crate) fn operand(&self, x: &Buffer, width: usize) -> Tensor {
+        match self.half {
+            None => x.rows(width),
+            Some(_) => x.rows(width).to_kind(Kind::BFloat16),
+        }
     }
 }
 
-fn add(x: &mut [f32], y: &Tensor) {
-    for (x, y) in x.iter_mut().zip(floats(y)) {
-        *x += y;
+/// Fresh weights: matrices normal, norms one, biases zero.
+fn draw(layout: &Layout, parameters: &mut [f32], seed: u64) {
+    for (index, parameter) in layout.parameters().iter().enumerate() {
+        let stream = Stream::new(seed, Purpose::Weights, 0, index as u64, 0);
+        let numbers = &mut parameters[parameter.range()];
+        if parameter.decay {
+            for (i, number) in numbers.iter_mut().enumerate() {
+                *number = INITIAL_STD * stream.normal(i as u32);
+            }
+        } else if !parameter.name.ends_with("bias") {
+            numbers.fill(1.0);
+        }
     }
 }
 
-fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_kind(Kind::Float).contiguous().view([-1]);
-    Vec::try_from(&flat).expect("a flat f32 tensor on the CPU is a vector")
+fn read(folder: &Path, config: &ModelConfig, layout: &Layout, parameters: &mut [f32]) -> Result<(), LoadError> {
+    let weights = Weights::open(folder)?;
+    for parameter in layout.parameters() {
+        let shape: Vec<i64> = parameter.shape.iter().map(|&n| n as i64).collect();
+        let tensor = weights.tensor(&parameter.name, &shape, ReadAs::F32)?;
+        parameters[parameter.range()].copy_from_slice(&Buffer::of(tensor));
+    }
+    // A checkpoint that says `tie_word_embeddings` and stores another head would be read as a different network.
+    if config.tied_head && weights.contains("lm_head.weight") {
+        let shape = [config.vocab_size as i64, config.hidden_dim as i64];
+        let head = Buffer::of(weights.tensor("lm_head.weight", &shape, ReadAs::F32)?);
+        if head[..] != parameters[layout.embedding.range()] {
+            let reason = "`lm_head.weight` differs from the embedding, and config.json says `tie_word_embeddings`";
+            return Err(LoadError::Parse { file: folder.to_owned(), reason: reason.into() });
+        }
+    }
+    Ok(())
 }
 
 /// Cosines and sines of every position, `[positions, K / 2]`, as transformers computes them: the angle in f32.

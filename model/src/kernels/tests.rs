@@ -77,7 +77,7 @@ fn rope_turns_back() {
     let positions = [0, 7, 3, 3, 1];
     let turned = rope(&x, &positions, &cosine, &sine, k, Rotation::Forward);
     let back = rope(&turned, &positions, &cosine, &sine, k, Rotation::Backward);
-    for (a, b) in x.iter().zip(&back) {
+    for (a, b) in x.iter().zip(back.iter()) {
         assert!((a - b).abs() < 2e-6, "{a} came back as {b}");
     }
     assert_eq!((x[0], x[k / 2]), (turned[0], turned[k / 2]), "an angle of 0 leaves its pair alone");

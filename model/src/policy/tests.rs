@@ -1,10 +1,15 @@
 use super::*;
-use std::path::PathBuf;
+use crate::backward::Targets;
+use crate::config::DeviceChoice;
+use crate::packed::Packed;
+
+fn config(folder: &Path) -> PolicyConfig {
+    PolicyConfig { checkpoint: folder.into(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false }
+}
 
 fn golden(family: &str) -> (Policy, Vec<(String, Tensor)>) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
-    let config = ModelConfig::from_folder(&folder).unwrap();
-    let policy = Policy::load(&folder, config).unwrap();
+    let policy = Policy::load(&folder, &config(&folder), 0).unwrap();
     (policy, Tensor::read_safetensors(folder.join("golden.safetensors")).unwrap())
 }
 
@@ -47,5 +52,144 @@ fn shared_prompts_are_exact() {
         let (together, alone) = (policy.logits(&packed), policy.logits(&alone));
         assert!(together.narrow(0, 46, 29).equal(&alone.narrow(0, 35, 29)), "{family}: the completion's rows");
         assert!(together.narrow(0, 0, 35).equal(&alone.narrow(0, 0, 35)), "{family}: the prompt's rows");
+    }
+}
+
+/// The golden sequences, packed, with every token after the first as a target.
+fn packed(ids: &Tensor) -> (Packed, Targets) {
+    let (mut packed, mut targets) = (Packed::default(), Targets::default());
+    for row in 0..ids.size()[0] {
+        let tokens = Vec::<i64>::try_from(ids.get(row)).unwrap();
+        let segment = packed.push(&tokens);
+        targets.push_sequence(i64::from(segment.start), &tokens);
+    }
+    (packed, targets)
+}
+
+/// Gradient of the mean negative log-likelihood of the golden sequences.
+fn gradient(policy: &Policy, tensors: &[(String, Tensor)], checkpointing: bool) -> Buffer {
+    let (packed, targets) = packed(named(tensors, "ids"));
+    let mut gradient = Buffer::zeros(policy.layout().len());
+    let weight = -1.0 / targets.tokens.len() as f32;
+    policy.backward(&packed, &targets, 1.0, checkpointing, &mut gradient, &mut |range, _| vec![weight; range.len()]);
+    gradient
+}
+
+#[test]
+fn logprobs_match_transformers() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, tensors) = golden(family);
+        let (packed, targets) = packed(named(&tensors, "ids"));
+        let found = policy.logprobs(&packed, &targets, 1.0);
+        let expected = Buffer::of(named(&tensors, "logprobs").reshape([-1]));
+        assert_eq!(found.logprobs.len(), expected.len());
+        for (found, expected) in found.logprobs.iter().zip(expected.iter()) {
+            assert!((found - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{family}: {found}, not {expected}");
+        }
+    }
+}
+
+/// Gradients of transformers' autograd, each tensor within 1e-5 of its own largest number.
+#[test]
+fn gradients_match_transformers() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, tensors) = golden(family);
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
+        let golden = Tensor::read_safetensors(folder.join("gradients.safetensors")).unwrap();
+        let gradient = gradient(&policy, &tensors, false);
+        for parameter in policy.layout().parameters() {
+            let expected = Buffer::of(named(&golden, &parameter.name).reshape([-1]));
+            let found = &gradient[parameter.range()];
+            let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+            let difference = found.iter().zip(expected.iter()).fold(0.0f32, |a, (f, e)| a.max((f - e).abs()));
+            assert!(difference <= 1e-5 * largest, "{family}: {}: {difference:e} of {largest:e}", parameter.name);
+        }
+    }
+}
+
+#[test]
+fn checkpointing_changes_no_bit_of_a_gradient() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, tensors) = golden(family);
+        assert!(gradient(&policy, &tensors, false)[..] == gradient(&policy, &tensors, true)[..], "{family}");
+    }
+}
+
+/// One prompt shared by two completions has the gradient of two whole sequences, up to the order of summation.
+#[test]
+fn a_shared_prompt_has_the_same_gradient() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, tensors) = golden(family);
+        let ids = Vec::<i64>::try_from(named(&tensors, "ids").reshape([-1])).unwrap();
+        let (prompt, completions) = (&ids[..35], [&ids[35..46], &ids[46..75]]);
+        let (mut shared, mut shared_targets) = (Packed::default(), Targets::default());
+        let (mut whole, mut whole_targets) = (Packed::default(), Targets::default());
+        let first = shared.push(prompt);
+        for completion in completions {
+            let segment = shared.push_after(Some(first), &completion[..completion.len() - 1]);
+            shared_targets.rows.push(i64::from(first.start + first.length) - 1);
+            shared_targets.rows.extend((0..completion.len() as i64 - 1).map(|i| i64::from(segment.start) + i));
+            shared_targets.tokens.extend_from_slice(completion);
+            let own = whole.push(&[prompt, completion].concat());
+            whole_targets.rows.extend((34..34 + completion.len() as i64).map(|i| i64::from(own.start) + i));
+            whole_targets.tokens.extend_from_slice(completion);
+        }
+        let run = |packed: &Packed, targets: &Targets| {
+            let mut gradient = Buffer::zeros(policy.layout().len());
+            let mut found = Vec::new();
+            policy.backward(packed, targets, 0.8, false, &mut gradient, &mut |range, tokens| {
+                found.extend(tokens.logprobs.iter().map(|l| l.to_bits()));
+                vec![0.1; range.len()]
+            });
+            (gradient, found)
+        };
+        let ((a, found), (b, alone)) = (run(&shared, &shared_targets), run(&whole, &whole_targets));
+        assert_eq!(found, alone, "{family}: log-probabilities have the same bits");
+        for parameter in policy.layout().parameters() {
+            let norm = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            let difference: Vec<f32> =
+                a[parameter.range()].iter().zip(&b[parameter.range()]).map(|(a, b)| a - b).collect();
+            let relative = norm(&difference) / norm(&b[parameter.range()]);
+            assert!(relative <= 1e-5, "{family}: {}: {relative:e}", parameter.name);
+        }
+    }
+}
+
+/// With bf16 products the gradient keeps its direction, and the copy follows the masters.
+#[test]
+fn bf16_follows_f32() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, tensors) = golden(family);
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
+        let mut half = Policy::load(&folder, &PolicyConfig { dtype: Dtype::Bf16, ..config(&folder) }, 0).unwrap();
+        let (packed, targets) = packed(named(&tensors, "ids"));
+        let (a, b) = (policy.logprobs(&packed, &targets, 1.0), half.logprobs(&packed, &targets, 1.0));
+        let mean =
+            a.logprobs.iter().zip(&b.logprobs).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.logprobs.len() as f32;
+        // Eight bits of mantissa through a few layers: transformers' own bf16 lies 0.01 to 0.03 from its f32.
+        assert!(mean > 0.0 && mean < 0.03, "{family}: mean difference {mean}");
+        let (a, b) = (gradient(&policy, &tensors, false), gradient(&half, &tensors, false));
+        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+        let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+        assert!(cosine > 0.999, "{family}: cosine {cosine}");
+        half.parameters_mut().fill(0.0);
+        half.refresh();
+        assert!(half.logits(&packed).abs().max().double_value(&[]) == 0.0, "{family}: refreshed");
+    }
+}
+
+/// What is saved is loaded again, bit for bit; bf16 files hold the rounded numbers.
+#[test]
+fn saved_policies_load_again() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, _) = golden(family);
+        let folder = tempfile::tempdir().unwrap();
+        policy.save(folder.path(), Kind::Float).unwrap();
+        let again = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
+        assert!(policy.parameters() == again.parameters(), "{family}");
+        policy.save(folder.path(), Kind::BFloat16).unwrap();
+        let rounded = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
+        let all = policy.parameters().iter().zip(rounded.parameters());
+        assert!(all.clone().all(|(a, b)| (a - b).abs() <= a.abs() / 256.0) && all.clone().any(|(a, b)| a != b));
     }
 }

@@ -1,0 +1,185 @@
+//! Log-probabilities of packed tokens, and the gradient of a loss on them.
+//!
+//! The head is the largest product and its logits the largest array. They are made for a chunk of rows at a time, and
+//! only where a token is to be predicted; a chunk's gradient is taken before the next chunk's logits exist.
+
+use crate::buffer::Buffer;
+use crate::kernels::{self, TokenLogprobs};
+use crate::packed::{Packed, ROW_BLOCK};
+use crate::policy::Policy;
+use crate::transformer::{Kept, Rows};
+use std::ops::Range;
+use tch::Tensor;
+
+/// Bytes that a chunk of logits may take.
+const CHUNK_BYTES: usize = 64 << 20;
+
+/// Rows of a chunk of logits, at most.
+const CHUNK_ROWS: usize = 1024;
+
+/// Which tokens are predicted from which packed rows. A row may serve several: a prompt's last row predicts the first
+/// token of each of its completions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Packed rows, `[M]`.
+    pub rows: Vec<i64>,
+    /// The token after each of them, `[M]`.
+    pub tokens: Vec<i64>,
+}
+
+impl Targets {
+    /// Every token of a packed sequence but its first.
+    pub fn push_sequence(&mut self, start: i64, tokens: &[i64]) {
+        for (i, pair) in tokens.windows(2).enumerate() {
+            self.rows.push(start + i as i64);
+            self.tokens.push(pair[1]);
+        }
+    }
+}
+
+/// The gradient of the loss with respect to each log-probability of a chunk, given the chunk's range in [`Targets`]
+/// and what was found there.
+pub type Objective<'a> = dyn FnMut(Range<usize>, &TokenLogprobs) -> Vec<f32> + 'a;
+
+impl Policy {
+    /// Logits of every packed row, `[N, V]` f32. Row i predicts the token after row i.
+    pub fn logits(&self, packed: &Packed) -> Tensor {
+        let (normed, _) = self.final_norm(&self.stream(packed, |_, _, _| ()));
+        let logits = self.project(&normed, self.layout.head, None);
+        logits.rows(self.config.vocab_size).narrow(0, 0, packed.len() as i64)
+    }
+
+    /// Log-probabilities of `targets` under softmax(logits / temperature), with entropies.
+    pub fn logprobs(&self, packed: &Packed, targets: &Targets, temperature: f32) -> TokenLogprobs {
+        let x = self.stream(packed, |_, _, _| ());
+        let mut all = TokenLogprobs::default();
+        for range in self.chunks(targets) {
+            let head = self.head(&x, targets, range, temperature);
+            all.logprobs.extend(head.found.logprobs);
+            all.entropies.extend(head.found.entropies);
+            all.log_normalisers.extend(head.found.log_normalisers);
+        }
+        all
+    }
+
+    /// Adds to `gradient` (flat, as [`crate::layout::Layout`] orders it) the gradient of a loss on the
+    /// log-probabilities of `targets`; `objective` gives the loss's own gradient, chunk by chunk.
+    ///
+    /// With `checkpointing` only each block's input is kept, and the rest computed again.
+    pub fn backward(
+        &self,
+        packed: &Packed,
+        targets: &Targets,
+        temperature: f32,
+        checkpointing: bool,
+        gradient: &mut Buffer,
+        objective: &mut Objective<'_>,
+    ) {
+        assert_eq!(gradient.len(), self.layout.len(), "a gradient has the layout's length");
+        let (tokens, positions) = packed.padded();
+        let rows = Rows { positions: &positions, segments: &packed.segments };
+        let mut inputs: Vec<(Buffer, Option<Kept>)> = Vec::with_capacity(self.config.n_layers);
+        let x = self.stream(packed, |_, x, kept| inputs.push((x, (!checkpointing).then_some(kept))));
+
+        let mut dx = self.head_backward(&x, targets, temperature, gradient, objective);
+        drop(x);
+        for layer in (0..self.config.n_layers).rev() {
+            let (x, kept) = inputs.pop().expect("one input a block");
+            let kept = kept.unwrap_or_else(|| self.packed_block(layer, &x, rows).1);
+            dx = self.block_backward(layer, &dx, &x, &kept, rows, gradient);
+        }
+        let slot = self.layout.embedding;
+        let mut d_embedding = gradient.matrix(slot.offset, slot.rows, slot.columns);
+        let _ = d_embedding.index_add_(0, &Tensor::from_slice(&tokens), &dx.rows(slot.columns));
+    }
+
+    /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.
+    fn stream(&self, packed: &Packed, mut keep: impl FnMut(usize, Buffer, Kept)) -> Buffer {
+        let (tokens, positions) = packed.padded();
+        let rows = Rows { positions: &positions, segments: &packed.segments };
+        let mut x = self.embed(&tokens);
+        for layer in 0..self.config.n_layers {
+            let (out, kept) = self.packed_block(layer, &x, rows);
+            keep(layer, std::mem::replace(&mut x, out), kept);
+        }
+        x
+    }
+
+    fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
+        let (heads, scale) = (self.heads(), self.attention_scale());
+        let mut attend = |_, q: &Buffer, key: &Buffer, value: &Buffer| {
+            kernels::attention(q, key, value, rows.segments, heads, scale)
+        };
+        self.block(layer, x, rows.positions, &mut attend)
+    }
+
+    fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
+        let n = targets.tokens.len();
+        assert_eq!(targets.rows.len(), n, "one row a target");
+        let fits = CHUNK_BYTES / (4 * self.config.vocab_size);
+        let size = fits.clamp(ROW_BLOCK, CHUNK_ROWS) / ROW_BLOCK * ROW_BLOCK;
+        (0..n).step_by(size).map(move |start| start..n.min(start + size))
+    }
+
+    /// The head on one chunk of targets.
+    fn head(&self, x: &Buffer, targets: &Targets, range: Range<usize>, temperature: f32) -> HeadChunk {
+        let d = self.config.hidden_dim;
+        let n = range.len();
+        let rows = &targets.rows[range.clone()];
+        let mut hidden = Buffer::zeros(n.next_multiple_of(ROW_BLOCK) * d);
+        for (to, &row) in hidden.chunks_exact_mut(d).zip(rows) {
+            to.copy_from_slice(&x[row as usize * d..][..d]);
+        }
+        let (normed, rstd) = self.final_norm(&hidden);
+        let logits = self.project(&normed, self.layout.head, None);
+        let used = n * self.config.vocab_size;
+        let found = kernels::token_logprobs(&logits[..used], &targets.tokens[range], temperature, self.vocabulary());
+        HeadChunk { hidden, normed, rstd, logits, found }
+    }
+
+    /// Gradient with respect to the stream `[N, D]`, through head and final norm.
+    fn head_backward(
+        &self,
+        x: &Buffer,
+        targets: &Targets,
+        temperature: f32,
+        gradient: &mut Buffer,
+        objective: &mut Objective<'_>,
+    ) -> Buffer {
+        let d = self.config.hidden_dim;
+        let mut dx = Buffer::zeros(x.len());
+        for range in self.chunks(targets) {
+            let HeadChunk { hidden, normed, rstd, mut logits, found } =
+                self.head(x, targets, range.clone(), temperature);
+            let weights = objective(range.clone(), &found);
+            let used = range.len() * self.config.vocab_size;
+            kernels::token_logprobs_backward(
+                &mut logits[..used],
+                &targets.tokens[range.clone()],
+                &weights,
+                &found.log_normalisers,
+                temperature,
+                self.vocabulary(),
+            );
+            // Padding rows predict nothing.
+            logits[used..].fill(0.0);
+            let d_normed = self.project_backward(&logits, &normed, self.layout.head, None, gradient);
+            let d_hidden = self.norm_backward(&d_normed, &hidden, self.layout.norm, &rstd, gradient);
+            for (from, &row) in d_hidden.chunks_exact(d).zip(&targets.rows[range]) {
+                for (to, from) in dx[row as usize * d..][..d].iter_mut().zip(from) {
+                    *to += from;
+                }
+            }
+        }
+        dx
+    }
+}
+
+/// A chunk of the head's rows, padded to the row block.
+struct HeadChunk {
+    hidden: Buffer,
+    normed: Buffer,
+    rstd: Buffer,
+    logits: Buffer,
+    found: TokenLogprobs,
+}

@@ -1,0 +1,81 @@
+//! `Buffer`: an array of f32 that kernels see as a slice and libtorch as a tensor, without a copy.
+//!
+//! Aligned to 64 bytes always. libtorch's products may choose their instructions by alignment, and the bits of a run
+//! must not depend on where an allocator happened to put an array.
+
+use std::ops::{Deref, DerefMut};
+use tch::{Device, Kind, Tensor};
+
+/// An owned, contiguous array of f32 in main memory.
+#[derive(Debug)]
+pub struct Buffer {
+    tensor: Tensor,
+    data: *mut f32,
+    len: usize,
+}
+
+// SAFETY: the memory is owned through `tensor`, whose reference count is atomic; `data` points into it. Shared access
+// only reads, and writing needs `&mut`.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Buffer {
+        Buffer::of(Tensor::zeros([len as i64], (Kind::Float, Device::Cpu)))
+    }
+
+    /// A copy of `numbers`.
+    pub fn from_slice(numbers: &[f32]) -> Buffer {
+        Buffer::of(Tensor::from_slice(numbers))
+    }
+
+    /// The numbers of a tensor, converted to contiguous f32 in main memory where they are not that already.
+    pub fn of(tensor: Tensor) -> Buffer {
+        let tensor = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let (data, len) = (tensor.data_ptr().cast(), tensor.numel());
+        Buffer { tensor, data, len }
+    }
+
+    /// A tensor on the same memory, as rows of `width`.
+    pub fn rows(&self, width: usize) -> Tensor {
+        self.tensor.view([-1, width as i64])
+    }
+
+    /// A tensor on the `rows · columns` numbers from `offset`.
+    pub fn matrix(&self, offset: usize, rows: usize, columns: usize) -> Tensor {
+        self.tensor.view([-1]).narrow(0, offset as i64, (rows * columns) as i64).view([rows as i64, columns as i64])
+    }
+
+    /// Adds `other`, number by number.
+    pub fn add(&mut self, other: &[f32]) {
+        assert_eq!(self.len, other.len(), "sums need equal lengths");
+        for (to, from) in self.iter_mut().zip(other) {
+            *to += from;
+        }
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Buffer {
+        Buffer::of(self.tensor.copy())
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `data` points at `len` initialised numbers that live as long as `tensor`. An empty tensor may have
+        // no memory, and a slice needs a pointer that is not null.
+        if self.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.data, self.len) } }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `deref`; `&mut self` makes this the only slice.
+        if self.len == 0 { &mut [] } else { unsafe { std::slice::from_raw_parts_mut(self.data, self.len) } }
+    }
+}

@@ -1,0 +1,51 @@
+//! `Packed`: rows of any number of sequences, one after the other, without padding.
+
+use crate::kernels::Segment;
+
+/// Row counts of products are padded to a multiple of this, so that libtorch takes one kernel for all of them: with
+/// 1 to 3 rows (and with some counts below 12 on two threads) its f32 products differ in the last bits.
+pub(crate) const ROW_BLOCK: usize = 8;
+
+/// Packed rows: tokens of any number of sequences, each with its position and the segment it attends in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Token ids, `[N]`.
+    pub tokens: Vec<i64>,
+    /// Absolute positions, `[N]`.
+    pub positions: Vec<i32>,
+    /// Who attends to whom.
+    pub segments: Vec<Segment>,
+}
+
+impl Packed {
+    /// Adds a sequence that attends to itself alone; returns its segment.
+    pub fn push(&mut self, tokens: &[i64]) -> Segment {
+        self.push_after(None, tokens)
+    }
+
+    /// Adds a sequence that continues `prefix`, whose rows are shared and not repeated.
+    pub fn push_after(&mut self, prefix: Option<Segment>, tokens: &[i64]) -> Segment {
+        let (prefix_start, prefix_length) = prefix.map_or((0, 0), |p| (p.start, p.length));
+        let segment =
+            Segment { start: self.tokens.len() as i32, length: tokens.len() as i32, prefix_start, prefix_length };
+        self.tokens.extend_from_slice(tokens);
+        self.positions.extend(prefix_length..prefix_length + segment.length);
+        self.segments.push(segment);
+        segment
+    }
+
+    /// N: how many rows there are.
+    #[expect(clippy::len_without_is_empty, reason = "an empty pack has no use")]
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Tokens and positions with rows of token 0 at position 0 added up to a whole block; no segment holds them.
+    pub(crate) fn padded(&self) -> (Vec<i64>, Vec<i32>) {
+        let n = self.len().next_multiple_of(ROW_BLOCK);
+        let (mut tokens, mut positions) = (self.tokens.clone(), self.positions.clone());
+        tokens.resize(n, 0);
+        positions.resize(n, 0);
+        (tokens, positions)
+    }
+}

@@ -1,0 +1,233 @@
+//! The block stack: what every family computes between the embedding and the head.
+//!
+//! A block is RMSNorm, grouped-query attention with rotary positions, RMSNorm, a gated feed-forward, each half added
+//! to the stream. Sampling and training run the same functions on the same kernels; they differ only in where
+//! attention finds its keys, which is the closure `attend`.
+
+use crate::buffer::Buffer;
+use crate::kernels::{self, AttentionSaved, Heads, Rotation, Segment};
+use crate::layout::Slot;
+use crate::policy::Policy;
+use tch::{Kind, Tensor};
+
+/// Attention of one block: (layer, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
+pub(crate) type Attend<'a> = dyn FnMut(usize, &Buffer, &Buffer, &Buffer) -> (Buffer, Buffer) + 'a;
+
+/// What the backward pass of one block needs, beside its input.
+pub(crate) struct Kept {
+    normed: Buffer,
+    rstd: Buffer,
+    heads: Option<KeptHeadNorms>,
+    q: Buffer,
+    key: Buffer,
+    value: Buffer,
+    attended: Buffer,
+    log_sum: Buffer,
+    middle: Buffer,
+    ffn_normed: Buffer,
+    ffn_rstd: Buffer,
+    gate_up: Buffer,
+    gated: Buffer,
+}
+
+/// Inputs of the per-head norms of queries and keys.
+struct KeptHeadNorms {
+    q: Buffer,
+    q_rstd: Buffer,
+    key: Buffer,
+    key_rstd: Buffer,
+}
+
+impl Policy {
+    pub(crate) fn heads(&self) -> Heads {
+        let c = &self.config;
+        Heads { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, head_dim: c.head_dim }
+    }
+
+    pub(crate) fn attention_scale(&self) -> f32 {
+        1.0 / (self.config.head_dim as f32).sqrt()
+    }
+
+    fn eps(&self) -> f32 {
+        self.config.norm_eps as f32
+    }
+
+    /// Embeddings of `tokens`, `[N, D]`.
+    pub(crate) fn embed(&self, tokens: &[i64]) -> Buffer {
+        let slot = self.layout.embedding;
+        let table = self.parameters.matrix(slot.offset, slot.rows, slot.columns);
+        Buffer::of(table.index_select(0, &Tensor::from_slice(tokens)))
+    }
+
+    /// The final norm of rows `[M, D]`, with its reciprocal roots.
+    pub(crate) fn final_norm(&self, x: &[f32]) -> (Buffer, Buffer) {
+        kernels::rms_norm(x, self.vector(self.layout.norm), self.eps())
+    }
+
+    /// x · Wᵀ + b for rows x, `[N, out]`. N must be a multiple of the row block.
+    pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
+        let bias = bias.map(|slot| self.matrix(slot).view([-1]));
+        Buffer::of(self.operand(x, weight.columns).linear(&self.matrix(weight), bias.as_ref()))
+    }
+
+    /// One block: its output `[N, D]`, and what its gradient needs.
+    pub(crate) fn block(&self, layer: usize, x: &Buffer, positions: &[i32], attend: &mut Attend<'_>) -> (Buffer, Kept) {
+        let slots = &self.layout.blocks[layer];
+        let heads = self.heads();
+        let (normed, rstd) = kernels::rms_norm(x, self.vector(slots.attention_norm), self.eps());
+        let qkv = self.project(&normed, slots.qkv, slots.qkv_bias);
+        let [mut q, mut key, value] = split(&qkv, widths(heads));
+        let mut head_norms = None;
+        if let (Some(query_norm), Some(key_norm)) = (slots.query_norm, slots.key_norm) {
+            let (q_normed, q_rstd) = kernels::rms_norm(&q, self.vector(query_norm), self.eps());
+            let (key_normed, key_rstd) = kernels::rms_norm(&key, self.vector(key_norm), self.eps());
+            let (q, key) = (std::mem::replace(&mut q, q_normed), std::mem::replace(&mut key, key_normed));
+            head_norms = Some(KeptHeadNorms { q, q_rstd, key, key_rstd });
+        }
+        let q = self.rotate(&q, positions, Rotation::Forward);
+        let key = self.rotate(&key, positions, Rotation::Forward);
+        let (attended, log_sum) = attend(layer, &q, &key, &value);
+        let mut middle = self.project(&attended, slots.output, None);
+        middle.add(x);
+
+        let (ffn_normed, ffn_rstd) = kernels::rms_norm(&middle, self.vector(slots.ffn_norm), self.eps());
+        let gate_up = self.project(&ffn_normed, slots.gate_up, None);
+        let gated = kernels::swiglu(&gate_up, self.config.ffn_dim);
+        let mut out = self.project(&gated, slots.down, None);
+        out.add(&middle);
+        let heads = head_norms;
+        let kept = Kept {
+            normed,
+            rstd,
+            heads,
+            q,
+            key,
+            value,
+            attended,
+            log_sum,
+            middle,
+            ffn_normed,
+            ffn_rstd,
+            gate_up,
+            gated,
+        };
+        (out, kept)
+    }
+
+    /// Gradient of one block with respect to its input `x`; gradients of its weights are added to `gradient`.
+    pub(crate) fn block_backward(
+        &self,
+        layer: usize,
+        d_out: &Buffer,
+        x: &Buffer,
+        kept: &Kept,
+        rows: Rows<'_>,
+        gradient: &mut Buffer,
+    ) -> Buffer {
+        let slots = &self.layout.blocks[layer];
+        let heads = self.heads();
+        let d_gated = self.project_backward(d_out, &kept.gated, slots.down, None, gradient);
+        let d_gate_up = kernels::swiglu_backward(&d_gated, &kept.gate_up, self.config.ffn_dim);
+        let d_normed = self.project_backward(&d_gate_up, &kept.ffn_normed, slots.gate_up, None, gradient);
+        let mut d_middle = self.norm_backward(&d_normed, &kept.middle, slots.ffn_norm, &kept.ffn_rstd, gradient);
+        d_middle.add(d_out);
+
+        let d_attended = self.project_backward(&d_middle, &kept.attended, slots.output, None, gradient);
+        let Kept { q, key, value, attended, log_sum, .. } = kept;
+        let saved = AttentionSaved { q, key, value, out: attended, log_sum };
+        let (dq, dkey, dvalue) =
+            kernels::attention_backward(&d_attended, saved, rows.segments, heads, self.attention_scale());
+        let mut dq = self.rotate(&dq, rows.positions, Rotation::Backward);
+        let mut dkey = self.rotate(&dkey, rows.positions, Rotation::Backward);
+        if let (Some(before), Some(query_norm), Some(key_norm)) = (&kept.heads, slots.query_norm, slots.key_norm) {
+            dq = self.norm_backward(&dq, &before.q, query_norm, &before.q_rstd, gradient);
+            dkey = self.norm_backward(&dkey, &before.key, key_norm, &before.key_rstd, gradient);
+        }
+        let d_qkv = join([&dq, &dkey, &dvalue], widths(heads));
+        let d_normed = self.project_backward(&d_qkv, &kept.normed, slots.qkv, slots.qkv_bias, gradient);
+        let mut dx = self.norm_backward(&d_normed, x, slots.attention_norm, &kept.rstd, gradient);
+        dx.add(&d_middle);
+        dx
+    }
+
+    /// Gradient of [`Policy::project`] with respect to its input; adds those of weight and bias to `gradient`.
+    pub(crate) fn project_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        weight: Slot,
+        bias: Option<Slot>,
+        gradient: &mut Buffer,
+    ) -> Buffer {
+        let (dy_rows, x_rows) = (self.operand(dy, weight.rows), self.operand(x, weight.columns));
+        let mut d_weight = gradient.matrix(weight.offset, weight.rows, weight.columns);
+        let product = dy_rows.transpose(0, 1);
+        if product.kind() == Kind::Float {
+            let _ = d_weight.addmm_(&product, &x_rows);
+        } else {
+            let _ = d_weight.g_add_(&product.matmul(&x_rows).to_kind(Kind::Float));
+        }
+        if let Some(bias) = bias {
+            let mut d_bias = gradient.matrix(bias.offset, 1, bias.columns);
+            let _ = d_bias.g_add_(&dy.rows(weight.rows).sum_dim_intlist(0, true, Kind::Float));
+        }
+        Buffer::of(dy_rows.matmul(&self.matrix(weight)))
+    }
+
+    /// Gradient of an RMSNorm with respect to its input; adds that of its weight to `gradient`.
+    pub(crate) fn norm_backward(
+        &self,
+        dy: &[f32],
+        x: &[f32],
+        weight: Slot,
+        rstd: &[f32],
+        gradient: &mut Buffer,
+    ) -> Buffer {
+        kernels::rms_norm_backward(dy, x, self.vector(weight), rstd, &mut gradient[weight.range()])
+    }
+
+    fn rotate(&self, x: &[f32], positions: &[i32], to: Rotation) -> Buffer {
+        kernels::rope(x, positions, &self.cosine, &self.sine, self.config.head_dim, to)
+    }
+}
+
+/// Where packed rows stand and whom they attend to.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) positions: &'a [i32],
+    pub(crate) segments: &'a [Segment],
+}
+
+/// Widths of q, k and v in a row of their joint projection.
+fn widths(heads: Heads) -> [usize; 3] {
+    [heads.n_heads, heads.n_kv_heads, heads.n_kv_heads].map(|n| n * heads.head_dim)
+}
+
+/// Columns of joint rows, as three arrays.
+fn split(joint: &[f32], widths: [usize; 3]) -> [Buffer; 3] {
+    let total: usize = widths.iter().sum();
+    let n = joint.len() / total;
+    let mut from = 0;
+    widths.map(|width| {
+        let mut part = Buffer::zeros(n * width);
+        for (to, row) in part.chunks_exact_mut(width).zip(joint.chunks_exact(total)) {
+            to.copy_from_slice(&row[from..from + width]);
+        }
+        from += width;
+        part
+    })
+}
+
+/// The inverse of [`split`].
+fn join(parts: [&[f32]; 3], widths: [usize; 3]) -> Buffer {
+    let total: usize = widths.iter().sum();
+    let mut joint = Buffer::zeros(parts[0].len() / widths[0] * total);
+    let mut from = 0;
+    for (part, width) in parts.into_iter().zip(widths) {
+        for (row, part) in joint.chunks_exact_mut(total).zip(part.chunks_exact(width)) {
+            row[from..from + width].copy_from_slice(part);
+        }
+        from += width;
+    }
+    joint
+}
