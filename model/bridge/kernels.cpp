@@ -137,8 +137,11 @@ struct Running {
   float total = 0.0f;
 };
 
-// Attends one query to the first `count` keys of a tile. `sums` is padded to whole vectors.
-GROUPER_INLINE void attend(const float* q, const float* key_columns, const float* value_rows, int64_t k,
+}  // namespace
+
+// Attends one query to the first `count` keys of a tile. `sums` is padded to whole vectors. Packed and paged attention
+// call this one compiled body, so that neither can round where the other does not.
+GROUPER_CLONES __attribute__((noinline)) void attend(const float* q, const float* key_columns, const float* value_rows, int64_t k,
                            int64_t padded, int64_t count, float scale, Running& state, float* sums) {
   float score[kTile];
   Lanes low, high;
@@ -171,7 +174,11 @@ GROUPER_INLINE void attend(const float* q, const float* key_columns, const float
   }
 }
 
-}  // namespace
+// The output of a query whose tiles are all attended to.
+GROUPER_CLONES __attribute__((noinline)) void finish(const Running& state, const float* sums, int64_t k, float* out) {
+  const float inverse = 1.0f / state.total;
+  for (int64_t j = 0; j < k; ++j) out[j] = sums[j] * inverse;
+}
 
 GROUPER_CLONES void rms_norm_forward(const float* x, const float* w, float eps, int64_t n, int64_t d, float* y,
                                      float* rstd) {
@@ -343,12 +350,47 @@ GROUPER_CLONES void attention_forward(const float* q, const float* key, const fl
         for (int64_t h = 0; h < per_kv; ++h) {
           const Running& done = state[i * per_kv + h];
           const int64_t at = (segment.start + i) * heads + kv * per_kv + h;
-          const float inverse = 1.0f / done.total;
-          for (int64_t j = 0; j < k; ++j) out[at * k + j] = sums[(i * per_kv + h) * tile.padded + j] * inverse;
+          finish(done, sums.data() + (i * per_kv + h) * tile.padded, k, out + at * k);
           log_sum[at] = done.top + std::log(done.total);
         }
     }
   }
+}
+
+int64_t page_floats(int64_t kv_heads, int64_t k) { return kv_heads * kTile * (k + round_up(k)); }
+
+void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
+                int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena) {
+  const int64_t padded = round_up(k), head_floats = kTile * (k + padded);
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t kv = 0; kv < kv_heads; ++kv) {
+      float* columns = arena + page[row] * stride + (layer * kv_heads + kv) * head_floats;
+      float* rows = columns + k * kTile + slot[row] * padded;
+      const float* from = key + (row * kv_heads + kv) * k;
+      for (int64_t i = 0; i < k; ++i) columns[i * kTile + slot[row]] = from[i];
+      std::copy(value + (row * kv_heads + kv) * k, value + (row * kv_heads + kv + 1) * k, rows);
+      std::fill(rows + k, rows + padded, 0.0f);
+    }
+}
+
+GROUPER_CLONES void attention_paged(const float* q, const float* arena, const int32_t* pages, int64_t max_pages,
+                                    const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k,
+                                    int64_t stride, int64_t layer, float scale, float* out) {
+  const int64_t per_kv = heads / kv_heads, padded = round_up(k), head_floats = kTile * (k + padded);
+  std::vector<float> sums(padded);
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t head = 0; head < heads; ++head) {
+      Running state;
+      std::fill(sums.begin(), sums.end(), 0.0f);
+      const int64_t at = (row * heads + head) * k;
+      for (int64_t first = 0; first < lengths[row]; first += kTile) {
+        const float* columns = arena + pages[row * max_pages + first / kTile] * stride +
+                               (layer * kv_heads + head / per_kv) * head_floats;
+        attend(q + at, columns, columns + k * kTile, k, padded, std::min<int64_t>(kTile, lengths[row] - first), scale,
+               state, sums.data());
+      }
+      finish(state, sums.data(), k, out + at);
+    }
 }
 
 GROUPER_CLONES void attention_backward(const float* d_out, const float* q, const float* key, const float* value,

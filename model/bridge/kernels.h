@@ -48,6 +48,22 @@ void attention_forward(const float* q, const float* key, const float* value, con
                        int64_t n_segments, int64_t heads, int64_t kv_heads, int64_t k, float scale, float* out,
                        float* log_sum);
 
+// The key-value cache is an arena of pages. A page holds kTile positions of every layer: for each layer and head, keys
+// [k, kTile] with positions side by side, then values [kTile, k rounded up to whole vectors].
+
+// Numbers in one layer's share of a page.
+int64_t page_floats(int64_t kv_heads, int64_t k);
+
+// Writes one layer's keys and values [n, kv_heads, k] into slot[row] of page[row]. `stride` is a page's numbers.
+void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
+                int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena);
+
+// Attention of one query a row, [n, heads, k], to the first lengths[row] (1 or more) positions of pages[row],
+// [n, max_pages]. Bit for bit what attention_forward gives that row.
+void attention_paged(const float* q, const float* arena, const int32_t* pages, int64_t max_pages,
+                     const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k, int64_t stride,
+                     int64_t layer, float scale, float* out);
+
 // Gradients of attention_forward; dq is written, dkey and dvalue are added to.
 void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,
                         const float* log_sum, const int32_t* segments, int64_t n_segments, int64_t heads,

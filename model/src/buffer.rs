@@ -48,6 +48,11 @@ impl Buffer {
         self.tensor.view([-1]).narrow(0, offset as i64, (rows * columns) as i64).view([rows as i64, columns as i64])
     }
 
+    /// Keeps the first `len` numbers.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Adds `other`, number by number.
     pub fn add(&mut self, other: &[f32]) {
         assert_eq!(self.len, other.len(), "sums need equal lengths");

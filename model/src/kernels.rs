@@ -9,7 +9,7 @@ use crate::buffer::Buffer;
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
 #[cxx::bridge(namespace = "grouper")]
-mod ffi {
+pub(crate) mod ffi {
     unsafe extern "C++" {
         include!("kernels.h");
 
@@ -70,6 +70,34 @@ mod ffi {
             scale: f32,
             out: *mut f32,
             log_sum: *mut f32,
+        );
+        fn page_floats(kv_heads: i64, k: i64) -> i64;
+        unsafe fn page_write(
+            key: *const f32,
+            value: *const f32,
+            page: *const i32,
+            slot: *const i32,
+            n: i64,
+            kv_heads: i64,
+            k: i64,
+            stride: i64,
+            layer: i64,
+            arena: *mut f32,
+        );
+        unsafe fn attention_paged(
+            q: *const f32,
+            arena: *const f32,
+            pages: *const i32,
+            max_pages: i64,
+            lengths: *const i32,
+            n: i64,
+            heads: i64,
+            kv_heads: i64,
+            k: i64,
+            stride: i64,
+            layer: i64,
+            scale: f32,
+            out: *mut f32,
         );
         unsafe fn attention_backward(
             d_out: *const f32,
@@ -344,6 +372,9 @@ pub fn attention_backward(
     }
     (dq, dkey, dvalue)
 }
+
+/// Positions of a key tile, and of a page of the cache.
+pub const TILE: usize = 32;
 
 fn rows(x: &[f32], width: usize) -> (usize, usize) {
     assert!(width > 0 && x.len().is_multiple_of(width), "{} numbers are not rows of {width}", x.len());

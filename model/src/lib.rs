@@ -13,6 +13,7 @@ pub mod chat_template;
 pub mod checkpoint;
 pub mod config;
 pub mod kernels;
+pub mod kv_cache;
 pub mod layout;
 pub mod packed;
 pub mod philox;
