@@ -8,6 +8,7 @@ pub mod eval;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod grpo;
+pub mod hub;
 pub mod manifest;
 pub mod metrics;
 pub mod objective;
@@ -16,4 +17,5 @@ pub mod prompting;
 pub mod run_dir;
 pub mod schedule;
 pub mod sft;
+pub mod stopping;
 pub mod tensorboard;
