@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod objective;
 pub mod optimizer;
 pub mod prompting;
+pub mod preflight;
 pub mod run_dir;
 pub mod schedule;
 pub mod sft;
