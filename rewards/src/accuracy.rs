@@ -38,7 +38,7 @@ pub(crate) fn score(sample: &Sample<'_>, kind: AccuracyKind, how: Extract) -> Ve
         (_, None) => return Verdict::unknown("the reference answer is not a number"),
         (_, number) => number,
     };
-    let found = match answer::extract(sample.completion, how, sample.truncated) {
+    let found = match answer::extract(sample.completion, how, sample.truncated, sample.think_opened()) {
         Ok(found) => found,
         Err(reason) => return Verdict::new(0.0, reason),
     };

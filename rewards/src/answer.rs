@@ -27,8 +27,15 @@ pub enum Extract {
 const MAX_NUMBER_BYTES: usize = 128;
 
 /// Finds the final answer, or says why there is none.
-pub(crate) fn extract(completion: &str, how: Extract, truncated: bool) -> Result<&str, &'static str> {
-    let text = after_thinking(completion)?;
+///
+/// `think_opened` says that the prompt already opened the thinking, which the completion must then close.
+pub(crate) fn extract(
+    completion: &str,
+    how: Extract,
+    truncated: bool,
+    think_opened: bool,
+) -> Result<&str, &'static str> {
+    let text = after_thinking(completion, think_opened)?;
     let answer = match how {
         Extract::AnswerTag => answer_tag(text),
         Extract::Boxed => last_boxed(text),
@@ -45,10 +52,10 @@ pub(crate) fn extract(completion: &str, how: Extract, truncated: bool) -> Result
 /// The text after the first `</think>`, or all of it where the completion never thinks.
 ///
 /// The first, not the last: a later `</think>` must not hide an answer already given.
-pub(crate) fn after_thinking(completion: &str) -> Result<&str, &'static str> {
+pub(crate) fn after_thinking(completion: &str, think_opened: bool) -> Result<&str, &'static str> {
     match completion.split_once("</think>") {
         Some((_, rest)) => Ok(rest),
-        None if completion.contains("<think>") => Err("<think> is never closed"),
+        None if think_opened || completion.contains("<think>") => Err("<think> is never closed"),
         None => Ok(completion),
     }
 }

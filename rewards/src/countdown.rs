@@ -29,7 +29,7 @@ pub(crate) fn score(sample: &Sample<'_>, format_score: f64) -> Verdict {
     let Some(target) = target else {
         return Verdict::unknown("no number in the column target");
     };
-    let text = match answer::extract(sample.completion, Extract::AnswerTag, sample.truncated) {
+    let text = match answer::extract(sample.completion, Extract::AnswerTag, sample.truncated, sample.think_opened()) {
         Ok(text) => text,
         Err(reason) => return Verdict::new(0.0, reason),
     };

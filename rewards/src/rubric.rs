@@ -28,8 +28,8 @@ pub enum RuleConfig {
         weight: f64,
         /// The layout asked for.
         style: FormatStyle,
-        /// True where the template's prompt already ends with `<think>`, so that the completion
-        /// starts inside it.
+        /// True where the completion starts inside `<think>` although the prompt does not end with it; a prompt
+        /// that does is noticed.
         #[serde(default)]
         think_opened: bool,
     },
@@ -186,7 +186,9 @@ impl Rubric {
 fn verdict_alone(rule: &RuleConfig, sample: &Sample<'_>) -> Verdict {
     match *rule {
         RuleConfig::Accuracy { kind, extract, .. } => accuracy::score(sample, kind, extract),
-        RuleConfig::Format { style, think_opened, .. } => format::score(sample.completion, style, think_opened),
+        RuleConfig::Format { style, think_opened, .. } => {
+            format::score(sample.completion, style, think_opened || sample.think_opened())
+        }
         RuleConfig::Countdown { format_score, .. } => countdown::score(sample, format_score.unwrap_or(0.0)),
         RuleConfig::SoftOverlong { max_tokens, buffer, .. } => {
             length::soft_overlong(sample.n_tokens, max_tokens, buffer)

@@ -20,6 +20,14 @@ pub struct Sample<'a> {
     pub columns: &'a Map<String, Value>,
 }
 
+impl Sample<'_> {
+    /// Whether the prompt ends by opening the thinking, as some chat templates do: the completion then starts
+    /// inside `<think>` and only closes it.
+    pub fn think_opened(&self) -> bool {
+        self.prompt.trim_end().ends_with("<think>")
+    }
+}
+
 /// What a rubric gave one completion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {

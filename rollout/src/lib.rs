@@ -7,3 +7,4 @@ pub mod group;
 pub mod pool;
 pub mod prompt;
 pub mod sampling;
+pub mod stopping;

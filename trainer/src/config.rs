@@ -3,6 +3,8 @@
 //! Plain values as they were written: nothing here opens a path or chooses a device. Each crate owns the tables it
 //! reads; this file only composes them.
 
+use std::path::PathBuf;
+
 use model::config::PolicyConfig;
 use rewards::RuleConfig;
 use rollout::pool::RolloutConfig;
@@ -134,4 +136,28 @@ pub enum Exactness {
     Require,
     /// Old log-probabilities are computed again by the training forward; the difference is a metric.
     Measure,
+}
+
+/// How a command carries out its run: what the command line says beside the config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunOptions {
+    /// Folder that holds the folders of runs: a run lives in `<root>/<name>/<n>`.
+    pub root: PathBuf,
+    /// Go on with a run: its folder, or an empty path for the newest of this name.
+    pub resume: Option<PathBuf>,
+    /// Resume although this machine cannot promise the same bits.
+    pub allow_inexact: bool,
+    /// Stop with a checkpoint after so many hours.
+    pub max_hours: Option<f64>,
+    /// Console lines: -1 says only what is wrong, 0 a line a step, 1 and above adds detail.
+    pub verbosity: i8,
+}
+
+/// How a stage that did not fail came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every step was done.
+    Finished,
+    /// A signal or `max_hours` stopped it early, with a checkpoint to resume from.
+    Stopped,
 }

@@ -108,34 +108,57 @@ impl ProblemSet {
     /// Steps walk through one shuffled epoch after another; every epoch has its own order and shows
     /// each problem once. A batch may cross from one epoch into the next.
     pub fn batch(&self, step: u64, n: usize) -> Vec<&Problem> {
-        let len = self.problems.len();
-        if len == 0 {
-            return Vec::new();
-        }
-        let first = u128::from(step) * n as u128;
-        let mut batch = Vec::with_capacity(n);
-        let mut current: Option<(u64, Vec<usize>)> = None;
-        for offset in 0..n as u128 {
-            let position = first + offset;
-            let epoch = (position / len as u128) as u64;
-            let place = (position % len as u128) as usize;
-            let order = match current.take() {
-                Some((known, order)) if known == epoch => order,
-                _ => Stream::new(self.seed, Purpose::Order, epoch, 0, 0).permutation(len),
-            };
-            batch.push(&self.problems[order[place]]);
-            current = Some((epoch, order));
-        }
-        batch
+        order(self.problems.len(), self.seed, step, n).into_iter().map(|place| &self.problems[place]).collect()
     }
+}
+
+impl<'a> IntoIterator for &'a ProblemSet {
+    type Item = &'a Problem;
+    type IntoIter = std::slice::Iter<'a, Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.problems.iter()
+    }
+}
+
+impl IntoIterator for ProblemSet {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.problems.into_iter()
+    }
+}
+
+/// Places, in a set of `len`, of the `n` problems of training step `step`: one shuffled epoch after another.
+pub(crate) fn order(len: usize, seed: u64, step: u64, n: usize) -> Vec<usize> {
+    if len == 0 {
+        return Vec::new();
+    }
+    let first = u128::from(step) * n as u128;
+    let mut places = Vec::with_capacity(n);
+    let mut current: Option<(u64, Vec<usize>)> = None;
+    for position in first..first + n as u128 {
+        let epoch = (position / len as u128) as u64;
+        let order = match current.take() {
+            Some((known, order)) if known == epoch => order,
+            _ => Stream::new(seed, Purpose::Order, epoch, 0, 0).permutation(len),
+        };
+        places.push(order[(position % len as u128) as usize]);
+        current = Some((epoch, order));
+    }
+    places
 }
 
 /// Indices of the held-out problems whose prompt also occurs in training, equal after white space
 /// is normalised.
-pub fn overlap(train: &ProblemSet, heldout: &ProblemSet) -> Vec<u64> {
-    let seen: HashSet<String> = train.iter().map(|problem| normalised(&problem.prompt.text())).collect();
+pub fn overlap<'a>(
+    train: impl IntoIterator<Item = &'a Problem>,
+    heldout: impl IntoIterator<Item = &'a Problem>,
+) -> Vec<u64> {
+    let seen: HashSet<String> = train.into_iter().map(|problem| normalised(&problem.prompt.text())).collect();
     heldout
-        .iter()
+        .into_iter()
         .filter(|problem| seen.contains(&normalised(&problem.prompt.text())))
         .map(|problem| problem.index)
         .collect()

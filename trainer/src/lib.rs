@@ -5,12 +5,18 @@ pub mod config;
 pub mod data;
 pub mod durable;
 pub mod eval;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod grpo;
+pub mod hub;
 pub mod manifest;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
+pub mod prompting;
+pub mod preflight;
 pub mod run_dir;
 pub mod schedule;
 pub mod sft;
+pub mod stopping;
 pub mod tensorboard;

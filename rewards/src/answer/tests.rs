@@ -20,7 +20,7 @@ fn finds_the_answer() {
         (Extract::Any, "#### 3", "3"),
     ];
     for (how, text, want) in table {
-        assert_eq!(extract(text, how, false), Ok(want), "{how:?} {text}");
+        assert_eq!(extract(text, how, false, false), Ok(want), "{how:?} {text}");
     }
 }
 
@@ -41,11 +41,11 @@ fn says_why_there_is_none() {
         (Extract::Any, "the answer is 5"),
     ];
     for (how, text) in table {
-        let reason = extract(text, how, false).expect_err(text);
+        let reason = extract(text, how, false, false).expect_err(text);
         assert!(!reason.is_empty());
     }
-    assert!(extract("#### 1", Extract::Hash, true).is_err(), "digits may be missing");
-    assert_eq!(extract("#### 1\n", Extract::Hash, true), Ok("1"));
+    assert!(extract("#### 1", Extract::Hash, true, false).is_err(), "digits may be missing");
+    assert_eq!(extract("#### 1\n", Extract::Hash, true, false), Ok("1"));
 }
 
 #[test]
@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn never_panics(text in any::<String>(), truncated in any::<bool>()) {
         for how in HOWS {
-            let _ = extract(&text, how, truncated);
+            let _ = extract(&text, how, truncated, false);
         }
         let _ = parse_rational(&text);
     }
@@ -100,7 +100,7 @@ proptest! {
         text in r"(<think>|</think>|<answer>|</answer>|\\boxed\{|\}|\{|\\|####|\n|1|,|/|\.|é){0,16}",
     ) {
         for how in HOWS {
-            if let Ok(answer) = extract(&text, how, false) {
+            if let Ok(answer) = extract(&text, how, false, false) {
                 prop_assert!(!answer.is_empty() && text.contains(answer));
             }
         }
@@ -113,4 +113,13 @@ proptest! {
         prop_assert_eq!(&plain, &parse_rational(&format!("{}/{d}", i64::from(n) * i64::from(d))));
         prop_assert_ne!(&plain, &parse_rational(&(i64::from(n) + 1).to_string()));
     }
+}
+
+#[test]
+fn a_prompt_that_opened_the_thinking_wants_it_closed() {
+    let thinking = "is it \\boxed{3}? or \\boxed{4}";
+    assert_eq!(extract(thinking, Extract::Boxed, false, false), Ok("4"));
+    assert!(extract(thinking, Extract::Boxed, false, true).is_err(), "still thinking");
+    let closed = "<answer>3</answer> no\n</think>\n<answer>4</answer>";
+    assert_eq!(extract(closed, Extract::AnswerTag, false, true), Ok("4"));
 }

@@ -134,3 +134,22 @@ proptest! {
         prop_assert_eq!(rubric.score_group(&permuted), want);
     }
 }
+
+#[test]
+fn a_prompt_that_ends_with_think_is_noticed_by_every_rule() {
+    let config = rules(json!([
+        {"accuracy": {"weight": 1.0, "kind": "numeric", "extract": "any"}},
+        {"format": {"weight": 1.0, "style": "think_answer"}},
+    ]));
+    let rubric = Rubric::new(&config).unwrap();
+    let columns = Map::new();
+    let total = |prompt: &str, completion: &str| {
+        let sample = Sample { prompt, completion, n_tokens: 1, truncated: false, expected: "4", columns: &columns };
+        rubric.score_group(&[sample])[0].total.unwrap()
+    };
+    let inside = "2 + 2</think><answer>4</answer>";
+    assert_eq!(total("2 + 2? Assistant: <think>\n", inside), 2.0);
+    assert_eq!(total("2 + 2? Assistant:", inside), 1.0, "the layout lacks <think>");
+    assert_eq!(total("2 + 2? Assistant: <think>\n", "<answer>4</answer>"), 0.0, "still thinking");
+    assert_eq!(total("2 + 2? Assistant:", "<answer>4</answer>"), 1.0);
+}

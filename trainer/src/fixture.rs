@@ -1,0 +1,118 @@
+//! A checkpoint folder without weights, for tests: a small config.json and a tokenizer of single bytes.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::tokenizer::Tokenizer;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+/// Special tokens, from id 256 on.
+const SPECIAL: [&str; 5] = ["<|bos|>", "<|eos|>", "<|turn|>", "<|end|>", "<|other|>"];
+
+/// `<|turn|>role\ntext<|end|>\n` for each message.
+pub(crate) const CHATML: &str = "{% for m in messages %}<|turn|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}\
+{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}";
+
+/// What the folder is made of.
+pub(crate) struct Folder {
+    /// The chat template, if any.
+    pub(crate) template: Option<&'static str>,
+    /// Whether the tokenizer puts `<|bos|>` before a text.
+    pub(crate) adds_bos: bool,
+    /// The tokenizer's `eos_token`.
+    pub(crate) eos: Option<&'static str>,
+    /// `eos_token_id` of config.json.
+    pub(crate) config_eos: Value,
+    /// `eos_token_id` of generation_config.json.
+    pub(crate) generation_eos: Value,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Folder {
+            template: Some(CHATML),
+            adds_bos: false,
+            eos: Some("<|eos|>"),
+            config_eos: json!(257),
+            generation_eos: Value::Null,
+        }
+    }
+}
+
+impl Folder {
+    /// Writes the folder; it is removed when the value goes.
+    pub(crate) fn write(&self) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, value: &Value| fs::write(folder.path().join(name), value.to_string()).unwrap();
+        put(
+            "config.json",
+            &json!({
+                "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 16,
+                "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+                "max_position_embeddings": 512, "rope_theta": 10000.0, "rms_norm_eps": 1e-6, "vocab_size": 264,
+                "tie_word_embeddings": true, "eos_token_id": self.config_eos,
+            }),
+        );
+        if !self.generation_eos.is_null() {
+            put("generation_config.json", &json!({"eos_token_id": self.generation_eos}));
+        }
+        put("tokenizer.json", &self.tokenizer());
+        let mut config = Map::from_iter([("bos_token".to_owned(), json!("<|bos|>"))]);
+        if let Some(eos) = self.eos {
+            config.insert("eos_token".to_owned(), json!(eos));
+        }
+        if let Some(template) = self.template {
+            config.insert("chat_template".to_owned(), json!(template));
+        }
+        put("tokenizer_config.json", &Value::Object(config));
+        folder
+    }
+
+    fn tokenizer(&self) -> Value {
+        let vocab: Map<String, Value> =
+            (0..=255_u8).map(|byte| (byte_character(byte).to_string(), json!(byte))).collect();
+        let added: Vec<Value> = SPECIAL
+            .iter()
+            .enumerate()
+            .map(|(i, content)| {
+                json!({"id": 256 + i, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                       "normalized": false, "special": true})
+            })
+            .collect();
+        let post = match self.adds_bos {
+            false => Value::Null,
+            true => json!({
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<|bos|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                "special_tokens": {"<|bos|>": {"id": "<|bos|>", "ids": [256], "tokens": ["<|bos|>"]}},
+            }),
+        };
+        json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            "post_processor": post,
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                      "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab,
+                      "merges": []},
+        })
+    }
+}
+
+/// The tokenizer of a folder.
+pub(crate) fn tokenizer(folder: &Path) -> Arc<Tokenizer> {
+    Arc::new(Tokenizer::from_folder(folder).unwrap())
+}
+
+/// GPT-2's printable stand-in for a byte.
+fn byte_character(byte: u8) -> char {
+    let printable = |b: u8| (33..=126).contains(&b) || (161..=172).contains(&b) || b >= 174;
+    if printable(byte) {
+        return char::from(byte);
+    }
+    let before = (0..byte).filter(|&b| !printable(b)).count() as u32;
+    char::from_u32(256 + before).unwrap()
+}
