@@ -3,6 +3,7 @@
 //! A pool never knows why a completion is good: this crate does not import `rewards`.
 
 pub mod completion;
+mod engine;
 pub mod group;
 pub mod pool;
 pub mod prompt;

@@ -1,8 +1,24 @@
-//! The rollout pool.
+//! `RolloutPool`: replicas that sample the completions of many prompts side by side.
+//!
+//! A replica is a thread with a key-value cache of its own; all of them read one policy. The threads live for one call
+//! of [`RolloutPool::sample`], so the borrow checker holds the invariant that weights move only when no replica runs.
 
+use crate::engine::{Engine, Job, Shared};
+use crate::group::Group;
+use crate::prompt::Prompt;
 use crate::sampling::SamplingConfig;
+use crate::stopping::StopRules;
+use crossbeam_channel::Sender;
+use model::config::ModelConfig;
+use model::kv_cache::KvCache;
+use model::philox::Purpose;
+use model::policy::Policy;
+use model::tokenizer::Tokenizer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The `[rollout]` table.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -32,3 +48,136 @@ impl Default for RolloutConfig {
         }
     }
 }
+
+/// Why groups were not sampled.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// A replica panicked: a shape, or memory that could not be had.
+    #[error("replica {replica} died: {message}")]
+    WorkerDied {
+        /// Which one, from 0.
+        replica: usize,
+        /// What it said.
+        message: String,
+    },
+    /// The cache cannot hold even one completion.
+    #[error(
+        "the cache of a replica has {pages} pages of {tile} positions, a completion of prompt {prompt} may need {needed}",
+        tile = model::kernels::TILE
+    )]
+    KvBudget {
+        /// The prompt's index.
+        prompt: u64,
+        /// Pages it may need.
+        needed: usize,
+        /// Pages there are.
+        pages: usize,
+    },
+    /// The caller asked to stop.
+    #[error("sampling was cancelled")]
+    Cancelled,
+}
+
+/// What to sample: `n` completions of each prompt, with draws keyed by `seed`, `purpose` and `step`.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The run's seed.
+    pub seed: u64,
+    /// What the draws are for.
+    pub purpose: Purpose,
+    /// The step they belong to.
+    pub step: u64,
+    /// G: completions of each prompt.
+    pub n: usize,
+    /// Longest completion, in tokens.
+    pub max_tokens: usize,
+    /// How tokens are drawn.
+    pub sampling: &'a SamplingConfig,
+    /// Set by anyone who wants sampling to end early.
+    pub cancel: &'a AtomicBool,
+}
+
+/// Replicas that sample from one policy.
+pub struct RolloutPool {
+    caches: Vec<KvCache>,
+    max_batch: usize,
+    tokenizer: Arc<Tokenizer>,
+    stop: StopRules,
+    /// Tokens of the longest completion seen of each prompt.
+    longest: HashMap<u64, usize>,
+}
+
+impl RolloutPool {
+    /// `replicas` replicas that share `config.kv_bytes` evenly.
+    pub fn new(
+        config: &RolloutConfig,
+        replicas: usize,
+        architecture: &ModelConfig,
+        tokenizer: Arc<Tokenizer>,
+        stop: StopRules,
+    ) -> RolloutPool {
+        assert!(replicas > 0, "a pool has a replica");
+        let pages = config.kv_bytes as usize / replicas / KvCache::page_bytes(architecture);
+        let caches = (0..replicas).map(|_| KvCache::new(architecture, pages)).collect();
+        RolloutPool { caches, max_batch: config.max_batch, tokenizer, stop, longest: HashMap::new() }
+    }
+
+    /// Samples a group for each prompt and sends it, with its place in `prompts`, as soon as it is complete.
+    ///
+    /// What is sampled depends on policy, request and prompts alone: not on the number of replicas, the batches they
+    /// form, or the order in which groups are taken up. Those are chosen for speed: prompts whose completions were
+    /// longest so far go first, so that no replica is left with a long one at the end.
+    pub fn sample(
+        &mut self,
+        policy: &Policy,
+        request: &Request<'_>,
+        prompts: &[Prompt],
+        results: &Sender<(usize, Group)>,
+    ) -> Result<(), PoolError> {
+        let mut order: Vec<usize> = (0..prompts.len()).collect();
+        let seen = |i: &usize| self.longest.get(&prompts[*i].index).copied().unwrap_or(usize::MAX);
+        order.sort_by_key(|i| std::cmp::Reverse(seen(i)));
+        let (jobs, queue) = crossbeam_channel::unbounded::<Job<'_>>();
+        for i in order {
+            jobs.send((i, &prompts[i])).expect("the queue is open");
+        }
+        drop(jobs);
+        let share = (prompts.len() * request.n).div_ceil(self.caches.len()).max(1);
+        let max_rows = self.max_batch.min(share);
+        let (finished, groups) = crossbeam_channel::unbounded();
+        let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
+        std::thread::scope(|scope| {
+            let replicas: Vec<_> = self
+                .caches
+                .iter_mut()
+                .map(|cache| {
+                    let (queue, finished) = (queue.clone(), finished.clone());
+                    let shared = Shared { policy, tokenizer, stop, request, max_rows };
+                    scope.spawn(move || Engine::new(shared, cache).run(&queue, &finished))
+                })
+                .collect();
+            drop(finished);
+            for (index, group) in groups {
+                let length = group.completions.iter().map(|c| c.tokens.len()).max().unwrap_or(0);
+                let known = longest.entry(group.prompt.index).or_default();
+                *known = length.max(*known);
+                // The receiver is gone only where the caller gave up, which the replicas learn from `cancel`.
+                let _ = results.send((index, group));
+            }
+            let ended: Vec<_> = replicas.into_iter().map(|replica| replica.join()).collect();
+            for (replica, end) in ended.into_iter().enumerate() {
+                end.unwrap_or_else(|panic| Err(PoolError::WorkerDied { replica, message: message(&*panic) }))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+#[cfg(test)]
+mod tests;

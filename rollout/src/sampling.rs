@@ -1,5 +1,6 @@
 //! How a token is drawn: temperature, top-k, top-p, min-p and keyed Gumbel noise.
 
+use model::philox::{Stream, open_unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,3 +23,93 @@ impl Default for SamplingConfig {
         SamplingConfig { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0 }
     }
 }
+
+/// No Gumbel noise is larger: −ln(−ln u) at the largest u a draw can give, rounded up.
+const LARGEST_NOISE: f32 = 16.7;
+
+impl SamplingConfig {
+    /// What logits are divided by where log-probabilities are taken: the temperature, or 1 for greedy sampling.
+    pub fn logprob_temperature(&self) -> f32 {
+        if self.temperature == 0.0 { 1.0 } else { self.temperature as f32 }
+    }
+
+    /// Draws a token for `position` of the completion that `stream` belongs to.
+    ///
+    /// Gumbel-max: argmax of logit / T + g(token) over the tokens that truncation keeps, ties to the lowest id. The
+    /// noise of a token depends on nothing but the stream, the position and its id, so a draw does not depend on the
+    /// batch it was made in, and truncation only removes candidates.
+    pub fn draw(&self, logits: &[f32], stream: &Stream, position: u32) -> u32 {
+        let top = argmax(logits);
+        if self.temperature == 0.0 {
+            return top as u32;
+        }
+        let scale = 1.0 / self.temperature as f32;
+        let mut best = (logits[top] * scale + noise(stream, position, top), top);
+        let mut consider = |id: usize| {
+            let scaled = logits[id] * scale;
+            // Most tokens of a trained policy cannot win whatever their noise, and need none.
+            if scaled + LARGEST_NOISE < best.0 {
+                return;
+            }
+            let value = scaled + noise(stream, position, id);
+            if value > best.0 || (value == best.0 && id < best.1) {
+                best = (value, id);
+            }
+        };
+        match self.kept(logits, logits[top]) {
+            None => (0..logits.len()).for_each(&mut consider),
+            Some(kept) => kept.into_iter().for_each(&mut consider),
+        }
+        best.1 as u32
+    }
+
+    /// The ids truncation keeps, or `None` for all: first top-k, then top-p of what is left, then min-p.
+    fn kept(&self, logits: &[f32], top: f32) -> Option<Vec<usize>> {
+        if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 {
+            return None;
+        }
+        let weight = |id: usize| (f64::from(logits[id] - top) / self.temperature).exp();
+        let mut kept: Vec<(f64, usize)> = (0..logits.len()).map(|id| (weight(id), id)).collect();
+        let order = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if self.top_k > 0 && self.top_k < kept.len() {
+            kept.select_nth_unstable_by(self.top_k - 1, order);
+            kept.truncate(self.top_k);
+        }
+        if self.top_p < 1.0 {
+            let total: f64 = kept.iter().map(|(w, _)| w).sum();
+            // Tokens below this share add up to less than 1 − top_p: the nucleus has none of them.
+            let floor = (1.0 - self.top_p) * total / kept.len() as f64;
+            kept.retain(|(w, _)| *w >= floor);
+            kept.sort_unstable_by(order);
+            let mut sum = 0.0;
+            let nucleus = kept.iter().take_while(|(w, _)| {
+                let before = sum;
+                sum += w;
+                before < self.top_p * total
+            });
+            let n = nucleus.count().max(1);
+            kept.truncate(n);
+        }
+        kept.retain(|(w, _)| *w >= self.min_p);
+        Some(kept.into_iter().map(|(_, id)| id).collect())
+    }
+}
+
+fn argmax(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (id, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = id;
+        }
+    }
+    best
+}
+
+/// Gumbel noise of one token.
+fn noise(stream: &Stream, position: u32, id: usize) -> f32 {
+    let words = stream.block(position, (id / 4) as u32);
+    -(-open_unit(words[id % 4]).ln()).ln()
+}
+
+#[cfg(test)]
+mod tests;

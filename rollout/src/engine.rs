@@ -1,0 +1,299 @@
+//! `Engine`: one replica. Takes groups from a queue and decodes as many completions at once as fit.
+//!
+//! Sequences join and leave the batch as they start and finish (continuous batching, Orca, OSDI 2022). A group's prompt
+//! is encoded once and its full pages are shared by its completions. A sequence is admitted only when the pages it may
+//! come to need are free, so nothing is ever evicted.
+
+use crate::completion::{Completion, FinishReason};
+use crate::group::Group;
+use crate::pool::{PoolError, Request};
+use crate::prompt::Prompt;
+use crate::stopping::StopRules;
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use model::buffer::Buffer;
+use model::kernels;
+use model::kv_cache::{KvCache, Sequence};
+use model::philox::Stream;
+use model::policy::Policy;
+use model::tokenizer::{TextStream, Tokenizer};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+/// What all replicas of a pool read.
+pub(crate) struct Shared<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) stop: &'a StopRules,
+    pub(crate) request: &'a Request<'a>,
+    /// Completions that one replica decodes at once, at most.
+    pub(crate) max_rows: usize,
+}
+
+/// A prompt whose group is to be sampled, and its place in the answer.
+pub(crate) type Job<'a> = (usize, &'a Prompt);
+
+/// One completion being decoded.
+struct Active<'a> {
+    group: usize,
+    sample: usize,
+    sequence: Sequence,
+    pages: usize,
+    stream: Stream,
+    limit: usize,
+    tokens: Vec<u32>,
+    logprobs: Vec<f32>,
+    /// The text so far, kept only where stop strings are looked for.
+    text: Option<Text<'a>>,
+}
+
+/// A completion's text as it grows, and where a stop string cuts it.
+struct Text<'a> {
+    stream: TextStream<'a>,
+    so_far: String,
+    cut: Option<usize>,
+}
+
+impl Text<'_> {
+    fn push(&mut self, token: u32, stop: &[String]) {
+        let longest = stop.iter().map(String::len).max().unwrap_or(0);
+        let mut from = self.so_far.len().saturating_sub(longest);
+        while !self.so_far.is_char_boundary(from) {
+            from -= 1;
+        }
+        self.so_far += &self.stream.push(token);
+        self.cut = stop.iter().filter_map(|s| self.so_far[from..].find(s.as_str())).min().map(|at| from + at);
+    }
+}
+
+/// A group of which some completions are not finished.
+struct Open<'a> {
+    index: usize,
+    prompt: &'a Prompt,
+    done: Vec<Option<Completion>>,
+}
+
+/// A prompt that is encoded and of whose completions some have not started.
+struct Starting {
+    group: usize,
+    next_sample: usize,
+    prompt: Sequence,
+    logits: Buffer,
+}
+
+pub(crate) struct Engine<'a> {
+    shared: Shared<'a>,
+    cache: &'a mut KvCache,
+    /// Pages that admitted sequences hold or may come to need.
+    committed: usize,
+    n_pages: usize,
+    open: Vec<Open<'a>>,
+    starting: VecDeque<Starting>,
+    active: Vec<Active<'a>>,
+    waiting: Option<Job<'a>>,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(shared: Shared<'a>, cache: &'a mut KvCache) -> Engine<'a> {
+        let n_pages = cache.n_free();
+        Engine {
+            shared,
+            cache,
+            committed: 0,
+            n_pages,
+            open: Vec::new(),
+            starting: VecDeque::new(),
+            active: Vec::new(),
+            waiting: None,
+        }
+    }
+
+    /// Samples groups until the queue is empty, sending each as it is complete.
+    pub(crate) fn run(mut self, queue: &Receiver<Job<'a>>, results: &Sender<(usize, Group)>) -> Result<(), PoolError> {
+        loop {
+            if self.shared.request.cancel.load(Ordering::Relaxed) {
+                self.abandon();
+                return Err(PoolError::Cancelled);
+            }
+            self.admit(queue)?;
+            if self.active.is_empty() && self.starting.is_empty() && self.waiting.is_none() {
+                return Ok(());
+            }
+            self.decode();
+            self.collect(results);
+        }
+    }
+
+    /// Starts completions while there are rows and pages for them.
+    fn admit(&mut self, queue: &Receiver<Job<'a>>) -> Result<(), PoolError> {
+        while self.active.len() < self.shared.max_rows {
+            if let Some(starting) = self.starting.front() {
+                let prompt = self.open[starting.group].prompt;
+                let pages = self.own_pages(prompt);
+                if self.committed + pages > self.n_pages {
+                    return Ok(());
+                }
+                self.start(pages);
+                continue;
+            }
+            let job = match self.waiting.take() {
+                Some(job) => job,
+                None => match queue.try_recv() {
+                    Ok(job) => job,
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+                },
+            };
+            let pages = KvCache::pages_for(job.1.tokens.len());
+            let needed = pages + self.own_pages(job.1);
+            if self.committed + needed > self.n_pages {
+                if self.active.is_empty() {
+                    return Err(PoolError::KvBudget { prompt: job.1.index, needed, pages: self.n_pages });
+                }
+                self.waiting = Some(job);
+                return Ok(());
+            }
+            self.open_group(job, pages);
+        }
+        Ok(())
+    }
+
+    /// Pages a completion of `prompt` may need beside the full ones it shares.
+    fn own_pages(&self, prompt: &Prompt) -> usize {
+        let shared = prompt.tokens.len() / kernels::TILE;
+        KvCache::pages_for(prompt.tokens.len() + self.limit(prompt)) - shared
+    }
+
+    /// Tokens a completion of `prompt` may have: the request's limit, or what the context leaves.
+    fn limit(&self, prompt: &Prompt) -> usize {
+        let context = self.shared.policy.config().max_positions;
+        self.shared.request.max_tokens.min(context.saturating_sub(prompt.tokens.len())).max(1)
+    }
+
+    fn open_group(&mut self, (index, prompt): Job<'a>, pages: usize) {
+        let ids: Vec<i64> = prompt.tokens.iter().map(|&id| i64::from(id)).collect();
+        let (sequence, logits) = self.shared.policy.prefill(self.cache, &ids);
+        self.committed += pages;
+        // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
+        self.open.push(Open { index, prompt, done: vec![None; self.shared.request.n] });
+        let group = self.open.len() - 1;
+        self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits });
+    }
+
+    /// Starts the next completion of the group in front: its first token is drawn from the prompt's last row.
+    fn start(&mut self, pages: usize) {
+        let request = self.shared.request;
+        let starting = self.starting.front_mut().expect("a group in front");
+        let (group, sample) = (starting.group, starting.next_sample);
+        starting.next_sample += 1;
+        let prompt = self.open[group].prompt;
+        let sequence = self.cache.fork(&starting.prompt);
+        let stream = Stream::new(request.seed, request.purpose, request.step, prompt.index, sample as u64);
+        let vocabulary = self.shared.policy.vocabulary();
+        let token = request.sampling.draw(&starting.logits[..vocabulary], &stream, 0);
+        let temperature = request.sampling.logprob_temperature();
+        let first = kernels::token_logprobs(&starting.logits, &[i64::from(token)], temperature, vocabulary);
+        if starting.next_sample == request.n
+            && let Some(started) = self.starting.pop_front()
+        {
+            // Its full pages live on in the completions, and stay committed until the group is complete.
+            self.cache.release(started.prompt);
+        }
+        self.committed += pages;
+        let text = (!self.shared.stop.strings.is_empty()).then(|| Text {
+            stream: self.shared.tokenizer.stream(false),
+            so_far: String::new(),
+            cut: None,
+        });
+        let limit = self.limit(prompt);
+        let mut active =
+            Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
+        active.push(token, first.logprobs[0], self.shared.stop);
+        self.active.push(active);
+    }
+
+    /// One token for every active completion that is not finished.
+    fn decode(&mut self) {
+        let Shared { policy, request, stop, .. } = &self.shared;
+        let mut going: Vec<&mut Active<'a>> = self.active.iter_mut().filter(|a| a.finish(stop).is_none()).collect();
+        if going.is_empty() {
+            return;
+        }
+        let v = policy.config().vocab_size;
+        let input: Vec<i64> = going.iter().map(|a| i64::from(*a.tokens.last().expect("a first token"))).collect();
+        let mut sequences: Vec<&mut Sequence> = going.iter_mut().map(|a| &mut a.sequence).collect();
+        let logits = policy.decode(self.cache, &mut sequences, &input);
+        let drawn: Vec<i64> = going
+            .iter()
+            .zip(logits.chunks_exact(v))
+            .map(|(a, row)| {
+                i64::from(request.sampling.draw(&row[..policy.vocabulary()], &a.stream, a.tokens.len() as u32))
+            })
+            .collect();
+        let temperature = request.sampling.logprob_temperature();
+        let rows = &logits[..drawn.len() * v];
+        let found = kernels::token_logprobs(rows, &drawn, temperature, policy.vocabulary());
+        for ((active, token), logprob) in going.into_iter().zip(drawn).zip(found.logprobs) {
+            active.push(token as u32, logprob, stop);
+        }
+    }
+
+    /// Takes finished completions out of the batch, and sends groups that are complete.
+    fn collect(&mut self, results: &Sender<(usize, Group)>) {
+        let mut at = 0;
+        while at < self.active.len() {
+            let Some((finish, cut)) = self.active[at].finish(self.shared.stop) else {
+                at += 1;
+                continue;
+            };
+            let active = self.active.swap_remove(at);
+            self.cache.release(active.sequence);
+            self.committed -= active.pages;
+            let text = cut.unwrap_or_else(|| self.text(&active.tokens));
+            let Active { group, sample, tokens, logprobs, .. } = active;
+            let open = &mut self.open[group];
+            open.done[sample] = Some(Completion { tokens, logprobs, text, finish });
+            if open.done.iter().all(Option::is_some) {
+                self.committed -= KvCache::pages_for(open.prompt.tokens.len());
+                let completions = std::mem::take(&mut open.done).into_iter().flatten().collect();
+                // The receiver is gone only where the caller gave up; the pool then reports its error.
+                let _ = results.send((open.index, Group { prompt: open.prompt.clone(), completions }));
+            }
+        }
+    }
+
+    /// The text of a completion, its stop token left out.
+    fn text(&self, tokens: &[u32]) -> String {
+        let stopped = tokens.last().is_some_and(|last| self.shared.stop.ids.contains(last));
+        self.shared.tokenizer.decode(&tokens[..tokens.len() - usize::from(stopped)], false)
+    }
+
+    /// Gives every page back.
+    fn abandon(&mut self) {
+        for active in self.active.drain(..) {
+            self.cache.release(active.sequence);
+        }
+        for starting in self.starting.drain(..) {
+            self.cache.release(starting.prompt);
+        }
+    }
+}
+
+impl Active<'_> {
+    fn push(&mut self, token: u32, logprob: f32, stop: &StopRules) {
+        self.tokens.push(token);
+        self.logprobs.push(logprob);
+        if let Some(text) = &mut self.text {
+            text.push(token, &stop.strings);
+        }
+    }
+
+    /// Why it is finished, if it is, with its text where a stop string cut it.
+    fn finish(&self, stop: &StopRules) -> Option<(FinishReason, Option<String>)> {
+        if self.tokens.last().is_some_and(|last| stop.ids.contains(last)) {
+            return Some((FinishReason::Stop, None));
+        }
+        if let Some(Text { so_far, cut: Some(cut), .. }) = &self.text {
+            return Some((FinishReason::Stop, Some(so_far[..*cut].to_owned())));
+        }
+        (self.tokens.len() >= self.limit).then_some((FinishReason::Length, None))
+    }
+}
