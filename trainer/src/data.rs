@@ -4,6 +4,7 @@
 //! or makes all of them once; after that a batch is a pure function of the step, so a resumed run
 //! sees what the first one would have seen.
 
+mod documents;
 mod files;
 mod generate;
 mod source;
@@ -15,7 +16,8 @@ use anyhow::{Context, Result, ensure};
 use model::philox::{Purpose, Stream};
 use serde_json::{Map, Value};
 
-pub use source::{Arithmetic, Chain, Countdown, Fields, Files, Layout, Source, Split};
+pub use documents::{Document, DocumentBody, Documents};
+pub use source::{Arithmetic, Chain, ChainDemonstrations, Countdown, Fields, Files, Layout, Source, Split};
 pub use template::Template;
 
 /// One task and the answer a reward compares with.
@@ -73,6 +75,9 @@ impl ProblemSet {
             Source::Arithmetic(config) => (generate::arithmetic(config, seed).context("in `arithmetic`")?, 0),
             Source::Countdown(config) => (generate::countdown(config, seed).context("in `countdown`")?, 0),
             Source::Chain(config) => (generate::chain(config, seed).context("in `chain`")?, 0),
+            Source::ChainDemonstrations(config) => {
+                (generate::chain_demonstrations(config, seed).context("in `chain_demonstrations`")?, 0)
+            }
         };
         ensure!(!problems.is_empty(), "the source holds no problem with an answer");
         Ok(ProblemSet { problems, skipped, seed })

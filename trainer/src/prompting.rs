@@ -72,6 +72,11 @@ impl Prompter {
         self.think_opened
     }
 
+    /// How prompts are worded.
+    pub fn template(&self) -> Template {
+        self.template
+    }
+
     /// The tokenizer that prompts are encoded with.
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer
@@ -80,20 +85,34 @@ impl Prompter {
     /// A prompt's text: the system prompt, the template's words, the problem's own.
     pub fn text(&self, prompt: &PromptText) -> Result<String> {
         let worded = self.template.apply(prompt);
-        let Some(chat) = &self.chat else {
+        if self.chat.is_none() {
             let text = worded.text();
             return Ok(match &self.system_prompt {
                 Some(system) => format!("{system}\n\n{text}"),
                 None => text,
             });
-        };
-        let PromptText::Messages(mut messages) = worded else {
+        }
+        let PromptText::Messages(messages) = worded else {
             return Err(anyhow!("the chat template needs messages"));
         };
+        self.conversation(&messages, None, true)
+    }
+
+    /// A conversation in the chat template's words, the system prompt before it. `generation_prompt` ends it with the
+    /// words that open an assistant's turn.
+    ///
+    /// # Errors
+    /// When `data.template` is not `chat`, or the template refuses the messages.
+    pub fn conversation(&self, messages: &[Value], tools: Option<&Value>, generation_prompt: bool) -> Result<String> {
+        let chat = self
+            .chat
+            .as_ref()
+            .ok_or_else(|| anyhow!("messages need the chat template; set `data.template` to \"chat\""))?;
+        let mut messages = messages.to_vec();
         if let Some(system) = &self.system_prompt {
             put_first(&mut messages, system);
         }
-        chat.render(&Value::Array(messages), None, true, &Map::new())
+        chat.render(&Value::Array(messages), tools, generation_prompt, &Map::new())
     }
 
     /// The ids of a prompt's text. The beginning of sequence comes once, whether the text or the tokenizer opens

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::{Fields, Files, Layout, Problem, PromptText};
 
-type Row = Map<String, Value>;
+/// A row of a file.
+pub(super) type Row = Map<String, Value>;
 
 /// Reads every file; also says how many rows had no answer.
 pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
@@ -48,7 +49,7 @@ pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
 }
 
 /// Rows of one file with the place to name in an error.
-fn rows(path: &Path) -> Result<Vec<(String, Row)>> {
+pub(super) fn rows(path: &Path) -> Result<Vec<(String, Row)>> {
     let mut bytes = fs::read(path)?;
     if bytes.starts_with(b"PAR1") {
         return parquet_rows(path);
@@ -223,18 +224,10 @@ impl Reading {
         let prompt = match &self.prompt {
             PromptField::Named(name) => match field(row, name)? {
                 Value::String(text) => PromptText::Text(text.clone()),
-                Value::Array(items) => messages(items, name)?,
+                Value::Array(_) => PromptText::Messages(conversation(row, name)?),
                 _ => bail!("field `{name}` is neither text nor a list of messages"),
             },
-            PromptField::Messages(name) => match field(row, name)? {
-                Value::Array(items) => messages(items, name)?,
-                Value::String(text) => {
-                    let items: Vec<Value> = serde_json::from_str(text)
-                        .map_err(|_| anyhow!("field `{name}` holds no JSON list of messages"))?;
-                    messages(&items, name)?
-                }
-                _ => bail!("field `{name}` is not a list of messages"),
-            },
+            PromptField::Messages(name) => PromptText::Messages(conversation(row, name)?),
             PromptField::Countdown => {
                 let numbers: Option<Vec<i64>> =
                     field(row, "nums")?.as_array().and_then(|items| items.iter().map(Value::as_i64).collect());
@@ -266,28 +259,36 @@ impl Reading {
     }
 }
 
-fn messages(items: &[Value], name: &str) -> Result<PromptText> {
+/// The chat messages of a field: a list, or the JSON text of one.
+pub(super) fn conversation(row: &Row, name: &str) -> Result<Vec<Value>> {
+    let items: Vec<Value> = match field(row, name)? {
+        Value::Array(items) => items.clone(),
+        Value::String(text) => {
+            serde_json::from_str(text).map_err(|_| anyhow!("field `{name}` holds no JSON list of messages"))?
+        }
+        _ => bail!("field `{name}` is not a list of messages"),
+    };
     let fits = |item: &Value| item.get("role").is_some_and(Value::is_string);
     ensure!(
         !items.is_empty() && items.iter().all(fits),
         "field `{name}` is not a list of messages with `role` and `content`"
     );
-    Ok(PromptText::Messages(items.to_vec()))
+    Ok(items)
 }
 
-fn field<'a>(row: &'a Row, name: &str) -> Result<&'a Value> {
+pub(super) fn field<'a>(row: &'a Row, name: &str) -> Result<&'a Value> {
     lookup(row, name).ok_or_else(|| anyhow!("missing field `{name}`"))
 }
 
 /// A field by its name, or by a path with dots where no field has that very name.
-fn lookup<'a>(row: &'a Row, name: &str) -> Option<&'a Value> {
+pub(super) fn lookup<'a>(row: &'a Row, name: &str) -> Option<&'a Value> {
     row.get(name).or_else(|| {
         let (first, rest) = name.split_once('.')?;
         lookup(row.get(first)?.as_object()?, rest)
     })
 }
 
-fn names(row: &Row) -> String {
+pub(super) fn names(row: &Row) -> String {
     row.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 

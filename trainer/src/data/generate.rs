@@ -3,13 +3,16 @@
 //! A problem's canonical text ignores the order of its numbers. A hash of that text decides the
 //! side, so the two splits share no problem whatever their seeds and sizes.
 
+mod strategy;
+
 use std::collections::HashSet;
 
 use anyhow::{Result, bail, ensure};
 use model::philox::{Purpose, Stream};
 use serde_json::{Map, Value, json};
 
-use super::{Arithmetic, Chain, Countdown, Problem, PromptText, Split};
+use super::{Arithmetic, Chain, ChainDemonstrations, Countdown, Problem, PromptText, Split};
+use strategy::Strategy;
 
 /// Draws tried for one problem before its space counts as used up.
 const ATTEMPTS: u64 = 20_000;
@@ -56,6 +59,25 @@ pub(super) fn chain(config: &Chain, seed: u64) -> Result<Vec<Problem>> {
         let two_digits = |n: i64| format!("{n:02}");
         Some(running_total("chain", &terms, two_digits, |total| total.rem_euclid(100)))
     })
+}
+
+pub(super) fn chain_demonstrations(config: &ChainDemonstrations, seed: u64) -> Result<Vec<Problem>> {
+    ensure!((3..=64).contains(&config.operations), "`operations` is {}, not 3 to 64", config.operations);
+    ensure!((0.0..=1.0).contains(&config.right), "`right` is {}, not 0 to 1", config.right);
+    make(config.n_problems, config.split, seed, |draws| {
+        let terms = signed_terms(draws, config.operations + 1, 100);
+        let two_digits = |n: i64| format!("{n:02}");
+        let mut draft = running_total("chain", &terms, two_digits, |total| total.rem_euclid(100));
+        let (lines, answer) = Strategy::draw(config.right, |n| draws.below(n)).work(&terms);
+        let completion = worked(&lines.join("\n"), &two_digits(answer));
+        draft.columns.insert("completion".into(), json!(completion));
+        Some(draft)
+    })
+}
+
+/// A completion in the words that R1-Zero's format asks for.
+pub(super) fn worked(working: &str, answer: &str) -> String {
+    format!("<think>{working}</think><answer>{answer}</answer>")
 }
 
 /// Numbers below `bound`, all but the first with a drawn sign.

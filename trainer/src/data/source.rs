@@ -17,6 +17,8 @@ pub enum Source {
     Countdown(Countdown),
     /// Generated chains of additions and subtractions modulo 100.
     Chain(Chain),
+    /// The same chains with worked completions, most of them wrong, for a base policy to imitate.
+    ChainDemonstrations(ChainDemonstrations),
 }
 
 /// Files with one problem per row: JSONL, a JSON array, either of them gzipped, or Parquet. The
@@ -62,6 +64,12 @@ pub struct Fields {
     /// Field with chat messages (a list, or the JSON text of one), read in place of a prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<String>,
+    /// Field with the completion to imitate, for supervised fine-tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<String>,
+    /// Field with a whole text to learn, for supervised fine-tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// Side of a generator's problems. A hash of the problem itself decides: one in eight is held out,
@@ -123,6 +131,26 @@ pub struct Chain {
     /// Operations in one problem, at least 3; each works on the result of the one before.
     #[serde(default = "three")]
     pub operations: usize,
+}
+
+/// Chains as in [`Chain`], each with a completion `<think>…</think><answer>…</answer>` that writes one line per
+/// operation. It follows one of six strategies, drawn for each problem: the right one, or a mistake made all the way
+/// (minus read as plus; no carry; last operation forgotten; digits of a result swapped; going on with the wrong number).
+/// Nothing in the text names the strategy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainDemonstrations {
+    /// How many problems to make.
+    pub n_problems: u64,
+    /// Training or held-out side.
+    #[serde(default)]
+    pub split: Split,
+    /// Operations in one problem, at least 3; each works on the result of the one before.
+    #[serde(default = "three")]
+    pub operations: usize,
+    /// Share of the problems that are worked in the right way, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub right: f64,
 }
 
 fn two() -> usize {
