@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use model::backward::Targets;
-use model::policy::Packed;
+use model::packed::Packed;
 use rollout::completion::{Completion, FinishReason};
 use rollout::group::Group;
 
