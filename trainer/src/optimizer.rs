@@ -1,6 +1,21 @@
-//! AdamW.
+//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) as one loop over flat arrays.
+//!
+//! ```text
+//! m ← β₁m + (1 − β₁)g      v ← β₂v + (1 − β₂)g²
+//! θ ← θ(1 − lr·decay) − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
+//! ```
+//!
+//! Every number moves by itself, through the same operations wherever a thread's share begins, so the weights do not
+//! depend on the number of workers. The gradient is read once for its norm and once for the move, which scales it.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+use std::thread;
 
 use crate::schedule::Schedule;
+use anyhow::ensure;
+use model::layout::{Layout, Parameter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,3 +52,243 @@ impl Default for OptimizerConfig {
         }
     }
 }
+
+/// What a move of the weights reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// The gradient's global L2 norm before clipping.
+    pub grad_norm: f64,
+    /// The learning rate of this move.
+    pub lr: f64,
+    /// Whether the gradient was scaled down.
+    pub clipped: bool,
+}
+
+/// The gradient is not finite, or its square is no f32; weights and moments are as they were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NotFinite {
+    /// Its global L2 norm.
+    pub grad_norm: f64,
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gradient norm is {}, weights left as they were", self.grad_norm)
+    }
+}
+
+impl Error for NotFinite {}
+
+/// AdamW with its moments in f32, laid out as the weights are.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    /// The flat array cut where weight decay begins or ends.
+    spans: Vec<Span>,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    moves: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Span {
+    range: Range<usize>,
+    decay: bool,
+}
+
+impl Optimizer {
+    /// Moments of zero for every parameter of `layout`.
+    pub fn new(layout: &Layout, config: &OptimizerConfig) -> Optimizer {
+        let decayed = layout.parameters().iter().filter(|p| p.decay).map(Parameter::range);
+        Optimizer::over(spans(layout.len(), decayed), config)
+    }
+
+    fn over(spans: Vec<Span>, config: &OptimizerConfig) -> Optimizer {
+        let len = spans.last().map_or(0, |span| span.range.end);
+        Optimizer { config: config.clone(), spans, first: vec![0.0; len], second: vec![0.0; len], moves: 0 }
+    }
+
+    /// Moves `parameters` against `gradient`, both laid out as the moments are, on up to `workers` threads.
+    ///
+    /// `update` counts from 1 to `updates` and sets the learning rate. A gradient that is not finite moves nothing.
+    /// Whoever computed the loss has checked it.
+    pub fn step(
+        &mut self,
+        parameters: &mut [f32],
+        gradient: &[f32],
+        update: u64,
+        updates: u64,
+        workers: usize,
+    ) -> Result<StepReport, NotFinite> {
+        let len = self.first.len();
+        assert_eq!([parameters.len(), gradient.len()], [len; 2], "weights and gradient have the optimizer's layout");
+        let grad_norm = global_norm(gradient, workers);
+        // A square beyond f32 would make the second moment infinite for ever. False for NaN.
+        let representable = grad_norm * grad_norm <= f64::from(f32::MAX);
+        if !representable {
+            return Err(NotFinite { grad_norm });
+        }
+        let lr = self.config.schedule.learning_rate(self.config.lr, update, updates);
+        let clip = clip_scale(grad_norm, self.config.max_grad_norm);
+        self.moves += 1;
+        let rule = Rule::new(&self.config, lr, clip, self.moves);
+
+        let share = len.div_ceil(workers.max(1)).max(1);
+        let (spans, rule) = (&self.spans, &rule);
+        thread::scope(|scope| {
+            let moments = self.first.chunks_mut(share).zip(self.second.chunks_mut(share));
+            let shares = parameters.chunks_mut(share).zip(gradient.chunks(share)).zip(moments);
+            for (i, ((weights, gradient), (first, second))) in shares.enumerate() {
+                let mut work = move || rule.apply(spans, i * share, weights, gradient, first, second);
+                // One worker moves its share here: a thread costs more than a small policy's whole move.
+                if share == len { work() } else { drop(scope.spawn(work)) }
+            }
+        });
+        Ok(StepReport { grad_norm, lr, clipped: clip < 1.0 })
+    }
+
+    /// First moments, second moments, and how many times the weights have moved.
+    pub fn state(&self) -> (&[f32], &[f32], u64) {
+        (&self.first, &self.second, self.moves)
+    }
+
+    /// Goes on from a `state` of the same layout.
+    pub fn restore(&mut self, first: &[f32], second: &[f32], moves: u64) -> anyhow::Result<()> {
+        let len = self.first.len();
+        for (name, found) in [("first", first.len()), ("second", second.len())] {
+            ensure!(found == len, "restore the optimizer: {found} {name} moments, the policy has {len} numbers");
+        }
+        self.first.copy_from_slice(first);
+        self.second.copy_from_slice(second);
+        self.moves = moves;
+        Ok(())
+    }
+}
+
+/// What the gradient is multiplied by: 1 where its norm is within the limit or there is none.
+///
+/// The 1e-6 is that of `torch.nn.utils.clip_grad_norm_`.
+fn clip_scale(grad_norm: f64, max_grad_norm: f64) -> f64 {
+    if max_grad_norm > 0.0 { (max_grad_norm / (grad_norm + 1e-6)).min(1.0) } else { 1.0 }
+}
+
+/// Cuts `0..len` where weight decay begins or ends; what `decayed` leaves out has none.
+fn spans(len: usize, decayed: impl Iterator<Item = Range<usize>>) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut push = |range: Range<usize>, decay| match spans.last_mut() {
+        _ if range.is_empty() => {}
+        Some(last) if last.decay == decay => last.range.end = range.end,
+        _ => spans.push(Span { range, decay }),
+    };
+    let mut end = 0;
+    for range in decayed {
+        push(end..range.start, false);
+        end = range.end;
+        push(range, true);
+    }
+    push(end..len, false);
+    spans
+}
+
+/// The constants of one move, rounded to f32 once.
+struct Rule {
+    clip: f32,
+    beta1: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+    /// lr / (1 − β₁ᵗ).
+    rate: f32,
+    /// 1 / √(1 − β₂ᵗ).
+    root: f32,
+    epsilon: f32,
+    /// 1 − lr · weight decay.
+    keep: f32,
+}
+
+impl Rule {
+    fn new(config: &OptimizerConfig, lr: f64, clip: f64, moves: u64) -> Rule {
+        let bias = |beta: f64| 1.0 - beta.powf(moves as f64);
+        Rule {
+            clip: clip as f32,
+            beta1: config.beta1 as f32,
+            rest1: (1.0 - config.beta1) as f32,
+            beta2: config.beta2 as f32,
+            rest2: (1.0 - config.beta2) as f32,
+            rate: (lr / bias(config.beta1)) as f32,
+            root: (1.0 / bias(config.beta2).sqrt()) as f32,
+            epsilon: config.epsilon as f32,
+            keep: (1.0 - lr * config.weight_decay) as f32,
+        }
+    }
+
+    /// Moves the share of the flat array that begins at `start`.
+    fn apply(
+        &self,
+        spans: &[Span],
+        start: usize,
+        weights: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let end = start + weights.len();
+        for span in spans {
+            let (from, to) = (span.range.start.max(start), span.range.end.min(end));
+            if from < to {
+                let here = from - start..to - start;
+                let keep = if span.decay { self.keep } else { 1.0 };
+                let (weights, gradient) = (&mut weights[here.clone()], &gradient[here.clone()]);
+                self.move_span(keep, weights, gradient, &mut first[here.clone()], &mut second[here]);
+            }
+        }
+    }
+
+    fn move_span(&self, keep: f32, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let moments = first.iter_mut().zip(second);
+        for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
+            let g = g * self.clip;
+            *m = self.beta1 * *m + self.rest1 * g;
+            *v = self.beta2 * *v + self.rest2 * (g * g);
+            *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
+        }
+    }
+}
+
+/// Numbers whose squares are added up before they join the total.
+const NORM_BLOCK: usize = 1 << 16;
+
+/// The L2 norm of a gradient, in f64.
+///
+/// Squares are added within blocks of fixed places and the blocks in order, so the norm is the same for any number of
+/// `workers`.
+pub fn global_norm(gradient: &[f32], workers: usize) -> f64 {
+    let mut sums = vec![0.0; gradient.len().div_ceil(NORM_BLOCK)];
+    let share = sums.len().div_ceil(workers.max(1)).max(1);
+    let single = share == sums.len();
+    thread::scope(|scope| {
+        for (sums, gradient) in sums.chunks_mut(share).zip(gradient.chunks(share * NORM_BLOCK)) {
+            let mut work = move || {
+                for (sum, block) in sums.iter_mut().zip(gradient.chunks(NORM_BLOCK)) {
+                    *sum = sum_of_squares(block);
+                }
+            };
+            if single { work() } else { drop(scope.spawn(work)) }
+        }
+    });
+    sums.iter().sum::<f64>().sqrt()
+}
+
+/// Sixteen sums side by side, which is as many as the compiler needs to use vectors.
+fn sum_of_squares(block: &[f32]) -> f64 {
+    let mut lanes = [0f64; 16];
+    for row in block.chunks(16) {
+        for (lane, x) in lanes.iter_mut().zip(row) {
+            *lane += f64::from(*x) * f64::from(*x);
+        }
+    }
+    lanes.iter().sum()
+}
+
+#[cfg(test)]
+mod tests;

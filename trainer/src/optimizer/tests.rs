@@ -1,0 +1,164 @@
+use serde::Deserialize;
+
+use super::*;
+use crate::schedule::Decay;
+
+#[derive(Deserialize)]
+struct Golden {
+    config: OptimizerConfig,
+    schedule: Schedule,
+    decayed: usize,
+    start: Vec<f32>,
+    steps: Vec<GoldenStep>,
+}
+
+#[derive(Deserialize)]
+struct GoldenStep {
+    gradient: Vec<f32>,
+    grad_norm: f64,
+    lr: f64,
+    weights: Vec<f64>,
+}
+
+fn golden() -> Golden {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/optimizer.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// 20 moves of torch.optim.AdamW (scripts/golden/optimizer.py), each weight within 1e-6 of its size.
+#[test]
+fn moves_as_torch_does() {
+    let golden = golden();
+    let config = OptimizerConfig { schedule: golden.schedule, ..golden.config };
+    assert_eq!(config.schedule.decay, Decay::Cosine);
+    let len = golden.start.len();
+    let mut optimizer = Optimizer::over(spans(len, std::iter::once(0..golden.decayed)), &config);
+    let mut weights = golden.start;
+    let mut clipped = 0;
+    for (i, expected) in golden.steps.iter().enumerate() {
+        let report = optimizer.step(&mut weights, &expected.gradient, i as u64 + 1, 20, 2).unwrap();
+        assert!((report.grad_norm / expected.grad_norm - 1.0).abs() < 1e-12, "step {}: {report:?}", i + 1);
+        assert!((report.lr - expected.lr).abs() < 1e-15, "step {}: {report:?}", i + 1);
+        assert_eq!(report.clipped, expected.grad_norm > config.max_grad_norm);
+        clipped += usize::from(report.clipped);
+        for (found, expected) in weights.iter().zip(&expected.weights) {
+            assert!((f64::from(*found) / expected - 1.0).abs() < 1e-6, "step {}: {found}, not {expected}", i + 1);
+        }
+    }
+    assert_eq!((golden.steps.len(), clipped), (20, 8), "some gradients are clipped and some are not");
+}
+
+fn numbers(len: usize, seed: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 2_654_435_761 + seed * 40_503) % 10_007) as f32 / 5_000.0 - 1.0).collect()
+}
+
+fn decaying() -> OptimizerConfig {
+    OptimizerConfig { lr: 1e-2, weight_decay: 0.1, max_grad_norm: 0.5, ..OptimizerConfig::default() }
+}
+
+/// Weights and moments after three moves of an awkward number of parameters.
+fn after_moves(workers: usize) -> Vec<Vec<u32>> {
+    let len = 2 * NORM_BLOCK + 37;
+    let mut optimizer = Optimizer::over(spans(len, [16..1_003, 70_000..len - 5].into_iter()), &decaying());
+    let mut weights = numbers(len, 0);
+    for update in 1..=3 {
+        optimizer.step(&mut weights, &numbers(len, update as usize), update, 3, workers).unwrap();
+    }
+    let (first, second, moves) = optimizer.state();
+    assert_eq!(moves, 3);
+    [&weights, first, second].map(|numbers| numbers.iter().map(|x| x.to_bits()).collect()).into()
+}
+
+#[test]
+fn workers_change_no_bit() {
+    let alone = after_moves(1);
+    for workers in [0, 2, 3, 4, 7, 64] {
+        assert!(after_moves(workers) == alone, "{workers} workers");
+    }
+}
+
+#[test]
+fn only_what_decays_decays() {
+    let config = OptimizerConfig { lr: 0.1, weight_decay: 0.5, ..OptimizerConfig::default() };
+    let mut optimizer = Optimizer::over(spans(6, [1..2, 3..5].into_iter()), &config);
+    let mut weights = [1.0; 6];
+    optimizer.step(&mut weights, &[0.0; 6], 1, 1, 1).unwrap();
+    assert_eq!(weights, [1.0, 0.95, 1.0, 0.95, 0.95, 1.0]);
+}
+
+#[test]
+fn spans_cover_everything_once() {
+    let of = |decayed: &[Range<usize>]| -> Vec<(Range<usize>, bool)> {
+        spans(10, decayed.iter().cloned()).into_iter().map(|span| (span.range, span.decay)).collect()
+    };
+    assert_eq!(of(&[]), [(0..10, false)]);
+    assert_eq!(of(&[0..4, 4..10]), [(0..10, true)]);
+    assert_eq!(of(&[2..4, 4..5, 8..10]), [(0..2, false), (2..5, true), (5..8, false), (8..10, true)]);
+}
+
+#[test]
+fn what_is_not_finite_moves_nothing() {
+    let mut optimizer = Optimizer::over(spans(3, std::iter::once(0..3)), &decaying());
+    let mut weights = [1.0, 2.0, 3.0];
+    optimizer.step(&mut weights, &[0.1, 0.2, 0.3], 1, 9, 1).unwrap();
+    let before = (weights, optimizer.first.clone(), optimizer.second.clone(), optimizer.moves);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e20] {
+        let refused = optimizer.step(&mut weights, &[0.0, bad, 0.0], 2, 9, 2).unwrap_err();
+        assert!(refused.to_string().contains("weights left as they were"), "{refused}");
+        let after = (weights, optimizer.first.clone(), optimizer.second.clone(), optimizer.moves);
+        assert_eq!(after, before, "{bad}");
+    }
+    optimizer.step(&mut weights, &[0.1, 0.2, 0.3], 3, 9, 1).unwrap();
+    assert_eq!(optimizer.moves, 2, "a refused move does not advance the bias correction");
+}
+
+#[test]
+fn a_restored_optimizer_goes_on() {
+    let run = |stop: bool| {
+        let mut optimizer = Optimizer::over(spans(40, std::iter::once(0..20)), &decaying());
+        let mut weights = numbers(40, 9);
+        for update in 1..=6 {
+            if stop && update == 4 {
+                let (first, second, moves) = optimizer.state();
+                let (first, second) = (first.to_vec(), second.to_vec());
+                optimizer = Optimizer::over(spans(40, std::iter::once(0..20)), &decaying());
+                optimizer.restore(&first, &second, moves).unwrap();
+            }
+            optimizer.step(&mut weights, &numbers(40, update as usize), update, 6, 1).unwrap();
+        }
+        weights
+    };
+    assert_eq!(run(true), run(false));
+    let mut optimizer = Optimizer::over(spans(40, std::iter::empty()), &decaying());
+    let refused = optimizer.restore(&[0.0; 40], &[0.0; 39], 1).unwrap_err();
+    assert_eq!(refused.to_string(), "restore the optimizer: 39 second moments, the policy has 40 numbers");
+}
+
+#[test]
+fn norm_by_hand() {
+    assert_eq!(global_norm(&[3.0, 0.0, -4.0], 1), 5.0);
+    assert_eq!(global_norm(&[], 4), 0.0);
+    assert_eq!(global_norm(&[3e38, 0.0], 1), f64::from(3e38f32), "no square overflows");
+    // Squares of whole numbers add up exactly, in any order.
+    let whole: Vec<f32> = (0..5 * NORM_BLOCK + 11).map(|i| (i % 1_009) as f32 - 500.0).collect();
+    let exact = whole.iter().map(|&x| (x as i64).pow(2)).sum::<i64>() as f64;
+    let rounded = numbers(5 * NORM_BLOCK + 11, 3);
+    for workers in 1..9 {
+        assert_eq!(global_norm(&whole, workers), exact.sqrt());
+        assert_eq!(global_norm(&rounded, workers), global_norm(&rounded, 1));
+    }
+}
+
+#[test]
+fn layout_decides_what_decays() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/qwen2");
+    let layout = Layout::new(&model::config::ModelConfig::from_folder(folder.as_ref()).unwrap());
+    let config = OptimizerConfig { lr: 0.1, weight_decay: 0.5, ..OptimizerConfig::default() };
+    let mut optimizer = Optimizer::new(&layout, &config);
+    let mut weights = vec![1.0; layout.len()];
+    optimizer.step(&mut weights, &vec![0.0; layout.len()], 1, 1, 1).unwrap();
+    for parameter in layout.parameters() {
+        let expected = if parameter.decay { 0.95 } else { 1.0 };
+        assert!(weights[parameter.range()].iter().all(|w| *w == expected), "{}", parameter.name);
+    }
+}
