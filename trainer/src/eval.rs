@@ -1,10 +1,15 @@
 //! Evaluation on held-out problems.
 
+mod evaluation;
+pub mod pass_at;
+
 use crate::config::DataConfig;
 use rewards::RuleConfig;
 use rollout::sampling::SamplingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use evaluation::{Evaluation, Shown, table};
 
 /// The `[eval]` table.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
