@@ -1,6 +1,7 @@
 //! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
 
 pub mod advantage;
+pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod durable;
