@@ -10,8 +10,10 @@ use crate::metrics::StepMetrics;
 /// What a policy scored on one held-out set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// The set's name; empty for a run's first set, whose keys carry none.
+    /// The set's name.
     pub name: String,
+    /// Whether it is the first set, whose keys carry no name.
+    pub main: bool,
     /// Problems that were put to the policy.
     pub n_problems: usize,
     /// Completions sampled for each.
@@ -58,7 +60,7 @@ pub(super) struct Outcome {
 
 impl Evaluation {
     /// Puts the outcomes of a set's problems together, in the problems' order.
-    pub(super) fn of(name: &str, k: usize, outcomes: Vec<Outcome>) -> Self {
+    pub(super) fn of(name: &str, main: bool, k: usize, outcomes: Vec<Outcome>) -> Self {
         let n_problems = outcomes.len();
         let unscored = outcomes.iter().map(|one| one.unscored).sum();
         let n_cut: usize = outcomes.iter().map(|one| one.n_cut).sum();
@@ -69,6 +71,7 @@ impl Evaluation {
         let pass = |k: usize| pass_at::mean_pass_at_k(&judged, k).map(|pass| (k, pass));
         Self {
             name: name.to_owned(),
+            main,
             n_problems,
             k,
             pass_at: pass_at::reported_k(k).into_iter().filter_map(pass).collect(),
@@ -94,7 +97,7 @@ impl Evaluation {
 
     /// Every number under its key.
     pub fn numbers(&self) -> Vec<(String, f64)> {
-        let set = if self.name.is_empty() { String::new() } else { format!("{}/", self.name) };
+        let set = if self.main { String::new() } else { format!("{}/", self.name) };
         let pass_at = self.pass_at.iter().map(|(k, pass)| (format!("pass@{k}"), Some(*pass)));
         let others = [(format!("maj@{}", self.k), self.maj), ("len".into(), self.len), ("cut".into(), self.cut)];
         let unscored = ("unscored".to_owned(), (self.unscored > 0).then_some(self.unscored as f64));
@@ -109,7 +112,7 @@ impl Evaluation {
         let ends = [self.pass_at.first_key_value(), self.pass_at.last_key_value()];
         let n_ends = if self.pass_at.len() > 1 { 2 } else { 1 };
         let mut line = format!("eval {step:>width$}{:room$}", "");
-        if !self.name.is_empty() {
+        if !self.main {
             line.push_str(&format!("  {}", self.name));
         }
         for (k, pass) in ends.into_iter().flatten().take(n_ends) {
@@ -132,7 +135,7 @@ impl Evaluation {
 /// The sets as a table for a person, one row each.
 pub fn table(evaluations: &[Evaluation]) -> String {
     let mut keys: Vec<String> = Vec::new();
-    let rows: Vec<(String, Vec<(String, f64)>)> = evaluations.iter().map(|one| (one.label(), one.bare())).collect();
+    let rows: Vec<(&str, Vec<(String, f64)>)> = evaluations.iter().map(|one| (one.name.as_str(), one.bare())).collect();
     for (key, _) in rows.iter().flat_map(|(_, numbers)| numbers) {
         if !keys.contains(key) {
             keys.push(key.clone());
@@ -159,10 +162,6 @@ pub fn table(evaluations: &[Evaluation]) -> String {
 }
 
 impl Evaluation {
-    fn label(&self) -> String {
-        if self.name.is_empty() { "eval".into() } else { self.name.clone() }
-    }
-
     /// The numbers under the last part of their keys.
     fn bare(&self) -> Vec<(String, f64)> {
         let last = |key: String| key.rsplit('/').next().unwrap_or_default().to_owned();

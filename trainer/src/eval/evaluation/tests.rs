@@ -12,7 +12,7 @@ fn numbers_by_hand() {
         outcome(&[true, false, false, false], &[10, 20, 30, 40], 0, 1),
         outcome(&[true, true, true], &[10, 10, 10, 30], 1, 0),
     ];
-    let of = Evaluation::of("", 4, outcomes);
+    let of = Evaluation::of("sums", true, 4, outcomes);
     assert_eq!(of.pass_at.keys().copied().collect::<Vec<_>>(), [1, 2, 4]);
     // Two of the four draws of a pair hold the right one, and the second problem is always right.
     assert_eq!(of.pass_at_1(), Some(0.625));
@@ -31,7 +31,7 @@ fn numbers_by_hand() {
 
 #[test]
 fn keys_of_a_named_set() {
-    let of = Evaluation::of("hard", 1, vec![outcome(&[false], &[7], 0, 1)]);
+    let of = Evaluation::of("hard", false, 1, vec![outcome(&[false], &[7], 0, 1)]);
     let keys: Vec<_> = of.numbers().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["eval/hard/pass@1", "eval/hard/maj@1", "eval/hard/len", "eval/hard/cut"]);
     let mut metrics = StepMetrics::new();
@@ -41,8 +41,8 @@ fn keys_of_a_named_set() {
 
 #[test]
 fn nothing_measured_gives_no_number() {
-    assert_eq!(Evaluation::of("", 8, Vec::new()).numbers(), []);
-    let unscored = Evaluation::of("", 2, vec![outcome(&[], &[5, 5], 2, 0)]);
+    assert_eq!(Evaluation::of("sums", true, 8, Vec::new()).numbers(), []);
+    let unscored = Evaluation::of("sums", true, 2, vec![outcome(&[], &[5, 5], 2, 0)]);
     let keys: Vec<_> = unscored.numbers().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["eval/len", "eval/cut", "eval/unscored"]);
     assert_eq!(unscored.pass_at_1(), None);
@@ -51,12 +51,12 @@ fn nothing_measured_gives_no_number() {
 #[test]
 fn a_table_aligns_its_sets() {
     let sets = [
-        Evaluation::of("", 2, vec![outcome(&[true, false], &[7, 9], 0, 0)]),
-        Evaluation::of("harder", 2, vec![outcome(&[true], &[7], 1, 0)]),
+        Evaluation::of("sums", true, 2, vec![outcome(&[true, false], &[7, 9], 0, 0)]),
+        Evaluation::of("harder", false, 2, vec![outcome(&[true], &[7], 1, 0)]),
     ];
     let expected = "\
 set     problems    pass@1    pass@2     maj@2       len       cut  unscored
-eval           1    0.5000    1.0000    1.0000         8    0.0000         –
+sums           1    0.5000    1.0000    1.0000         8    0.0000         –
 harder         1    1.0000         –    1.0000         7    0.0000         1
 ";
     assert_eq!(table(&sets), expected);
