@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::{self, AccuracyKind};
-use crate::answer::Extract;
+use crate::answer::{self, Extract};
 use crate::format::{self, FormatStyle};
 use crate::score::{Part, Sample, Score, Verdict};
 use crate::{countdown, length};
@@ -63,6 +63,28 @@ pub enum RuleConfig {
 }
 
 impl RuleConfig {
+    /// Whether the rule says which completions are right: accuracy and countdown do.
+    pub fn judges(&self) -> bool {
+        matches!(self, Self::Accuracy { .. } | Self::Countdown { .. })
+    }
+
+    /// The final answer this rule finds in a completion, worded so that answers the rule takes for the same are
+    /// the same text: numeric answers as a number (`72.0` and `72` are one), exact ones with single spaces, countdown's
+    /// expressions without any. `None` where there is no answer, or for a rule that reads none.
+    pub fn answer(&self, sample: &Sample<'_>) -> Option<String> {
+        let find = |how| answer::extract(sample.completion, how, sample.truncated, sample.think_opened()).ok();
+        let words = |text: &str, between: &str| text.split_whitespace().collect::<Vec<_>>().join(between);
+        match *self {
+            Self::Accuracy { extract, kind, .. } => {
+                let found = find(extract)?;
+                let number = if kind == AccuracyKind::Exact { None } else { answer::parse_rational(found) };
+                Some(number.map_or_else(|| words(found, " "), |number| number.to_string()))
+            }
+            Self::Countdown { .. } => find(Extract::AnswerTag).map(|found| words(found, "")),
+            _ => None,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Accuracy { .. } => "accuracy",

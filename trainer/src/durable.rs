@@ -11,6 +11,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// Ends the name of what is being written.
+const UNFINISHED: &str = ".unfinished";
+/// Ends the name of what is being removed.
+const REMOVED: &str = ".removed";
+
 /// A disk operation that failed: what was tried, where, and the system's reason.
 #[derive(Debug)]
 pub struct DiskError {
@@ -56,6 +61,10 @@ pub enum Failpoint {
     Rename,
     /// Before the folder holding the name is flushed; the new content is already visible.
     SyncFolder,
+    /// Before a folder that is to go loses its name.
+    Remove,
+    /// Before the content of a folder that lost its name is deleted.
+    Delete,
 }
 
 type Hook = Box<dyn Fn(Failpoint, &Path) -> io::Result<()>>;
@@ -112,6 +121,12 @@ pub fn write_folder<E: From<DiskError>>(path: &Path, fill: impl FnOnce(&Path) ->
         let exists = io::Error::from(io::ErrorKind::AlreadyExists);
         Err(exists).at("write", path)?;
     }
+    replace_folder(path, fill)
+}
+
+/// [`write_folder`], where a folder may be at `path`: it goes once the new one is whole and flushed. A crash between
+/// the two leaves neither there, never a mixture.
+pub fn replace_folder<E: From<DiskError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let temporary = temporary_name(path)?;
     let written = fill_and_rename(&temporary, path, fill);
     if written.is_err() {
@@ -133,8 +148,31 @@ fn fill_and_rename<E: From<DiskError>>(
     fill(temporary)?;
     pass(Failpoint::Sync, path).at("flush", path)?;
     sync_tree(temporary)?;
+    if path.exists() {
+        remove_folder(path)?;
+    }
     pass(Failpoint::Rename, path).and_then(|()| fs::rename(temporary, path)).at("rename", path)?;
     Ok(())
+}
+
+/// Removes a folder: it loses its name at once, then its content goes. A crash in between leaves a temporary name
+/// for [`remove_leftovers`], never half a folder under the old name.
+pub fn remove_folder(path: &Path) -> Result<(), DiskError> {
+    let mut name = temporary_name(path)?.into_os_string();
+    name.push(REMOVED);
+    let removed = PathBuf::from(name);
+    if removed.exists() {
+        fs::remove_dir_all(&removed).at("remove", &removed)?;
+    }
+    pass(Failpoint::Remove, path).and_then(|()| fs::rename(path, &removed)).at("remove", path)?;
+    sync_folder(parent(path))?;
+    pass(Failpoint::Delete, path).and_then(|()| fs::remove_dir_all(&removed)).at("remove", path)
+}
+
+/// Gives a folder another name beside its own; `to` must not exist.
+pub fn rename_folder(path: &Path, to: &Path) -> Result<(), DiskError> {
+    pass(Failpoint::Rename, to).and_then(|()| fs::rename(path, to)).at("rename", path)?;
+    sync_folder(parent(path))
 }
 
 fn sync_tree(folder: &Path) -> Result<(), DiskError> {
@@ -173,11 +211,11 @@ pub fn remove_leftovers(folder: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Whether a name is one that an unfinished write has.
+/// Whether a name is one that an unfinished write or removal has.
 pub fn is_temporary(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with('.') && name.ends_with(".unfinished"))
+        .is_some_and(|name| name.starts_with('.') && (name.ends_with(UNFINISHED) || name.ends_with(REMOVED)))
 }
 
 fn temporary_name(path: &Path) -> Result<PathBuf, DiskError> {
@@ -187,7 +225,7 @@ fn temporary_name(path: &Path) -> Result<PathBuf, DiskError> {
         .at("write", path)?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
-    hidden.push(format!(".{}.unfinished", std::process::id()));
+    hidden.push(format!(".{}{UNFINISHED}", std::process::id()));
     Ok(path.with_file_name(hidden))
 }
 

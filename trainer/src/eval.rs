@@ -1,10 +1,19 @@
-//! Evaluation on held-out problems.
+//! Evaluation on held-out problems: pass@1 as the mean over k completions, pass@k, the majority's vote.
+
+mod command;
+mod evaluation;
+pub mod pass_at;
+mod sets;
 
 use crate::config::DataConfig;
 use rewards::RuleConfig;
 use rollout::sampling::SamplingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use command::{config_for, run};
+pub use evaluation::{Evaluation, Shown, table};
+pub use sets::{EvalSets, evaluate};
 
 /// The `[eval]` table.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -24,6 +33,13 @@ pub struct EvalConfig {
     /// Which completion is right; the run's first accuracy or countdown rule where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleConfig>,
+}
+
+impl EvalConfig {
+    /// These sets under this rule, with the defaults for everything else.
+    pub fn of(sets: Vec<EvalSet>, rule: RuleConfig) -> Self {
+        Self { sets, samples: eight(), max_tokens: None, sampling: r1_sampling(), rule: Some(rule) }
+    }
 }
 
 /// One held-out set.

@@ -192,6 +192,19 @@ pub fn verify(folder: &Path) -> Result<(), ManifestError> {
     Ok(())
 }
 
+/// Reads one file of a checkpoint and compares it with the manifest, the others left unread.
+pub fn read_verified(folder: &Path, name: &str) -> Result<Vec<u8>, ManifestError> {
+    let path = folder.join(name);
+    let Some(entry) = read(folder)?.remove(name) else {
+        return Err(ManifestError::Extra(path));
+    };
+    let content = fs::read(&path).at("read", &path)?;
+    if blake3::hash(&content).to_string() != entry.blake3 {
+        return Err(ManifestError::Content(path));
+    }
+    Ok(content)
+}
+
 /// The newest sound `step_NNNN` folder of a run, or `None` where there is no such folder yet.
 ///
 /// Damaged ones newer than it come back beside it; all damaged is an error, never a fresh start.
@@ -225,8 +238,8 @@ pub fn step_folder(run: &Path, step: u64) -> PathBuf {
     run.join(format!("step_{step:04}"))
 }
 
-/// Newest first.
-fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, DiskError> {
+/// The `step_NNNN` folders of a run with their steps, sound or not, newest first.
+pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>, DiskError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(run).at("read", run)? {
         let path = entry.at("read", run)?.path();

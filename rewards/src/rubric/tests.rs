@@ -153,3 +153,24 @@ fn a_prompt_that_ends_with_think_is_noticed_by_every_rule() {
     assert_eq!(total("2 + 2? Assistant: <think>\n", "<answer>4</answer>"), 0.0, "still thinking");
     assert_eq!(total("2 + 2? Assistant:", "<answer>4</answer>"), 1.0);
 }
+
+#[test]
+fn equal_answers_are_the_same_text() {
+    let columns = Map::new();
+    let of = |rule: serde_json::Value, completion: &str| {
+        let sample = Sample { prompt: "", completion, n_tokens: 1, truncated: false, expected: "", columns: &columns };
+        rules(json!([rule]))[0].answer(&sample)
+    };
+    let numeric = json!({"accuracy": {"weight": 1.0, "kind": "numeric", "extract": "answer_tag"}});
+    for same in ["72", " 72.0 ", "$72", "144/2", "+72."] {
+        assert_eq!(of(numeric.clone(), &format!("<answer>{same}</answer>")).as_deref(), Some("72"), "{same}");
+    }
+    assert_eq!(of(numeric.clone(), "<answer>-1,000.5</answer>").as_deref(), Some("-2001/2"));
+    assert_eq!(of(numeric.clone(), "<answer>about  ten</answer>").as_deref(), Some("about ten"));
+    assert_eq!(of(numeric, "72"), None);
+    let exact = json!({"accuracy": {"weight": 1.0, "kind": "exact", "extract": "boxed"}});
+    assert_eq!(of(exact, "\\boxed{72.0\n m}").as_deref(), Some("72.0 m"));
+    let countdown = json!({"countdown": {"weight": 1.0}});
+    assert_eq!(of(countdown, "<answer> (3 + 4)*2</answer>").as_deref(), Some("(3+4)*2"));
+    assert_eq!(of(json!({"length_k15": {"weight": 1.0}}), "<answer>72</answer>"), None);
+}

@@ -72,3 +72,52 @@ fn a_folder_is_never_overwritten() {
     assert_eq!(error.reason.kind(), io::ErrorKind::AlreadyExists);
     assert_eq!(names(folder.path()), ["step_0001"]);
 }
+
+#[test]
+fn a_crash_while_replacing_leaves_one_whole_folder_or_none() {
+    let points = [POINTS.as_slice(), &[Failpoint::Remove, Failpoint::Delete]].concat();
+    for point in points {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("final");
+        let fill =
+            |content: &'static str| move |inside: &Path| fs::write(inside.join("w"), content).at("write", inside);
+        replace_folder(&path, fill("old")).unwrap();
+        let guard = set_failpoint(move |at, _| {
+            assert!(at != point, "crash");
+            Ok(())
+        });
+        let crash = catch_unwind(AssertUnwindSafe(|| replace_folder(&path, fill("new"))));
+        drop(guard);
+        assert!(crash.is_err(), "{point:?}");
+        let found = fs::read_to_string(path.join("w")).ok();
+        let expected = match point {
+            Failpoint::Write | Failpoint::Sync | Failpoint::Remove => Some("old"),
+            _ => None,
+        };
+        assert_eq!(found.as_deref(), expected, "{point:?}");
+        remove_leftovers(folder.path()).unwrap();
+        assert_eq!(names(folder.path()).len(), usize::from(expected.is_some()), "{point:?}");
+    }
+}
+
+#[test]
+fn a_removed_folder_is_gone_at_once() {
+    for point in [Failpoint::Remove, Failpoint::SyncFolder, Failpoint::Delete] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("step_0001");
+        write_folder(&path, |inside| fs::write(inside.join("w"), b"w").at("write", inside)).unwrap();
+        let guard = set_failpoint(move |at, _| {
+            assert!(at != point, "crash");
+            Ok(())
+        });
+        assert!(catch_unwind(AssertUnwindSafe(|| remove_folder(&path))).is_err());
+        drop(guard);
+        assert_eq!(path.exists(), point == Failpoint::Remove, "{point:?}");
+        assert_eq!(path.join("w").exists(), point == Failpoint::Remove, "{point:?}");
+        remove_leftovers(folder.path()).unwrap();
+        if path.exists() {
+            remove_folder(&path).unwrap();
+        }
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+}

@@ -89,3 +89,14 @@ fn the_newest_sound_one_is_taken() {
         assert!(error.contains(named), "{error}");
     }
 }
+
+#[test]
+fn one_file_is_read_and_checked_alone() {
+    let run = tempfile::tempdir().unwrap();
+    let folder = checkpoint(run.path(), 1);
+    fs::remove_file(folder.join("model.safetensors")).unwrap();
+    assert_eq!(read_verified(&folder, "optimizer/m").unwrap(), [9; 700]);
+    fs::write(folder.join("optimizer/m"), [8; 700]).unwrap();
+    assert!(matches!(read_verified(&folder, "optimizer/m"), Err(ManifestError::Content(_))));
+    assert!(matches!(read_verified(&folder, "stray"), Err(ManifestError::Extra(_))));
+}

@@ -1,0 +1,196 @@
+//! A run's state on disk.
+//!
+//! `step_NNNN/` is itself a policy in the Hugging Face layout (f32 masters, config and tokenizer), with what only the
+//! trainer needs beside it:
+//!
+//! ```text
+//! step_0020/
+//!   config.json, model.safetensors, tokenizer.json, …
+//!   optimizer/first_moment.safetensors, second_moment.safetensors
+//!   reference/reference.safetensors        where the run keeps a reference
+//!   state.json                             Progress
+//!   manifest.json                          lengths and BLAKE3 hashes, written last
+//! ```
+//!
+//! Draws are keyed by position ([`model::philox`]), so there is no generator state to save, and data are a function of
+//! the step.
+
+mod flat;
+mod machine;
+mod progress;
+mod retention;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use model::checkpoint::{ReadAs, Weights};
+use model::layout::Layout;
+use model::policy::Policy;
+use tch::Kind;
+
+pub use machine::{Machine, config_hash, program};
+pub use progress::{Evaluated, Progress, STATE};
+pub use retention::best;
+
+use crate::config::SaveDtype;
+use crate::durable::{self, At};
+use crate::manifest::{self, Sound};
+use crate::run_dir::RunDir;
+
+/// The folder of a run's result.
+pub const FINAL: &str = "final";
+
+const FIRST_MOMENT: &str = "optimizer/first_moment.safetensors";
+const SECOND_MOMENT: &str = "optimizer/second_moment.safetensors";
+const REFERENCE: &str = "reference/reference.safetensors";
+
+/// What a checkpoint is made of. The arrays have the policy's layout.
+#[derive(Clone, Copy)]
+pub struct State<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Adam's m.
+    pub first_moment: &'a [f32],
+    /// Adam's v.
+    pub second_moment: &'a [f32],
+    /// The reference's weights, where the run keeps them.
+    pub reference: Option<&'a [f32]>,
+    /// How far the run has come.
+    pub progress: &'a Progress,
+}
+
+/// What a checkpoint is loaded into. The arrays have the policy's layout.
+pub struct StateMut<'a> {
+    /// The policy.
+    pub policy: &'a mut Policy,
+    /// Adam's m.
+    pub first_moment: &'a mut [f32],
+    /// Adam's v.
+    pub second_moment: &'a mut [f32],
+    /// The reference's weights, where the run keeps them.
+    pub reference: Option<&'a mut [f32]>,
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+pub struct Resumed {
+    /// How far it had come.
+    pub progress: Progress,
+    /// What the person at the console must know: damaged checkpoints, differing machines, checkpoints set aside.
+    pub warnings: Vec<String>,
+}
+
+/// Writes the checkpoint of `state.progress.step`, then removes old ones: the last `keep_last` and the best by
+/// `eval/pass@1` stay. Returns its folder.
+///
+/// A crash leaves the checkpoint whole or not there, and the older ones untouched until it is.
+pub fn save(run: &RunDir, state: &State, keep_last: usize) -> Result<PathBuf> {
+    let folder = run.step(state.progress.step);
+    durable::replace_folder(&folder, |inside| fill(inside, state))
+        .with_context(|| format!("save checkpoint `{}`", folder.display()))?;
+    retention::remove_old(run.path(), keep_last)?;
+    Ok(folder)
+}
+
+fn fill(folder: &Path, state: &State) -> Result<()> {
+    let layout = state.policy.layout();
+    state.policy.save(folder, Kind::Float)?;
+    write_array(folder, FIRST_MOMENT, layout, state.first_moment)?;
+    write_array(folder, SECOND_MOMENT, layout, state.second_moment)?;
+    if let Some(reference) = state.reference {
+        write_array(folder, REFERENCE, layout, reference)?;
+    }
+    let text = serde_json::to_vec_pretty(state.progress).context("word the state as JSON")?;
+    durable::write_file(&folder.join(STATE), &text)?;
+    manifest::write(folder)?;
+    Ok(())
+}
+
+fn write_array(folder: &Path, name: &str, layout: &Layout, numbers: &[f32]) -> Result<()> {
+    let path = folder.join(name);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).at("create", parent)?;
+    }
+    flat::write(&path, layout, numbers)
+}
+
+/// Writes a run's result: the policy alone, in the Hugging Face layout, with a manifest. Returns its folder.
+pub fn save_final(run: &RunDir, policy: &Policy, dtype: SaveDtype) -> Result<PathBuf> {
+    let folder = run.path().join(FINAL);
+    let kind = match dtype {
+        SaveDtype::F32 => Kind::Float,
+        SaveDtype::Bf16 => Kind::BFloat16,
+    };
+    let fill = |inside: &Path| -> Result<()> {
+        policy.save(inside, kind)?;
+        manifest::write(inside)?;
+        Ok(())
+    };
+    durable::replace_folder(&folder, fill).with_context(|| format!("save `{}`", folder.display()))?;
+    Ok(folder)
+}
+
+/// Reads a checkpoint, bit for bit what was saved, into `state`. Whether it is sound is for the caller to have found
+/// out ([`crate::run_dir::find_resume`]).
+pub fn load(folder: &Path, state: &mut StateMut) -> Result<Progress> {
+    read_all(folder, state).with_context(|| format!("load checkpoint `{}`", folder.display()))
+}
+
+fn read_all(folder: &Path, state: &mut StateMut) -> Result<Progress> {
+    let progress = Progress::read(folder)?;
+    let layout = state.policy.layout().clone();
+    read_policy(folder, &layout, state.policy.parameters_mut())?;
+    state.policy.refresh();
+    flat::read(&folder.join(FIRST_MOMENT), &layout, state.first_moment)?;
+    flat::read(&folder.join(SECOND_MOMENT), &layout, state.second_moment)?;
+    if let Some(reference) = state.reference.as_deref_mut() {
+        flat::read(&folder.join(REFERENCE), &layout, reference)?;
+    }
+    Ok(progress)
+}
+
+fn read_policy(folder: &Path, layout: &Layout, parameters: &mut [f32]) -> Result<()> {
+    let weights = Weights::open(folder)?;
+    for parameter in layout.parameters() {
+        let shape: Vec<i64> = parameter.shape.iter().map(|&n| n as i64).collect();
+        let tensor = weights.tensor(&parameter.name, &shape, ReadAs::F32)?;
+        let numbers = &mut parameters[parameter.range()];
+        tensor.f_copy_data(numbers, numbers.len())?;
+    }
+    Ok(())
+}
+
+/// Goes on from a checkpoint that [`crate::run_dir::find_resume`] found sound: loads it, and gives newer ones another
+/// name, since the run will write those steps again.
+///
+/// A machine that could not compute the same run is refused unless `allow_inexact`.
+pub fn resume(
+    run: &RunDir,
+    from: &Sound,
+    here: &Machine,
+    allow_inexact: bool,
+    state: &mut StateMut,
+) -> Result<Resumed> {
+    let mut warnings: Vec<String> = from.damaged.iter().map(|one| format!("checkpoint passed over: {one}")).collect();
+    let differences = Progress::read(&from.path)?.machine.differences(here);
+    if !differences.is_empty() {
+        let list = differences.join("\n  ");
+        if !allow_inexact {
+            bail!(
+                "`{}` cannot be resumed as the same run; in the checkpoint → here:\n  {list}\n\
+                 hint: `--allow-inexact` goes on all the same, with results that may differ",
+                from.path.display()
+            );
+        }
+        warnings.push(format!("resumed inexactly, results may differ; in the checkpoint → here:\n  {list}"));
+    }
+    let progress = load(&from.path, state)?;
+    for aside in retention::set_aside(run.path(), from.step)? {
+        warnings.push(format!("a newer checkpoint is not part of this run any more: `{}`", aside.display()));
+    }
+    Ok(Resumed { progress, warnings })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,362 @@
+use std::cell::Cell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use tempfile::TempDir;
+
+use super::*;
+use crate::durable::set_failpoint;
+use crate::manifest::MANIFEST;
+use crate::run_dir::find_resume;
+
+fn tiny() -> Policy {
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen3");
+    let config = PolicyConfig { checkpoint, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+    Policy::load(&config.checkpoint, &config, 0).unwrap()
+}
+
+fn machine() -> Machine {
+    let [program, route, config] = ["0.1.0 (a)", "rows of 8", "c"].map(str::to_owned);
+    Machine { program, workers: 4, threads: 1, route, config }
+}
+
+/// A run in memory whose numbers are a function of the step.
+struct Run {
+    policy: Policy,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    reference: Vec<f32>,
+    progress: Progress,
+}
+
+impl Run {
+    fn new() -> Self {
+        let policy = tiny();
+        let zeros = vec![0.0; policy.layout().len()];
+        let progress = Progress::new(7, machine());
+        Self { policy, first: zeros.clone(), second: zeros.clone(), reference: zeros, progress }
+    }
+
+    fn at(step: u64, pass_at_1: Option<f64>) -> Self {
+        let mut run = Self::new();
+        let layout = run.policy.layout().clone();
+        for parameter in layout.parameters() {
+            for i in parameter.range() {
+                // Any f32 bits that are a number must come back, tiny and odd ones among them.
+                let number =
+                    |salt: u64| f32::from_bits((step * 7919 + salt * 104_729 + i as u64 * 31) as u32 % 0x7f00_0000);
+                run.policy.parameters_mut()[i] = number(1);
+                run.first[i] = -number(2);
+                run.second[i] = number(3);
+                run.reference[i] = number(4);
+            }
+        }
+        run.progress.step = step;
+        run.progress.update = 4 * step;
+        run.progress.metrics_bytes = 100 * step;
+        run.progress.reference_step = Some(0);
+        if let Some(pass) = pass_at_1 {
+            run.progress.note_evaluation(pass);
+        }
+        run
+    }
+
+    fn state(&self) -> State<'_> {
+        State {
+            policy: &self.policy,
+            first_moment: &self.first,
+            second_moment: &self.second,
+            reference: Some(&self.reference),
+            progress: &self.progress,
+        }
+    }
+
+    fn state_mut(&mut self) -> StateMut<'_> {
+        StateMut {
+            policy: &mut self.policy,
+            first_moment: &mut self.first,
+            second_moment: &mut self.second,
+            reference: Some(&mut self.reference),
+        }
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        let arrays = [self.policy.parameters(), &self.first, &self.second, &self.reference];
+        arrays.iter().flat_map(|array| array.iter().map(|number| number.to_bits())).collect()
+    }
+}
+
+fn folder() -> (TempDir, RunDir) {
+    let root = tempfile::tempdir().unwrap();
+    let run = RunDir::create(root.path(), "tiny").unwrap();
+    (root, run)
+}
+
+/// Resumes as a new process would and compares every bit with the run as it was at that step.
+fn resumes_at(path: &Path, expected: &Run) -> Resumed {
+    let run = RunDir::open(path).unwrap();
+    let found = find_resume(path).unwrap();
+    let mut loaded = Run::new();
+    let resumed = resume(&run, &found.checkpoint, &machine(), false, &mut loaded.state_mut()).unwrap();
+    assert_eq!(resumed.progress, expected.progress);
+    assert!(loaded.bits() == expected.bits(), "weights or moments differ at step {}", expected.progress.step);
+    resumed
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name != "lock").collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn loads_what_was_saved_bit_for_bit() {
+    let (_root, run) = folder();
+    let saved = Run::at(3, Some(0.1 + 0.2));
+    let path = save(&run, &saved.state(), 2).unwrap();
+    assert_eq!(path, run.step(3));
+    for file in ["config.json", "model.safetensors", FIRST_MOMENT, SECOND_MOMENT, REFERENCE, STATE, MANIFEST] {
+        assert!(path.join(file).is_file(), "{file}");
+    }
+    let at = run.path().to_owned();
+    drop(run);
+    assert_eq!(resumes_at(&at, &saved).warnings, [""; 0]);
+    // It is a policy in the Hugging Face layout as it stands.
+    let config = PolicyConfig { checkpoint: path, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+    assert_eq!(Policy::load(&config.checkpoint, &config, 0).unwrap().parameters(), saved.policy.parameters());
+}
+
+#[test]
+fn a_run_without_a_reference_needs_none() {
+    let (_root, run) = folder();
+    let mut one = Run::at(1, None);
+    save(&run, &State { reference: None, ..one.state() }, 2).unwrap();
+    assert!(!run.step(1).join("reference").exists());
+    load(&run.step(1), &mut StateMut { reference: None, ..one.state_mut() }).unwrap();
+    let error = format!("{:#}", load(&run.step(1), &mut one.state_mut()).unwrap_err());
+    assert!(error.contains(REFERENCE), "{error}");
+}
+
+#[test]
+fn the_last_and_the_best_stay() {
+    let (_root, run) = folder();
+    for (step, pass) in [(1, None), (2, Some(0.5)), (3, Some(0.75)), (4, Some(0.75)), (5, None), (6, Some(0.7))] {
+        save(&run, &Run::at(step, pass).state(), 2).unwrap();
+    }
+    assert_eq!(names(run.path()), ["step_0003", "step_0005", "step_0006"]);
+    assert_eq!(best(run.path()).unwrap(), Some((run.step(3), 0.75)));
+    // Nothing counts that is damaged: neither as the best nor as one of the last.
+    fs::write(run.step(3).join(STATE), "{}").unwrap();
+    fs::remove_file(run.step(6).join(MANIFEST)).unwrap();
+    save(&run, &Run::at(7, Some(0.1)).state(), 2).unwrap();
+    assert_eq!(names(run.path()), ["step_0005", "step_0006", "step_0007"]);
+    save(&run, &Run::at(8, None).state(), 0).unwrap();
+    assert_eq!(names(run.path()), ["step_0007", "step_0008"]);
+}
+
+#[test]
+fn an_older_evaluation_is_not_that_of_these_weights() {
+    let mut progress = Progress::new(0, machine());
+    progress.step = 4;
+    progress.note_evaluation(0.5);
+    assert_eq!(progress.pass_at_1(), Some(0.5));
+    progress.step = 5;
+    assert_eq!(progress.pass_at_1(), None);
+    progress.note_evaluation(0.25);
+    assert_eq!(progress.best, Some(Evaluated { step: 4, pass_at_1: 0.5 }));
+}
+
+/// Names the `n`th failpoint that a save passes, or `None` where it passes fewer.
+fn save_failing_at(run: &RunDir, state: &State, n: usize, crash: bool) -> Option<Result<PathBuf>> {
+    let passed = Rc::new(Cell::new(0));
+    let count = Rc::clone(&passed);
+    let guard = set_failpoint(move |_, _| {
+        count.set(count.get() + 1);
+        if count.get() != n {
+            return Ok(());
+        }
+        assert!(!crash, "crash");
+        Err(io::Error::from_raw_os_error(libc::ENOSPC))
+    });
+    let saved = catch_unwind(AssertUnwindSafe(|| save(run, state, 1)));
+    drop(guard);
+    if passed.get() < n {
+        return None;
+    }
+    Some(saved.unwrap_or_else(|_| Err(anyhow::anyhow!("crash"))))
+}
+
+#[test]
+fn a_crash_anywhere_in_a_save_resumes_from_a_sound_checkpoint() {
+    let mut outcomes = [0, 0];
+    for n in 1.. {
+        let (_root, run) = folder();
+        let [first, second, third] = [(1, Some(0.9)), (2, None), (3, None)].map(|(step, pass)| Run::at(step, pass));
+        save(&run, &first.state(), 1).unwrap();
+        save(&run, &second.state(), 1).unwrap();
+        let Some(saved) = save_failing_at(&run, &third.state(), n, true) else { break };
+        assert_eq!(saved.unwrap_err().to_string(), "crash");
+        let at = run.path().to_owned();
+        drop(run);
+        let step = find_resume(&at).unwrap().checkpoint.step;
+        let whole = usize::from(step == 3);
+        outcomes[whole] += 1;
+        assert_eq!(resumes_at(&at, if whole == 1 { &third } else { &second }).warnings, [""; 0], "failpoint {n}");
+        // The one writer of the folder has cleared what the crash left, and the best is still there.
+        assert!(names(&at).iter().all(|name| name.starts_with("step_")), "{:?}", names(&at));
+        assert_eq!(best(&at).unwrap().unwrap().0.file_name().unwrap(), "step_0001");
+        // The step is taken again, and saved.
+        let run = RunDir::open(&at).unwrap();
+        save(&run, &third.state(), 1).unwrap();
+        assert_eq!(names(&at), ["step_0001", "step_0003"]);
+    }
+    // State and manifest are written with four failpoints each, the folder itself with four, the removal has three.
+    assert!(outcomes[0] >= 9 && outcomes[1] >= 4, "{outcomes:?}");
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_checkpoints_and_is_named() {
+    for n in 1.. {
+        let (_root, run) = folder();
+        let [first, second] = [1, 2].map(|step| Run::at(step, None));
+        save(&run, &first.state(), 1).unwrap();
+        let Some(saved) = save_failing_at(&run, &second.state(), n, false) else { break };
+        let error = format!("{:#}", saved.unwrap_err());
+        assert!(error.contains("No space left on device") && error.contains("step_000"), "{error}");
+        let at = run.path().to_owned();
+        let visible = run.step(2).exists();
+        assert!(visible || names(&at) == ["step_0001"], "failpoint {n}: {:?}", names(&at));
+        // Room was made: the same process saves the step once more.
+        save(&run, &second.state(), 1).unwrap();
+        drop(run);
+        resumes_at(&at, &second);
+        assert_eq!(names(&at), ["step_0002"]);
+    }
+}
+
+/// A small fixed sequence of numbers (splitmix64), so that a failure repeats.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+}
+
+#[test]
+fn two_hundred_damages_are_named_and_the_one_before_is_used() {
+    let (_root, run) = folder();
+    let [former, newest] = [1, 2].map(|step| Run::at(step, None));
+    for one in [&former, &newest] {
+        save(&run, &one.state(), 2).unwrap();
+    }
+    let at = fs::canonicalize(run.path()).unwrap();
+    let folder = at.join("step_0002");
+    let files = ["config.json", "model.safetensors", FIRST_MOMENT, SECOND_MOMENT, REFERENCE, STATE, MANIFEST];
+    let mut dice = Dice(11);
+    let mut loaded = Run::new();
+    for round in 0..200 {
+        let name = files[dice.below(files.len())];
+        let path = folder.join(name);
+        let whole = fs::read(&path).unwrap();
+        match dice.below(3) {
+            0 => fs::remove_file(&path).unwrap(),
+            1 => fs::write(&path, &whole[..dice.below(whole.len())]).unwrap(),
+            _ => {
+                let mut flipped = whole.clone();
+                flipped[dice.below(whole.len())] ^= 1 << dice.below(8);
+                fs::write(&path, flipped).unwrap();
+            }
+        }
+        let found = find_resume(&at).unwrap().checkpoint;
+        assert_eq!((found.step, found.damaged.len()), (1, 1), "round {round}: {name}");
+        let named = found.damaged[0].to_string();
+        assert!(named.contains(name), "round {round}: {name}: {named}");
+        let progress = load(&found.path, &mut loaded.state_mut()).unwrap();
+        assert_eq!(progress, former.progress);
+        assert!(loaded.bits() == former.bits(), "round {round}");
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(find_resume(&at).unwrap().checkpoint.step, 2);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_warned_of_and_makes_room() {
+    let (_root, run) = folder();
+    let former = Run::at(1, None);
+    for one in [&former, &Run::at(2, None), &Run::at(3, None)] {
+        save(&run, &one.state(), 3).unwrap();
+    }
+    let at = run.path().to_owned();
+    fs::write(run.step(3).join(SECOND_MOMENT), "x").unwrap();
+    fs::write(run.step(2).join("config.json"), "x").unwrap();
+    drop(run);
+    let warnings = resumes_at(&at, &former).warnings.join("\n");
+    for named in ["step_0003/optimizer/second_moment", "step_0002/config.json", "step_0002.aside", "step_0003.aside"] {
+        assert!(warnings.contains(named), "{warnings}");
+    }
+    assert_eq!(names(&at), ["step_0001", "step_0002.aside", "step_0003.aside"]);
+    // The run comes to step 2 once more.
+    let run = RunDir::open(&at).unwrap();
+    save(&run, &Run::at(2, None).state(), 2).unwrap();
+    assert_eq!(find_resume(&at).unwrap().checkpoint.step, 2);
+}
+
+#[test]
+fn none_sound_is_an_error() {
+    let (_root, run) = folder();
+    save(&run, &Run::at(1, None).state(), 2).unwrap();
+    fs::write(run.step(1).join(STATE), "{}").unwrap();
+    let error = find_resume(run.path()).unwrap_err().to_string();
+    assert!(error.contains("no sound checkpoint") && error.contains("step_0001/state.json"), "{error}");
+}
+
+#[test]
+fn another_machine_is_refused_unless_told_otherwise() {
+    let (_root, run) = folder();
+    let mut one = Run::at(1, None);
+    save(&run, &one.state(), 2).unwrap();
+    let found = find_resume(run.path()).unwrap().checkpoint;
+    let here = Machine { workers: 2, route: "rows of 16".into(), ..machine() };
+    let error = resume(&run, &found, &here, false, &mut one.state_mut()).unwrap_err().to_string();
+    for named in ["workers: 4 → 2", "kernel route: rows of 8 → rows of 16", "--allow-inexact"] {
+        assert!(error.contains(named), "{error}");
+    }
+    assert!(!error.contains("program"), "{error}");
+    let resumed = resume(&run, &found, &here, true, &mut one.state_mut()).unwrap();
+    assert_eq!(resumed.warnings.len(), 1);
+    assert!(resumed.warnings[0].contains("workers: 4 → 2"), "{:?}", resumed.warnings);
+}
+
+#[test]
+fn the_result_is_a_policy_alone_and_can_be_written_again() {
+    let (_root, run) = folder();
+    for step in [1, 2] {
+        let one = Run::at(step, None);
+        let folder = save_final(&run, &one.policy, SaveDtype::F32).unwrap();
+        manifest::verify(&folder).unwrap();
+        let config =
+            PolicyConfig { checkpoint: folder, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+        assert_eq!(Policy::load(&config.checkpoint, &config, 0).unwrap().parameters(), one.policy.parameters());
+        assert_eq!(names(&config.checkpoint), ["config.json", MANIFEST, "model.safetensors"]);
+    }
+    let half = save_final(&run, &Run::at(1, None).policy, SaveDtype::Bf16).unwrap();
+    let full = fs::metadata(run.path().join(FINAL).join("model.safetensors")).unwrap().len();
+    assert_eq!(half, run.path().join(FINAL));
+    assert!(full < 30_000, "{full}");
+    assert_eq!(names(run.path()), [FINAL]);
+}
+
+#[test]
+fn a_program_knows_itself() {
+    let program = program().unwrap();
+    assert!(program.starts_with(concat!(env!("CARGO_PKG_VERSION"), " (")), "{program}");
+    assert_eq!(program, super::program().unwrap());
+}

@@ -1,0 +1,95 @@
+//! `grouper eval`: a checkpoint against held-out problems.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use anyhow::{Context, Result};
+use model::config::PolicyConfig;
+use model::policy::Policy;
+use model::tokenizer::Tokenizer;
+use rewards::{AccuracyKind, Extract, RuleConfig};
+use rollout::pool::{RolloutConfig, RolloutPool};
+
+use super::evaluation::{Evaluation, table};
+use super::sets::{EvalSets, evaluate};
+use super::{EvalConfig, EvalSet};
+use crate::config::{DataConfig, RunConfig};
+use crate::data::{Fields, Files, Source, Template};
+use crate::hub;
+use crate::stopping::StopIds;
+
+/// Evaluates `config.model` on the sets of `config.eval` and writes a table to `out`, or with `json` an array of
+/// [`Evaluation`]s.
+///
+/// # Errors
+/// When `config` has no `[eval]` table, when checkpoint or problems cannot be read, or when sampling fails.
+pub fn run(config: &RunConfig, json: bool, cancel: &AtomicBool, out: &mut impl Write) -> Result<Vec<Evaluation>> {
+    let eval = config.eval.as_ref().context("the config has no `[eval]` table")?;
+    let folder = hub::resolve(&config.model.checkpoint)?;
+    let tokenizer = Arc::new(Tokenizer::from_folder(&folder)?);
+    // Problems first: a set that cannot be read is found before gigabytes of weights are.
+    let sets = EvalSets::open(eval, &config.rewards, config.rollout.max_tokens, &tokenizer, config.seed)?;
+    let mut policy = Policy::load(&folder, &config.model, config.seed)
+        .with_context(|| format!("load policy `{}`", folder.display()))?;
+    policy.set_vocabulary(tokenizer.vocab_size());
+    let stop = StopIds::find(&folder, policy.config(), &tokenizer)?.rules(&config.rollout.stop);
+    let cores = || thread::available_parallelism().map_or(1, |n| n.get());
+    let replicas = config.run.workers.unwrap_or_else(cores).max(1);
+    let mut pool = RolloutPool::new(&config.rollout, replicas, policy.config(), tokenizer, stop);
+
+    let evaluations = evaluate(&policy, &mut pool, &sets, config.seed, 0, cancel).context("sample completions")?;
+    let text = match json {
+        true => serde_json::to_string_pretty(&evaluations)? + "\n",
+        false => table(&evaluations),
+    };
+    out.write_all(text.as_bytes()).context("write the table")?;
+    Ok(evaluations)
+}
+
+/// The run of `grouper eval --model DIR --data FILE`: the numbers in the file's answers, found in whatever form a
+/// completion gives them, sampled as R1 was evaluated.
+///
+/// `template` is the checkpoint's chat template, where it has one and none is asked for, else R1-Zero's prompt.
+///
+/// # Errors
+/// When the checkpoint's tokenizer cannot be read.
+pub fn config_for(model: &Path, data: &Path, template: Option<Template>) -> Result<RunConfig> {
+    let template = match template {
+        Some(template) => template,
+        None => match Tokenizer::from_folder(&hub::resolve(model)?)?.chat_template() {
+            Some(_) => Template::Chat,
+            None => Template::R1Zero,
+        },
+    };
+    let files = Files { paths: vec![data.to_owned()], layout: None, fields: Fields::default(), limit: None };
+    let problems =
+        DataConfig { source: Source::Files(files), template, system_prompt: None, max_prompt_tokens: usize::MAX };
+    let name = data.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy().into_owned());
+    // An answer with `####` is GSM8K's; one without is taken whole.
+    let rule = RuleConfig::Accuracy { weight: 1.0, kind: AccuracyKind::Gsm8k, extract: Extract::Any };
+    let sets = vec![EvalSet { name: name.clone(), data: problems.clone(), n_problems: None }];
+    Ok(RunConfig {
+        name,
+        seed: 0,
+        model: PolicyConfig {
+            checkpoint: PathBuf::from(model),
+            dtype: Default::default(),
+            device: Default::default(),
+            random_init: false,
+        },
+        data: problems,
+        rollout: RolloutConfig::default(),
+        rewards: Vec::new(),
+        grpo: None,
+        sft: None,
+        optimizer: Default::default(),
+        eval: Some(EvalConfig::of(sets, rule)),
+        run: Default::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

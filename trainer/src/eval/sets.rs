@@ -1,0 +1,201 @@
+//! `EvalSets`: held-out problems ready to be put to a policy, and [`evaluate`], which does so.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use model::philox::Purpose;
+use model::policy::Policy;
+use model::tokenizer::Tokenizer;
+use rewards::{Rubric, RuleConfig, Sample};
+use rollout::completion::FinishReason;
+use rollout::group::Group;
+use rollout::pool::{PoolError, Request, RolloutPool};
+use rollout::prompt::Prompt;
+use rollout::sampling::SamplingConfig;
+
+use super::EvalConfig;
+use super::evaluation::{Evaluation, Outcome, Shown};
+use crate::prompting::{PreparedProblem, PromptSet};
+
+/// Problems of a set whose first completion is kept to be shown to a person.
+const SHOWN: usize = 4;
+
+/// Held-out sets, their prompts made once, with how they are sampled and judged.
+#[derive(Clone, Debug)]
+pub struct EvalSets {
+    sets: Vec<Set>,
+    samples: usize,
+    max_tokens: usize,
+    sampling: SamplingConfig,
+    judge: Judge,
+}
+
+#[derive(Clone, Debug)]
+struct Set {
+    name: String,
+    problems: Vec<PreparedProblem>,
+    prompts: Vec<Prompt>,
+    /// Problems whose prompt is too long, and that are left out.
+    n_too_long: usize,
+}
+
+/// The rule that says which completion is right.
+#[derive(Clone, Debug)]
+struct Judge {
+    rule: RuleConfig,
+    rubric: Rubric,
+}
+
+impl EvalSets {
+    /// Opens every set of `config` and words and encodes its problems.
+    ///
+    /// `rewards` are the run's rules, of which the first that judges holds where `config` names none; `max_tokens` is
+    /// the run's limit, where `config` names none.
+    ///
+    /// # Errors
+    /// When a set cannot be read or none of its prompts is short enough, when no rule says what is right, or when no
+    /// completion is asked for.
+    pub fn open(
+        config: &EvalConfig,
+        rewards: &[RuleConfig],
+        max_tokens: usize,
+        tokenizer: &Arc<Tokenizer>,
+        seed: u64,
+    ) -> Result<EvalSets> {
+        ensure!(config.samples > 0, "`eval.samples` is 0: an evaluation needs at least one completion of a problem");
+        let rule = config.rule.as_ref().or_else(|| rewards.iter().find(|rule| rule.judges()));
+        let rule = rule.context("no rule says which completion is right: set `eval.rule`")?;
+        ensure!(rule.judges(), "`eval.rule` must be `accuracy` or `countdown`: no other rule says what is right");
+        let rubric = Rubric::new(std::slice::from_ref(rule)).context("read `eval.rule`")?;
+        let open = |set: &super::EvalSet| -> Result<Set> {
+            let opened = PromptSet::open(&set.data, tokenizer, seed)
+                .with_context(|| format!("open the held-out set `{}`", set.name))?;
+            let n = set.n_problems.unwrap_or(usize::MAX);
+            let problems: Vec<_> = opened.problems().iter().take(n).cloned().collect();
+            let prompts = problems.iter().map(|one| one.prompt.clone()).collect();
+            Ok(Set { name: set.name.clone(), problems, prompts, n_too_long: opened.n_too_long() })
+        };
+        Ok(EvalSets {
+            sets: config.sets.iter().map(open).collect::<Result<_>>()?,
+            samples: config.samples,
+            max_tokens: config.max_tokens.unwrap_or(max_tokens),
+            sampling: config.sampling.clone(),
+            judge: Judge { rule: rule.clone(), rubric },
+        })
+    }
+
+    /// Each set's name, problems, and how many others were left out because their prompt is too long.
+    pub fn sizes(&self) -> impl ExactSizeIterator<Item = (&str, usize, usize)> {
+        self.sets.iter().map(|set| (set.name.as_str(), set.problems.len(), set.n_too_long))
+    }
+
+    /// Longest completion, in tokens.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+}
+
+/// Samples completions of every problem of every set and judges them while others are sampled.
+///
+/// The draws are keyed by `seed` and `step`, so that what comes out depends on neither the number of replicas nor the
+/// order in which they finish.
+pub fn evaluate(
+    policy: &Policy,
+    pool: &mut RolloutPool,
+    sets: &EvalSets,
+    seed: u64,
+    step: u64,
+    cancel: &AtomicBool,
+) -> Result<Vec<Evaluation>, PoolError> {
+    let request = Request {
+        seed,
+        purpose: Purpose::Evaluation,
+        step,
+        n: sets.samples,
+        max_tokens: sets.max_tokens,
+        sampling: &sets.sampling,
+        cancel,
+    };
+    let mut evaluations = Vec::with_capacity(sets.sets.len());
+    for (i, set) in sets.sets.iter().enumerate() {
+        let (sender, groups) = crossbeam_channel::unbounded::<(usize, Group)>();
+        let outcomes = thread::scope(|scope| {
+            let judging = scope.spawn(|| judge_as_sampled(set, &sets.judge, groups));
+            let sampled = pool.sample(policy, &request, &set.prompts, &sender);
+            drop(sender);
+            let outcomes = judging.join().expect("rules do not panic, whatever the text");
+            sampled.map(|()| outcomes)
+        })?;
+        evaluations.push(Evaluation::of(&set.name, i == 0, sets.samples, outcomes));
+    }
+    Ok(evaluations)
+}
+
+/// One outcome for each problem, in their order. Groups are judged on rayon's threads as they come.
+fn judge_as_sampled(set: &Set, judge: &Judge, groups: crossbeam_channel::Receiver<(usize, Group)>) -> Vec<Outcome> {
+    let (judged, outcomes) = crossbeam_channel::unbounded();
+    rayon::in_place_scope(|scope| {
+        for (place, group) in groups {
+            let judged = judged.clone();
+            scope.spawn(move |_| {
+                let outcome = judge.outcome(&set.problems[place], &group, place < SHOWN);
+                judged.send((place, outcome)).expect("the receiver outlives the scope");
+            });
+        }
+    });
+    drop(judged);
+    let mut outcomes: Vec<(usize, Outcome)> = outcomes.into_iter().collect();
+    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+impl Judge {
+    fn outcome(&self, problem: &PreparedProblem, group: &Group, shown: bool) -> Outcome {
+        let samples: Vec<Sample<'_>> = group
+            .completions
+            .iter()
+            .map(|completion| Sample {
+                prompt: &problem.text,
+                completion: &completion.text,
+                n_tokens: completion.tokens.len(),
+                truncated: completion.finish == FinishReason::Length,
+                expected: &problem.problem.expected,
+                columns: &problem.problem.columns,
+            })
+            .collect();
+        // Countdown's partial credit is not a right answer.
+        let scores = self.rubric.score_group(&samples);
+        let verdicts: Vec<Option<bool>> =
+            scores.iter().map(|score| score.parts[0].value.map(|value| value >= 1.0)).collect();
+
+        let mut outcome = Outcome {
+            lengths: samples.iter().map(|sample| sample.n_tokens).collect(),
+            n_cut: samples.iter().filter(|sample| sample.truncated).count(),
+            ..Outcome::default()
+        };
+        for (sample, verdict) in samples.iter().zip(&verdicts) {
+            match verdict {
+                Some(correct) => {
+                    outcome.judged.correct.push(*correct);
+                    outcome.judged.answers.push(self.rule.answer(sample));
+                }
+                None => outcome.unscored += 1,
+            }
+        }
+        if let (true, Some(first)) = (shown, group.completions.first()) {
+            outcome.shown = Some(Shown {
+                problem: problem.problem.index,
+                question: problem.problem.prompt.text(),
+                expected: problem.problem.expected.clone(),
+                completion: first.text.clone(),
+                correct: verdicts[0],
+            });
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests;
