@@ -1,6 +1,28 @@
 //! What is wrong with a run before it starts: findings, reported all at once.
 
+mod answers;
+mod checkpoint;
+mod disk;
+mod lengths;
+pub mod memory;
+mod template;
+
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::config::ModelConfig;
+use model::tokenizer::Tokenizer;
+
+use crate::config::{DataConfig, RunConfig};
+use crate::data::ProblemSet;
+use crate::hub;
+use crate::prompting::{PromptSet, Prompter};
+use crate::stopping::StopIds;
+use memory::{Load, Plan};
+
+#[cfg(test)]
+mod tests;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,4 +69,246 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`: {}", self.key, self.message)
     }
+}
+
+/// What a command is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reinforcement learning.
+    Grpo,
+    /// Supervised fine-tuning.
+    Sft,
+    /// Evaluation alone.
+    Eval,
+}
+
+/// What the machine has, as far as a check asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Bytes free where runs are written; `None` where the system does not say.
+    pub free_disk: Option<u64>,
+    /// Bytes of memory that could still be taken.
+    pub free_memory: Option<u64>,
+    /// Threads that compute where the run does not say.
+    pub cores: usize,
+}
+
+impl Machine {
+    /// This machine, with the file system that holds or will hold `run_root`.
+    pub fn here(run_root: &Path) -> Machine {
+        let free_memory = || {
+            let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+            Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        };
+        Machine {
+            free_disk: disk::free(run_root),
+            free_memory: free_memory(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// What a check found, and what it opened on the way: a run goes on from here and reads nothing twice.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Errors first; each in the order of the checks.
+    pub findings: Vec<Finding>,
+    /// The checkpoint's folder.
+    pub folder: Option<PathBuf>,
+    /// Its architecture.
+    pub model: Option<ModelConfig>,
+    /// Its tokenizer.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+    /// The problems to train on; `None` for fine-tuning and evaluation.
+    pub prompts: Option<PromptSet>,
+    /// The held-out sets, with their names, each cut to its `n_problems`.
+    pub heldout: Vec<(String, PromptSet)>,
+    /// What ends a completion.
+    pub stop: StopIds,
+    /// The memory plan.
+    pub plan: Option<Plan>,
+}
+
+impl Checked {
+    /// Whether the run must not start.
+    pub fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.level == Level::Error)
+    }
+}
+
+/// Checks a run before it touches a device: configuration, checkpoint, data, template, rules, room on disk and in
+/// memory. All findings come at once. Runs are written below `run_root`.
+pub fn check(run: &RunConfig, stage: Stage, run_root: &Path) -> Checked {
+    check_on(run, stage, &Machine::here(run_root))
+}
+
+/// [`check`], for a machine whose numbers are given.
+pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
+    let mut checked = Checked::default();
+    open_checkpoint(run, &mut checked);
+    open_data(run, stage, &mut checked);
+    check_rules(run, stage, &mut checked);
+    check_lengths(run, stage, &mut checked);
+    if let Some(model) = &checked.model {
+        checked.findings.extend(disk::check(model.n_parameters(), run, stage, machine.free_disk));
+        let load = Load {
+            cores: machine.cores,
+            program: memory::measured_peak().unwrap_or(0),
+            longest_prompt: longest_prompt(&checked),
+            n_heldout: checked.heldout.iter().map(|(_, set)| set.problems().len()).max().unwrap_or(0),
+        };
+        let plan = Plan::new(model, run, stage, &load);
+        checked.findings.extend(plan.check(load.program, machine.free_memory));
+        checked.plan = Some(plan);
+    }
+    checked.findings.sort_by_key(|finding| finding.level);
+    checked
+}
+
+fn open_checkpoint(run: &RunConfig, checked: &mut Checked) {
+    let findings = &mut checked.findings;
+    let folder = match hub::resolve(&run.model.checkpoint) {
+        Ok(folder) => folder,
+        Err(error) => {
+            let text = format!("{error:#}");
+            let (message, hint) = text.split_once('\n').unwrap_or((&text, ""));
+            let finding = Finding::error("model.checkpoint", message);
+            findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+            return;
+        }
+    };
+    checked.model = checkpoint::config(&folder, findings);
+    checked.tokenizer = checkpoint::tokenizer(&folder, findings);
+    if let Some(model) = checked.model.as_ref().filter(|_| !run.model.random_init) {
+        checkpoint::weights(&folder, model, findings);
+    }
+    if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
+        checkpoint::vocabulary(model, tokenizer, findings);
+        match StopIds::find(&folder, model, tokenizer) {
+            Ok(stop) => {
+                template::stop_ids(&stop, run, model, tokenizer, findings);
+                checked.stop = stop;
+            }
+            Err(error) => findings.push(Finding::error("model.checkpoint", format!("{error:#}"))),
+        }
+    }
+    checked.folder = Some(folder);
+}
+
+fn open_data(run: &RunConfig, stage: Stage, checked: &mut Checked) {
+    let findings = &mut checked.findings;
+    let tokenizer = checked.tokenizer.as_ref();
+    if stage == Stage::Grpo {
+        checked.prompts = open_set("data", &run.data, run.seed, tokenizer, findings);
+        if let (Some(tokenizer), Some(set)) = (tokenizer, &checked.prompts)
+            && let Ok(prompter) = Prompter::new(tokenizer, &run.data)
+        {
+            template::round_trip(&prompter, &run.data, findings);
+            template::prompts(&prompter, set.problems(), findings);
+        }
+    }
+    for (place, set) in run.eval.iter().flat_map(|eval| &eval.sets).enumerate() {
+        let key = format!("eval.sets[{place}].data");
+        let Some(mut heldout) = open_set(&key, &set.data, run.seed, tokenizer, findings) else { continue };
+        heldout.keep_first(set.n_problems.unwrap_or(usize::MAX));
+        if let Some(train) = &checked.prompts {
+            let seen = train.overlap(&heldout);
+            if let Some(first) = seen.first() {
+                let message = format!(
+                    "{} of the {} problems of held-out set `{}` also occur in training, problem {first} first",
+                    seen.len(),
+                    heldout.problems().len(),
+                    set.name
+                );
+                findings.push(Finding::warning(key, message));
+            }
+        }
+        checked.heldout.push((set.name.clone(), heldout));
+    }
+}
+
+/// A set with its prompts; without a tokenizer only its source is read, so that bad rows are found all the same.
+fn open_set(
+    key: &str,
+    config: &DataConfig,
+    seed: u64,
+    tokenizer: Option<&Arc<Tokenizer>>,
+    findings: &mut Vec<Finding>,
+) -> Option<PromptSet> {
+    let opened = match tokenizer {
+        Some(tokenizer) => PromptSet::open(config, tokenizer, seed).map(Some),
+        None => ProblemSet::open(&config.source, seed).map(|_| None),
+    };
+    match opened {
+        Ok(set) => {
+            let set = set?;
+            lengths::left_out(&format!("{key}.max_prompt_tokens"), &set, config.max_prompt_tokens, findings);
+            Some(set)
+        }
+        Err(error) => {
+            findings.push(Finding::error(key, format!("{error:#}")));
+            None
+        }
+    }
+}
+
+fn check_rules(run: &RunConfig, stage: Stage, checked: &mut Checked) {
+    let findings = &mut checked.findings;
+    if stage == Stage::Grpo {
+        match &checked.prompts {
+            Some(set) => answers::check("rewards", &run.rewards, set.problems(), findings),
+            None => answers::check("rewards", &run.rewards, &[], findings),
+        }
+    }
+    let Some(eval) = &run.eval else { return };
+    let rule = eval.rule.as_ref().or_else(|| run.rewards.iter().find(|rule| answers::judges(rule)));
+    let Some(rule) = rule else {
+        let message = "nothing says which completion is right: `rewards` has neither an accuracy nor a countdown rule";
+        findings.push(Finding::error("eval.rule", message));
+        return;
+    };
+    let key = if eval.rule.is_some() { "eval.rule" } else { "rewards" };
+    for (name, set) in &checked.heldout {
+        let mut found = Vec::new();
+        answers::check(key, std::slice::from_ref(rule), set.problems(), &mut found);
+        for finding in &mut found {
+            finding.message = format!("held-out set `{name}`: {}", finding.message);
+        }
+        findings.append(&mut found);
+    }
+}
+
+fn check_lengths(run: &RunConfig, stage: Stage, checked: &mut Checked) {
+    let longest = longest_prompt(checked);
+    let Some(model) = &checked.model else { return };
+    let findings = &mut checked.findings;
+    match (stage, &checked.prompts, &run.sft) {
+        (Stage::Grpo, Some(set), _) => {
+            let max_tokens = memory::longest_completion(run);
+            lengths::context("rollout.max_tokens", max_tokens, set.longest_kept(), model, findings);
+            if let Some(tokenizer) = &checked.tokenizer {
+                lengths::solutions(run, set, tokenizer, findings);
+            }
+        }
+        (Stage::Sft, _, Some(sft)) => lengths::context("sft.max_tokens", sft.max_tokens, 0, model, findings),
+        _ => {}
+    }
+    if let Some(eval) = &run.eval {
+        let max_tokens = eval.max_tokens.unwrap_or(run.rollout.max_tokens);
+        let key = if eval.max_tokens.is_some() { "eval.max_tokens" } else { "rollout.max_tokens" };
+        let longest = checked.heldout.iter().map(|(_, set)| set.longest_kept()).max().unwrap_or(0);
+        let said = findings.iter().any(|finding| finding.key == key && finding.level == Level::Error);
+        if !said {
+            lengths::context(key, max_tokens, longest, model, findings);
+        }
+    }
+    if stage != Stage::Sft || run.eval.is_some() {
+        lengths::cache(run, model, longest, findings);
+    }
+}
+
+fn longest_prompt(checked: &Checked) -> usize {
+    let sets = checked.prompts.iter().chain(checked.heldout.iter().map(|(_, set)| set));
+    sets.map(PromptSet::longest_kept).max().unwrap_or(0)
 }

@@ -232,6 +232,16 @@ impl PromptSet {
         self.longest
     }
 
+    /// Length of the longest prompt that was kept, in tokens.
+    pub fn longest_kept(&self) -> usize {
+        self.problems.iter().map(|one| one.prompt.tokens.len()).max().unwrap_or(0)
+    }
+
+    /// Keeps only the first `n` problems.
+    pub fn keep_first(&mut self, n: usize) {
+        self.problems.truncate(n);
+    }
+
     /// Whether the template ends a prompt with `<think>`.
     pub fn think_opened(&self) -> bool {
         self.think_opened
