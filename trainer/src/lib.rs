@@ -1,6 +1,7 @@
 //! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
 
 pub mod advantage;
+pub mod append_file;
 pub mod config;
 pub mod data;
 pub mod durable;
@@ -11,6 +12,8 @@ pub mod metrics;
 pub mod objective;
 pub mod optimizer;
 pub mod run_dir;
+pub mod samples;
 pub mod schedule;
 pub mod sft;
+pub mod step_log;
 pub mod tensorboard;
