@@ -1,5 +1,7 @@
 //! `Completion`: what the policy sampled after a prompt.
 
+use serde::{Deserialize, Serialize};
+
 /// One sampled completion. The token ids are the record; nothing is tokenised a second time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
@@ -14,7 +16,8 @@ pub struct Completion {
 }
 
 /// Why a completion ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     /// A stop token or a stop string.
     Stop,

@@ -3,6 +3,7 @@
 pub mod advantage;
 pub mod batch;
 pub mod checkpoint;
+pub mod append_file;
 pub mod config;
 pub mod data;
 pub mod durable;
@@ -18,7 +19,9 @@ pub mod optimizer;
 pub mod preflight;
 pub mod prompting;
 pub mod run_dir;
+pub mod samples;
 pub mod schedule;
 pub mod sft;
 pub mod stopping;
+pub mod step_log;
 pub mod tensorboard;

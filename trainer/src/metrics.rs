@@ -1,13 +1,13 @@
 //! What a step measured: one ordered list of numbers for console, `metrics.jsonl`, TensorBoard.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::durable::{At, DiskError};
+use crate::append_file::AppendFile;
+use crate::durable::DiskError;
 use crate::tensorboard::EventWriter;
 
 /// The log's file name inside a run folder.
@@ -58,6 +58,10 @@ impl StepMetrics {
         let mut line = format!("step {step:>width$}/{steps}");
         for (key, label, format) in CONSOLE {
             let Some(number) = self.get(key) else { continue };
+            if key == "loss" && self.get("reward").is_some() {
+                // A policy-gradient loss says nothing about progress; its file has it.
+                continue;
+            }
             line.push_str("  ");
             if !label.is_empty() {
                 // Dim labels let the numbers stand out; writing to a String cannot fail.
@@ -75,7 +79,8 @@ impl StepMetrics {
 type Format = fn(f64) -> String;
 
 /// Key, label and number format, in the console's fixed order.
-const CONSOLE: [(&str, &str, Format); 12] = [
+const CONSOLE: [(&str, &str, Format); 13] = [
+    ("loss", "loss", |n| format!("{n:.4}")),
     ("reward", "reward", |n| format!("{n:.3}")),
     ("accuracy", "accuracy", |n| format!("{n:.2}")),
     ("format", "format", |n| format!("{n:.2}")),
@@ -105,9 +110,7 @@ fn wants_colour(no_color: Option<&std::ffi::OsStr>, terminal: bool) -> bool {
 /// Appends each step to `metrics.jsonl` and, under the same keys, to TensorBoard.
 #[derive(Debug)]
 pub struct MetricsLog {
-    path: PathBuf,
-    file: File,
-    length: u64,
+    file: AppendFile,
     events: EventWriter,
 }
 
@@ -120,24 +123,14 @@ impl MetricsLog {
     /// Goes on at `next_step`: what the log holds past `length` bytes, the [`Self::length`]
     /// that the checkpoint recorded, belongs to steps that will be taken again and is cut off.
     pub fn resume(run: &Path, length: u64, next_step: u64) -> Result<Self, DiskError> {
-        let path = run.join(METRICS);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).at("open", &path)?;
-        let found = file.metadata().at("read", &path)?.len();
-        if found < length {
-            let reason = format!("it has {found} bytes, the checkpoint recorded {length}");
-            Err(io::Error::new(io::ErrorKind::InvalidData, reason)).at("resume", &path)?;
-        }
-        file.set_len(length).at("truncate", &path)?;
-        file.seek(SeekFrom::End(0)).at("open", &path)?;
+        let file = AppendFile::resume(run.join(METRICS), length)?;
         let events = EventWriter::create(&run.join("tensorboard"), next_step)?;
-        Ok(Self { path, file, length, events })
+        Ok(Self { file, events })
     }
 
     /// Appends one step.
     pub fn append(&mut self, step: u64, metrics: &StepMetrics) -> Result<(), DiskError> {
-        let line = metrics.json(step) + "\n";
-        self.file.write_all(line.as_bytes()).at("write", &self.path)?;
-        self.length += line.len() as u64;
+        self.file.append((metrics.json(step) + "\n").as_bytes())?;
         self.events.scalars(step, metrics.iter())
     }
 
@@ -148,8 +141,7 @@ impl MetricsLog {
 
     /// Flushes `metrics.jsonl` to disk and gives its length, for a checkpoint to record.
     pub fn length(&self) -> Result<u64, DiskError> {
-        self.file.sync_data().at("flush", &self.path)?;
-        Ok(self.length)
+        self.file.synced_length()
     }
 }
 

@@ -1,5 +1,6 @@
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 
 use super::*;
 
@@ -30,8 +31,19 @@ fn console_line_of_the_design() {
     let line = "step  12/200  reward 0.412  accuracy 0.38  format 0.97  len 61  cut 3%  \
                 kl 0.0042  clip 1.2%  entropy 1.41  grad 0.83  lr 1.0e-6  0.41s  5.1k tok/s";
     assert_eq!(metrics().console(12, 200, false), line);
+    let mut with_loss = metrics();
+    with_loss.set("loss", -0.2);
+    assert_eq!(with_loss.console(12, 200, false), line);
     let coloured = metrics().console(12, 200, true);
     assert_eq!(coloured.replace("\x1b[2m", "").replace("\x1b[0m", ""), line);
+}
+
+#[test]
+fn console_line_without_rewards_shows_the_loss() {
+    let mut metrics = StepMetrics::new();
+    metrics.set("lr", 2e-3);
+    metrics.set("loss", 1.23456);
+    assert_eq!(metrics.console(1, 9, false), "step 1/9  loss 1.2346  lr 2.0e-3");
 }
 
 #[test]
