@@ -18,6 +18,7 @@ pub mod objective;
 pub mod optimizer;
 pub mod preflight;
 pub mod prompting;
+pub mod report;
 pub mod run_dir;
 pub mod samples;
 pub mod schedule;
