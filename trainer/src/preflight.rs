@@ -146,10 +146,10 @@ pub fn check(run: &RunConfig, stage: Stage, run_root: &Path) -> Checked {
 /// [`check`], for a machine whose numbers are given.
 pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
     let mut checked = Checked::default();
-    open_checkpoint(run, &mut checked);
+    open_checkpoint(run, stage, &mut checked);
     open_data(run, stage, &mut checked);
     check_rules(run, stage, &mut checked);
-    check_lengths(run, stage, &mut checked);
+    check_lengths(run, stage, machine, &mut checked);
     if let Some(model) = &checked.model {
         checked.findings.extend(disk::check(model.n_parameters(), run, stage, machine.free_disk));
         let load = Load {
@@ -166,7 +166,7 @@ pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
     checked
 }
 
-fn open_checkpoint(run: &RunConfig, checked: &mut Checked) {
+fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     let findings = &mut checked.findings;
     let folder = match hub::resolve(&run.model.checkpoint) {
         Ok(folder) => folder,
@@ -187,7 +187,10 @@ fn open_checkpoint(run: &RunConfig, checked: &mut Checked) {
         checkpoint::vocabulary(model, tokenizer, findings);
         match StopIds::find(&folder, model, tokenizer) {
             Ok(stop) => {
-                template::stop_ids(&stop, run, model, tokenizer, findings);
+                // Fine-tuning alone samples nothing.
+                if stage != Stage::Sft || run.eval.is_some() {
+                    template::stop_ids(&stop, run, model, tokenizer, findings);
+                }
                 checked.stop = stop;
             }
             Err(error) => findings.push(Finding::error("model.checkpoint", format!("{error:#}"))),
@@ -228,7 +231,8 @@ fn open_data(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
 }
 
-/// A set with its prompts; without a tokenizer only its source is read, so that bad rows are found all the same.
+/// A set with its prompts; without tokenizer or template only its source is read, so that bad rows are found all the
+/// same.
 fn open_set(
     key: &str,
     config: &DataConfig,
@@ -236,10 +240,14 @@ fn open_set(
     tokenizer: Option<&Arc<Tokenizer>>,
     findings: &mut Vec<Finding>,
 ) -> Option<PromptSet> {
-    let opened = match tokenizer {
+    let template = tokenizer.map(|tokenizer| Prompter::new(tokenizer, config));
+    let opened = match tokenizer.filter(|_| matches!(template, Some(Ok(_)))) {
         Some(tokenizer) => PromptSet::open(config, tokenizer, seed).map(Some),
         None => ProblemSet::open(&config.source, seed).map(|_| None),
     };
+    if let Some(Err(error)) = template {
+        findings.push(Finding::error(format!("{key}.template"), format!("{error:#}")));
+    }
     match opened {
         Ok(set) => {
             let set = set?;
@@ -247,7 +255,7 @@ fn open_set(
             Some(set)
         }
         Err(error) => {
-            findings.push(Finding::error(key, format!("{error:#}")));
+            findings.push(Finding::error(format!("{key}.source"), format!("{error:#}")));
             None
         }
     }
@@ -279,7 +287,7 @@ fn check_rules(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
 }
 
-fn check_lengths(run: &RunConfig, stage: Stage, checked: &mut Checked) {
+fn check_lengths(run: &RunConfig, stage: Stage, machine: &Machine, checked: &mut Checked) {
     let longest = longest_prompt(checked);
     let Some(model) = &checked.model else { return };
     let findings = &mut checked.findings;
@@ -304,7 +312,8 @@ fn check_lengths(run: &RunConfig, stage: Stage, checked: &mut Checked) {
         }
     }
     if stage != Stage::Sft || run.eval.is_some() {
-        lengths::cache(run, model, longest, findings);
+        let replicas = run.run.workers.unwrap_or(machine.cores).max(1);
+        lengths::cache(run, model, replicas, longest, findings);
     }
 }
 

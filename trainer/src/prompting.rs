@@ -177,7 +177,7 @@ impl PromptSet {
     /// # Errors
     /// When the source cannot be read, a problem cannot be worded, or no prompt is short enough.
     pub fn open(config: &DataConfig, tokenizer: &Arc<Tokenizer>, seed: u64) -> Result<PromptSet> {
-        let set = ProblemSet::open(&config.source, seed).context("open `data.source`")?;
+        let set = ProblemSet::open(&config.source, seed)?;
         let prompter = Prompter::new(tokenizer, config)?;
         let n_without_answer = set.skipped();
         let prepared: Vec<PreparedProblem> = Vec::from_iter(set)

@@ -123,8 +123,7 @@ fn completion(rules: &[RuleConfig], rule: &RuleConfig, expected: &str, think_ope
     if wants(FormatStyle::Boxed) && extract != Extract::Boxed {
         answer = format!("{answer}\n\\boxed{{{expected}}}");
     }
-    let opened = think_opened
-        || rules.iter().any(|rule| matches!(rule, RuleConfig::Format { think_opened: true, .. }));
+    let opened = think_opened || rules.iter().any(|rule| matches!(rule, RuleConfig::Format { think_opened: true, .. }));
     let opening = if opened { "" } else { "<think>" };
     format!("{opening}worked out</think>{answer}")
 }

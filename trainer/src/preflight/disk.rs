@@ -32,5 +32,7 @@ pub(super) fn check(n_parameters: u64, run: &RunConfig, stage: Stage, free: Opti
     let needed = needed(n_parameters, run, stage);
     let free = free.filter(|free| *free < needed)?;
     let message = format!("checkpoints need up to {} of disk, {} are free", bytes(needed), bytes(free));
-    Some(Finding::error("run.keep_last", message).hint("lower `run.keep_last`, or write the run elsewhere with `--run`"))
+    Some(
+        Finding::error("run.keep_last", message).hint("lower `run.keep_last`, or write the run elsewhere with `--run`"),
+    )
 }

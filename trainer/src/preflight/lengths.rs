@@ -1,12 +1,14 @@
 //! Do prompts and completions fit: the context, the cache, the data's own solutions?
 
 use model::config::ModelConfig;
+use model::kernels::TILE;
+use model::kv_cache::KvCache;
 use model::tokenizer::Tokenizer;
 use rayon::prelude::*;
 use serde_json::Value;
 
 use super::Finding;
-use super::memory::{bytes, longest_completion, token_bytes};
+use super::memory::{bytes, longest_completion, pages};
 use crate::config::RunConfig;
 use crate::prompting::PromptSet;
 
@@ -68,32 +70,40 @@ pub(super) fn solutions(run: &RunConfig, set: &PromptSet, tokenizer: &Tokenizer,
     }
 }
 
-/// Whether the key-value budget holds a completion, and a group at once.
-pub(super) fn cache(run: &RunConfig, model: &ModelConfig, longest_prompt: usize, findings: &mut Vec<Finding>) {
+/// Whether each replica's share of the key-value budget holds a completion, and a group at once.
+pub(super) fn cache(
+    run: &RunConfig,
+    model: &ModelConfig,
+    replicas: usize,
+    longest_prompt: usize,
+    findings: &mut Vec<Finding>,
+) {
     let key = "rollout.kv_bytes";
-    let per_token = token_bytes(model);
-    let budget = run.rollout.kv_bytes;
+    let page = KvCache::page_bytes(model) as u64;
+    let share = run.rollout.kv_bytes / replicas as u64 / page;
     let max_tokens = longest_completion(run);
-    let one = (longest_prompt + max_tokens) as u64 * per_token;
-    if budget < one {
+    let (prompt, completion) = pages(longest_prompt, max_tokens);
+    let at_least = |pages: u64| format!("give it at least {} bytes", pages * page * replicas as u64);
+    if share < prompt + completion {
         let message = format!(
-            "{} hold {} tokens, the longest prompt and one completion need {}",
-            bytes(budget),
-            budget / per_token.max(1),
-            longest_prompt + max_tokens
+            "{} give each of {replicas} replicas room for {} tokens; the longest prompt ({longest_prompt}) and a \
+             completion of {max_tokens} need {}",
+            bytes(run.rollout.kv_bytes),
+            share * TILE as u64,
+            (prompt + completion) * TILE as u64
         );
-        findings.push(Finding::error(key, message).hint(format!("give it at least {one} bytes")));
+        findings.push(Finding::error(key, message).hint(at_least(prompt + completion)));
         return;
     }
     let Some(grpo) = &run.grpo else { return };
-    let group = (longest_prompt + grpo.group_size * max_tokens) as u64 * per_token;
-    if budget < group {
+    let group = prompt + grpo.group_size as u64 * completion;
+    if share < group {
         let message = format!(
-            "{} do not hold a group of {} completions of {max_tokens} tokens ({}): some will wait for others",
-            bytes(budget),
-            grpo.group_size,
-            bytes(group)
+            "{} do not give each of {replicas} replicas room for a whole group ({} completions of {max_tokens} tokens): \
+             some wait for others",
+            bytes(run.rollout.kv_bytes),
+            grpo.group_size
         );
-        findings.push(Finding::warning(key, message));
+        findings.push(Finding::warning(key, message).hint(at_least(group)));
     }
 }

@@ -6,6 +6,8 @@
 use std::fmt;
 
 use model::config::{Dtype, ModelConfig};
+use model::kernels::TILE;
+use model::kv_cache::KvCache;
 
 use super::{Finding, Stage};
 use crate::config::RunConfig;
@@ -283,15 +285,13 @@ impl Needs<'_> {
         self.sampled(self.load.n_heldout * samples, samples, max_tokens)
     }
 
-    /// `n` completions, of which a replica decodes `max_batch` at once; each group shares its prompt's keys.
+    /// `n` completions, of which a replica decodes `max_batch` at once; each group shares its prompt's full pages.
     fn sampled(&self, n: usize, group_size: usize, max_tokens: usize) -> Sampled {
         let at_once = (n as u64).min(self.workers * self.run.rollout.max_batch as u64);
         let groups = at_once.div_ceil(group_size.max(1) as u64);
-        let tokens = at_once * max_tokens as u64 + groups * self.load.longest_prompt as u64;
-        Sampled {
-            cache: (tokens * token_bytes(self.model)).min(self.run.rollout.kv_bytes),
-            logits: at_once * self.model.vocab_size as u64 * F32,
-        }
+        let (prompt, completion) = pages(self.load.longest_prompt, max_tokens);
+        let needed = (groups * prompt + at_once * completion) * KvCache::page_bytes(self.model) as u64;
+        Sampled { cache: needed.min(self.run.rollout.kv_bytes), logits: at_once * self.model.vocab_size as u64 * F32 }
     }
 
     fn update(&self, stage: Stage) -> Option<Update> {
@@ -346,9 +346,10 @@ pub(super) fn longest_completion(run: &RunConfig) -> usize {
     changes.chain([run.rollout.max_tokens]).max().unwrap_or(0)
 }
 
-/// Bytes of keys and values of one token.
-pub(super) fn token_bytes(model: &ModelConfig) -> u64 {
-    2 * (model.n_layers * model.n_kv_heads * model.head_dim) as u64 * F32
+/// Pages of keys and values that a prompt takes, and those that each of its completions may need beside them.
+pub(super) fn pages(prompt: usize, max_tokens: usize) -> (u64, u64) {
+    let shared = prompt / TILE;
+    (KvCache::pages_for(prompt) as u64, (KvCache::pages_for(prompt + max_tokens) - shared) as u64)
 }
 
 /// The most memory this process ever held, in bytes (`VmHWM`); `None` where the system does not say.

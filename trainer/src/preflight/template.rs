@@ -22,12 +22,12 @@ const LOOKED_AT: usize = 64;
 pub(super) fn round_trip(prompter: &Prompter, config: &DataConfig, findings: &mut Vec<Finding>) {
     let Ok(text) = prompter.text(&PromptText::Text(QUESTION.to_owned())) else { return };
     if !text.contains(QUESTION) {
-        findings.push(Finding::error(KEY, format!("the template leaves the user's text out: it gives `{text}`")));
+        findings.push(Finding::error(KEY, format!("the template leaves the user's text out: it gives {text:?}")));
         return;
     }
     let ids = prompter.encode(&text);
     if let Some(back) = changed(prompter, &text) {
-        let message = format!("a prompt is not the same after it is encoded and decoded: `{text}` becomes `{back}`");
+        let message = format!("a prompt is not the same after it is encoded and decoded: {text:?} becomes {back:?}");
         findings.push(Finding::error(KEY, message).hint("is the tokenizer that of another checkpoint?"));
     }
     // A completion of plain text opens with a space, as a rule.
@@ -43,11 +43,8 @@ pub(super) fn round_trip(prompter: &Prompter, config: &DataConfig, findings: &mu
 /// Whether the data's own prompts come back from their ids.
 pub(super) fn prompts(prompter: &Prompter, problems: &[PreparedProblem], findings: &mut Vec<Finding>) {
     let looked_at = &problems[..problems.len().min(LOOKED_AT)];
-    let bad: Vec<u64> = looked_at
-        .iter()
-        .filter(|one| changed(prompter, &one.text).is_some())
-        .map(|one| one.problem.index)
-        .collect();
+    let bad: Vec<u64> =
+        looked_at.iter().filter(|one| changed(prompter, &one.text).is_some()).map(|one| one.problem.index).collect();
     if let Some(first) = bad.first() {
         let message = format!(
             "{} of the first {} prompts are not the same after they are encoded and decoded, problem {first} first",
@@ -78,7 +75,8 @@ pub(super) fn stop_ids(
     if stop.is_empty() && run.rollout.stop.is_empty() {
         let message = "nothing ends a completion: no `eos_token_id` in config.json or generation_config.json, no \
                        `eos_token` in the tokenizer, no end of turn in the chat template";
-        findings.push(Finding::error(key, message).hint("add `eos_token_id` to config.json, or a text to `rollout.stop`"));
+        findings
+            .push(Finding::error(key, message).hint("add `eos_token_id` to config.json, or a text to `rollout.stop`"));
         return;
     }
     for one in stop.iter() {
@@ -94,7 +92,7 @@ pub(super) fn stop_ids(
     let Some(turn) = turn_ids(tokenizer) else { return };
     let produced = |id: u32| turn.contains(&id);
     if !stop.iter().any(|one| produced(one.id)) && run.rollout.stop.is_empty() {
-        let message = format!("the chat template never produces a stop id ({stop}) after an assistant's turn");
+        let message = format!("the chat template ends an assistant's turn without any of the stop ids: {stop}");
         let hint = "name the text that ends a turn in `rollout.stop`, or its id as `eos_token_id` in config.json";
         findings.push(Finding::error(key, message).hint(hint));
         return;
