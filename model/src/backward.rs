@@ -94,7 +94,7 @@ impl Policy {
     }
 
     /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.
-    fn stream(&self, packed: &Packed, mut keep: impl FnMut(usize, Buffer, Kept)) -> Buffer {
+    pub(crate) fn stream(&self, packed: &Packed, mut keep: impl FnMut(usize, Buffer, Kept)) -> Buffer {
         let (tokens, positions) = packed.padded();
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut x = self.embed(&tokens);

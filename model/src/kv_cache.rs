@@ -9,6 +9,7 @@ use crate::config::ModelConfig;
 use crate::kernels::{self, TILE, ffi};
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
+use crate::transformer::Attend;
 use tch::{Device, Kind, Tensor};
 
 /// Pages of keys and values, for one thread.
@@ -118,7 +119,7 @@ impl Policy {
         let (pages, slots) = cache.extend(&mut sequence, prompt.len());
         let (tokens, positions) = packed.padded();
         let (heads, scale) = (self.heads(), self.attention_scale());
-        let x = self.run(&tokens, &positions, &mut |layer, q, key, value| {
+        let x = self.run(&tokens, &positions, &mut |_| (), &mut |layer, q, key, value| {
             self.write(cache, layer, key, value, &pages, &slots);
             kernels::attention(q, key, value, &packed.segments, heads, scale)
         });
@@ -132,6 +133,18 @@ impl Policy {
 
     /// Adds one token to each sequence; returns the logits after it, `[B padded, V]`, of which the first B rows count.
     pub fn decode(&self, cache: &mut KvCache, sequences: &mut [&mut Sequence], tokens: &[i64]) -> Buffer {
+        let x = self.decode_stream(cache, sequences, tokens, &mut |_| ());
+        self.head_logits(&x)
+    }
+
+    /// The stream after the last block of [`Policy::decode`]; `observe` sees it after every block.
+    pub(crate) fn decode_stream(
+        &self,
+        cache: &mut KvCache,
+        sequences: &mut [&mut Sequence],
+        tokens: &[i64],
+        observe: &mut dyn FnMut(&Buffer),
+    ) -> Buffer {
         let n = sequences.len();
         assert_eq!(n, tokens.len(), "one token a sequence");
         let padded = n.next_multiple_of(ROW_BLOCK);
@@ -150,15 +163,24 @@ impl Policy {
         for (row, sequence) in table.chunks_exact_mut(max_pages.max(1)).zip(sequences.iter()) {
             row[..sequence.pages.len()].copy_from_slice(&sequence.pages);
         }
-        let x = self.run(&tokens, &positions, &mut |layer, q, key, value| {
+        self.run(&tokens, &positions, observe, &mut |layer, q, key, value| {
             self.write(cache, layer, key, value, &pages, &slots);
             (self.attend_paged(cache, layer, q, &table, max_pages, &lengths), Buffer::zeros(0))
-        });
-        self.head_logits(&x)
+        })
     }
 
-    fn run(&self, tokens: &[i64], positions: &[i32], attend: &mut crate::transformer::Attend<'_>) -> Buffer {
-        (0..self.config.n_layers).fold(self.embed(tokens), |x, layer| self.block(layer, &x, positions, attend).0)
+    fn run(
+        &self,
+        tokens: &[i64],
+        positions: &[i32],
+        observe: &mut dyn FnMut(&Buffer),
+        attend: &mut Attend<'_>,
+    ) -> Buffer {
+        (0..self.config.n_layers).fold(self.embed(tokens), |x, layer| {
+            let out = self.block(layer, &x, positions, attend).0;
+            observe(&out);
+            out
+        })
     }
 
     fn head_logits(&self, x: &Buffer) -> Buffer {

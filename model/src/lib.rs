@@ -12,6 +12,7 @@ pub mod buffer;
 pub mod chat_template;
 pub mod checkpoint;
 pub mod config;
+mod diagnose;
 pub mod kernels;
 pub mod kv_cache;
 pub mod layout;

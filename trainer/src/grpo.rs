@@ -1,4 +1,67 @@
-//! The GRPO stage.
+//! Group-relative policy optimisation (DeepSeekMath, arXiv 2402.03300; DeepSeek-R1, arXiv 2501.12948).
 
 mod config;
+mod parity;
+mod step;
+
 pub use config::{GrpoConfig, LengthChange};
+
+use anyhow::{Context, Result};
+use rewards::Rubric;
+use rollout::pool::{PoolError, RolloutPool};
+
+use crate::batch::Update;
+use crate::config::{Ending, RunConfig, RunOptions};
+use crate::eval::EvalSets;
+use crate::gradient::Gradient;
+use crate::preflight::{self, Stage};
+use crate::run::{Plan, Run};
+use step::Step;
+
+/// Trains the policy with GRPO.
+///
+/// One step: sample a group of completions for each prompt, score them, compare every completion with its own group,
+/// and nudge the policy towards the better ones. The rollout's log-probabilities are the old ones: they are those of
+/// the training forward, bit for bit.
+pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
+    let grpo = config.grpo.as_ref().context("the config has no `[grpo]` table")?;
+    let checked = preflight::check(config, Stage::Grpo, &options.root);
+    let mut run = Run::open(config, options, &checked, &plan(grpo))?;
+    let prompts = checked.prompts.context("open `data.source`")?;
+    let rubric = Rubric::new(&config.rewards).context("read `rewards`")?;
+    let stop = checked.stop.rules(&config.rollout.stop);
+    let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
+    let heldout = config
+        .eval
+        .as_ref()
+        .map(|eval| EvalSets::open(eval, &config.rewards, config.rollout.max_tokens, &run.tokenizer, config.seed));
+    let heldout = heldout.transpose()?;
+    let mut gradient = Gradient::new(run.policy.layout());
+
+    while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
+        let step = Step { number, config, grpo, problems: prompts.batch(number - 1, grpo.prompts_per_step) };
+        let scored = match step.sample(&mut run, &mut pool, &rubric) {
+            Err(error) if matches!(error.downcast_ref(), Some(PoolError::Cancelled)) => continue,
+            scored => scored?,
+        };
+        let advantages = step.advantages(&mut run, &scored)?;
+        let updates = Update::split(&scored.groups, &advantages, grpo);
+        for epoch in 0..grpo.epochs_per_step {
+            for (i, update) in updates.iter().enumerate() {
+                step.update(&mut run, &mut gradient, update, epoch * updates.len() + i)?;
+            }
+        }
+        step.refresh_reference(&mut run);
+        run.finish_step(number)?;
+    }
+    run.close()
+}
+
+fn plan(grpo: &GrpoConfig) -> Plan {
+    Plan {
+        steps: grpo.steps,
+        eval_every: grpo.eval_every,
+        work: format!("{} prompts × {} completions", grpo.prompts_per_step, grpo.group_size),
+        reference: grpo.objective.kl_coef != 0.0,
+    }
+}

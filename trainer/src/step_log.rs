@@ -206,6 +206,17 @@ impl StepLog {
         self.console.failure()
     }
 
+    /// Writes the numbers of an evaluation, made after the line of `step`, as a line of their own.
+    pub fn finish_evaluation(&mut self, step: u64, metrics: &StepMetrics) -> Result<(), DiskError> {
+        let mut numbers = metrics.clone();
+        for (phase, time) in self.spans.take() {
+            numbers.set(format!("perf/seconds/{phase}"), time.as_secs_f64());
+        }
+        self.since = Instant::now();
+        self.metrics.append(step, &numbers)?;
+        self.console.failure()
+    }
+
     /// Flushes `metrics.jsonl` and `samples.jsonl` to disk and gives their lengths, for a checkpoint to record.
     pub fn lengths(&self) -> Result<Lengths, DiskError> {
         Ok(Lengths { metrics: self.metrics.length()?, samples: self.samples.synced_length()? })

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use rewards::Score;
+use rollout::completion::FinishReason;
+use serde::{Deserialize, Serialize};
 
 use super::pass_at::{self, Judged};
 use crate::metrics::StepMetrics;
 
 /// What a policy scored on one held-out set.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The set's name.
     pub name: String,
@@ -33,7 +35,7 @@ pub struct Evaluation {
 }
 
 /// A problem and a completion, to be shown to a person.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// The problem's index in its set.
     pub problem: u64,
@@ -45,6 +47,12 @@ pub struct Shown {
     pub completion: String,
     /// Whether it is right; `None` where it could not be scored.
     pub correct: Option<bool>,
+    /// Its length, in tokens.
+    pub n_tokens: usize,
+    /// Why sampling ended.
+    pub finish: FinishReason,
+    /// What the judging rule gave.
+    pub score: Score,
 }
 
 /// One problem's completions, scored.
@@ -129,6 +137,39 @@ impl Evaluation {
             line.push_str(&format!("  {} unscored", self.unscored));
         }
         line
+    }
+}
+
+impl Evaluation {
+    /// What a person wants to know at a run's end: the shares before and after, and one problem's completions.
+    pub fn comparison(before: &Evaluation, after: &Evaluation) -> Vec<String> {
+        let mut lines = vec![format!("{:<10}{:>10}{:>10}", "", "before", "after")];
+        let maj = |one: &Evaluation| one.maj.map(|maj| (format!("maj@{}", one.k), maj));
+        let shares = |one: &Evaluation| -> Vec<(String, f64)> {
+            one.pass_at.iter().map(|(k, pass)| (format!("pass@{k}"), *pass)).chain(maj(one)).collect()
+        };
+        let then = shares(before);
+        for (key, now) in shares(after) {
+            let before = then.iter().find(|(known, _)| *known == key);
+            let before = before.map_or("–".to_owned(), |(_, share)| format!("{share:.3}"));
+            lines.push(format!("{key:<10}{before:>10}{now:>10.3}"));
+        }
+        // Best shown: a problem that was wrong and is right.
+        let pairs = before.shown.iter().zip(&after.shown);
+        let learned = |(a, b): &(&Shown, &Shown)| a.correct == Some(false) && b.correct == Some(true);
+        if let Some((a, b)) = pairs.clone().find(learned).or_else(|| pairs.clone().next()) {
+            lines.push(format!("problem   {} (answer {})", a.question, a.expected));
+            for (label, shown) in [("before", a), ("after", b)] {
+                let verdict = match shown.correct {
+                    Some(true) => "right",
+                    Some(false) => "wrong",
+                    None => "not scored",
+                };
+                lines.push(format!("{label} ({verdict})"));
+                lines.extend(shown.completion.lines().map(|line| format!("  {line}")));
+            }
+        }
+        lines
     }
 }
 

@@ -8,8 +8,7 @@ use anyhow::{Context, Result, ensure};
 use model::philox::Purpose;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
-use rewards::{Rubric, RuleConfig, Sample};
-use rollout::completion::FinishReason;
+use rewards::{Rubric, RuleConfig};
 use rollout::group::Group;
 use rollout::pool::{PoolError, Request, RolloutPool};
 use rollout::prompt::Prompt;
@@ -18,6 +17,7 @@ use rollout::sampling::SamplingConfig;
 use super::EvalConfig;
 use super::evaluation::{Evaluation, Outcome, Shown};
 use crate::prompting::{PreparedProblem, PromptSet};
+use crate::scoring::samples;
 
 /// Problems of a set whose first completion is kept to be shown to a person.
 const SHOWN: usize = 4;
@@ -153,18 +153,7 @@ fn judge_as_sampled(set: &Set, judge: &Judge, groups: crossbeam_channel::Receive
 
 impl Judge {
     fn outcome(&self, problem: &PreparedProblem, group: &Group, shown: bool) -> Outcome {
-        let samples: Vec<Sample<'_>> = group
-            .completions
-            .iter()
-            .map(|completion| Sample {
-                prompt: &problem.text,
-                completion: &completion.text,
-                n_tokens: completion.tokens.len(),
-                truncated: completion.finish == FinishReason::Length,
-                expected: &problem.problem.expected,
-                columns: &problem.problem.columns,
-            })
-            .collect();
+        let samples = samples(problem, group);
         // Countdown's partial credit is not a right answer.
         let scores = self.rubric.score_group(&samples);
         let verdicts: Vec<Option<bool>> =
@@ -191,6 +180,9 @@ impl Judge {
                 expected: problem.problem.expected.clone(),
                 completion: first.text.clone(),
                 correct: verdicts[0],
+                n_tokens: first.tokens.len(),
+                finish: first.finish,
+                score: scores[0].clone(),
             });
         }
         outcome

@@ -1,0 +1,132 @@
+//! `Gradient`: the gradient of an update, summed over microbatches by worker threads.
+//!
+//! Each worker computes whole microbatches into an array of its own and adds it to the total when its turn comes. The
+//! order of summation is that of the microbatches, so the bits of the sum do not depend on the number of workers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use model::buffer::Buffer;
+use model::layout::Layout;
+
+/// The sum, and an array for each worker, kept from update to update.
+pub struct Gradient {
+    total: Buffer,
+    own: Vec<Buffer>,
+    len: usize,
+}
+
+impl Gradient {
+    /// Zeros for every number of `layout`.
+    pub fn new(layout: &Layout) -> Gradient {
+        Gradient { total: Buffer::zeros(layout.len()), own: Vec::new(), len: layout.len() }
+    }
+
+    /// The sum of the last call of [`Gradient::sum`].
+    pub fn total(&self) -> &[f32] {
+        &self.total
+    }
+
+    /// Calls `backward` for each microbatch, on up to `workers` threads, with an array of zeros to add its gradient to;
+    /// sums the gradients and returns what `backward` did, both in the order of the microbatches.
+    ///
+    /// # Panics
+    /// With the first panic of a worker.
+    pub fn sum<M: Sync, R: Send>(
+        &mut self,
+        microbatches: &[M],
+        workers: usize,
+        backward: impl Fn(&M, &mut Buffer) -> R + Sync,
+    ) -> Vec<R> {
+        self.total.fill(0.0);
+        let workers = workers.clamp(1, microbatches.len().max(1));
+        while self.own.len() < workers {
+            self.own.push(Buffer::zeros(self.len));
+        }
+        let turns = Turns::new(&mut self.total);
+        let next = AtomicUsize::new(0);
+        let work = |own: &mut Buffer| {
+            let mut results = Vec::new();
+            while let i = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(microbatch) = microbatches.get(i)
+            {
+                let leaving = turns.enter();
+                own.fill(0.0);
+                results.push((i, backward(microbatch, own)));
+                turns.add(i, own);
+                leaving.done();
+            }
+            results
+        };
+        let mut results: Vec<(usize, R)> = thread::scope(|scope| {
+            let threads: Vec<_> = self.own[..workers].iter_mut().map(|own| scope.spawn(|| work(own))).collect();
+            let ends: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+            ends.into_iter().flat_map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        results.sort_by_key(|(i, _)| *i);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+/// Who may add to the sum.
+struct Turns<'a> {
+    state: Mutex<State<'a>>,
+    changed: Condvar,
+}
+
+struct State<'a> {
+    total: &'a mut Buffer,
+    /// The microbatch whose turn it is; `None` once a worker died, and the sum will never be whole.
+    turn: Option<usize>,
+}
+
+impl<'a> Turns<'a> {
+    fn new(total: &'a mut Buffer) -> Turns<'a> {
+        Turns { state: Mutex::new(State { total, turn: Some(0) }), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for microbatch `i`'s turn and adds its gradient. Every microbatch before it is in the hands of a worker
+    /// that will add it or die, so the wait ends.
+    fn add(&self, i: usize, own: &Buffer) {
+        let waiting = |state: &mut State<'_>| state.turn.is_some_and(|turn| turn != i);
+        let mut state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
+        if state.turn.is_some() {
+            state.total.add(own);
+            state.turn = Some(i + 1);
+        }
+        self.changed.notify_all();
+    }
+
+    fn enter<'t>(&'t self) -> Leaving<'t, 'a> {
+        Leaving { turns: self, done: false }
+    }
+}
+
+/// Ends the turns of all others where a worker panics.
+struct Leaving<'t, 'a> {
+    turns: &'t Turns<'a>,
+    done: bool,
+}
+
+impl Leaving<'_, '_> {
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Leaving<'_, '_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.turns.lock().turn = None;
+            self.turns.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

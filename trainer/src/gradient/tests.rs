@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use model::config::ModelConfig;
+
+use super::*;
+
+fn layout() -> Layout {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen2");
+    Layout::new(&ModelConfig::from_folder(&folder).unwrap())
+}
+
+#[test]
+fn the_sum_has_the_same_bits_for_any_number_of_workers() {
+    let microbatches: Vec<u32> = (0..23).collect();
+    let sums: Vec<Vec<u32>> = [1, 2, 3, 4, 7, 40]
+        .into_iter()
+        .map(|workers| {
+            let mut gradient = Gradient::new(&layout());
+            // Twice: the second sum begins at zero again.
+            for _ in 0..2 {
+                let results = gradient.sum(&microbatches, workers, |&i, own| {
+                    assert!(own.iter().all(|&g| g == 0.0), "each microbatch begins with zeros");
+                    // Later ones finish first, so that turns are waited for.
+                    thread::sleep(std::time::Duration::from_micros(u64::from(200 - 8 * i)));
+                    own.iter_mut().enumerate().for_each(|(at, g)| *g = 1.0 / (1.0 + i as f32 + at as f32 * 0.37));
+                    i * 10
+                });
+                assert_eq!(results, microbatches.iter().map(|i| i * 10).collect::<Vec<_>>());
+            }
+            gradient.total().iter().map(|g| g.to_bits()).collect()
+        })
+        .collect();
+    assert!(sums.iter().all(|sum| *sum == sums[0]));
+}
+
+#[test]
+fn a_panic_of_one_worker_ends_all_of_them() {
+    let mut gradient = Gradient::new(&layout());
+    let microbatches: Vec<u32> = (0..16).collect();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        gradient.sum(&microbatches, 4, |&i, _| assert!(i != 3, "microbatch 3 fails"));
+    }));
+    assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"microbatch 3 fails"));
+}
+
+#[test]
+fn nothing_sums_to_zero() {
+    let mut gradient = Gradient::new(&layout());
+    gradient.sum(&[1], 1, |_, own| own.fill(2.0));
+    assert!(gradient.sum(&[] as &[u8], 4, |_, _| ()).is_empty());
+    assert!(gradient.total().iter().all(|&g| g == 0.0));
+}

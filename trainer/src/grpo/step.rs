@@ -1,0 +1,276 @@
+//! `Step`: the parts of one round of sampling and learning.
+
+use anyhow::Result;
+use model::philox::Purpose;
+use model::policy::Policy;
+use rayon::prelude::*;
+use rewards::Rubric;
+use rollout::completion::FinishReason;
+use rollout::pool::{Request, RolloutPool};
+
+use super::{GrpoConfig, parity};
+use crate::advantage::group_advantages;
+use crate::batch::{Microbatch, TokenValues, Update};
+use crate::config::{Exactness, RunConfig};
+use crate::gradient::Gradient;
+use crate::objective::{Tally, clipped_objective, kl_reward};
+use crate::prompting::PreparedProblem;
+use crate::run::Run;
+use crate::samples::SampleRecord;
+use crate::scoring::{Scored, sample_and_score};
+
+/// One step: its number, from 1, and the problems it is about.
+pub(super) struct Step<'a> {
+    pub(super) number: u64,
+    pub(super) config: &'a RunConfig,
+    pub(super) grpo: &'a GrpoConfig,
+    pub(super) problems: Vec<&'a PreparedProblem>,
+}
+
+/// What one microbatch's backward pass found.
+struct Found {
+    tally: Tally,
+    entropy: f64,
+    mismatch: parity::Mismatch,
+}
+
+impl Step<'_> {
+    /// Samples a group for each problem, scores it, and logs what came of it.
+    pub(super) fn sample(&self, run: &mut Run, pool: &mut RolloutPool, rubric: &Rubric) -> Result<Scored> {
+        let span = run.log.span("sample");
+        let request = Request {
+            seed: self.config.seed,
+            purpose: Purpose::Rollout,
+            step: self.number,
+            n: self.grpo.group_size,
+            max_tokens: self.max_tokens(),
+            sampling: &self.config.rollout.sampling,
+            cancel: run.interrupt.flag(),
+        };
+        let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems)?;
+        drop(span);
+        let mut scored = scored;
+        if self.config.run.exactness == Exactness::Measure {
+            self.record_old_logprobs(run, &mut scored);
+        }
+        self.log(run, &scored);
+        Ok(scored)
+    }
+
+    /// The completion limit of this step.
+    fn max_tokens(&self) -> usize {
+        let changes = self.grpo.max_tokens_schedule.iter().filter(|change| change.step <= self.number);
+        changes.last().map_or(self.config.rollout.max_tokens, |change| change.max_tokens)
+    }
+
+    fn log(&self, run: &mut Run, scored: &Scored) {
+        let log = &mut run.log;
+        let (mut tokens, mut longest) = (0, 0);
+        for (group, scores) in scored.groups.iter().zip(&scored.scores) {
+            for (completion, score) in group.completions.iter().zip(scores) {
+                match score.total {
+                    Some(total) => log.mean("reward", total, 1.0),
+                    None => log.add("unscored", 1.0),
+                }
+                for part in &score.parts {
+                    if let Some(value) = part.value {
+                        log.mean(&part.rule, value, 1.0);
+                    }
+                }
+                let n = completion.tokens.len();
+                log.mean("len", n as f64, 1.0);
+                log.mean("cut", f64::from(completion.finish == FinishReason::Length), 1.0);
+                (tokens, longest) = (tokens + n, longest.max(n));
+            }
+        }
+        log.set("len_max", longest as f64);
+        log.set("tokens", tokens as f64);
+        log.set("perf/score_hidden", scored.hidden);
+    }
+
+    /// Advantages of the step's completions, `[P][G]`, with the KL in the reward where the objective asks for it.
+    pub(super) fn advantages(&self, run: &mut Run, scored: &Scored) -> Result<Vec<Vec<Option<f64>>>> {
+        let mut rewards = scored.rewards();
+        if let (true, Some(reference)) = (self.grpo.objective.kl_in_reward(), &run.reference) {
+            let values = self.logprobs_by(reference, scored);
+            for ((rewards, group), values) in rewards.iter_mut().zip(&scored.groups).zip(values) {
+                for ((reward, completion), reference) in rewards.iter_mut().zip(&group.completions).zip(values) {
+                    if let Some(reward) = reward {
+                        *reward += kl_reward(&completion.logprobs, &reference, self.grpo.objective.kl_coef);
+                    }
+                }
+            }
+        }
+        let advantages = group_advantages(&rewards, self.grpo.std, self.grpo.std_epsilon);
+        self.log_lessons(run, scored, &rewards, &advantages);
+        self.keep_samples(run, scored, &advantages)?;
+        Ok(advantages)
+    }
+
+    /// Counts the groups that teach nothing, and says so where none teaches.
+    fn log_lessons(
+        &self,
+        run: &mut Run,
+        scored: &Scored,
+        rewards: &[Vec<Option<f64>>],
+        advantages: &[Vec<Option<f64>>],
+    ) {
+        let (mut right, mut wrong, mut skipped) = (0, 0, 0);
+        for ((rewards, scores), advantages) in rewards.iter().zip(&scored.scores).zip(advantages) {
+            if rewards.iter().flatten().count() < 2 {
+                skipped += 1;
+            } else if advantages.iter().flatten().all(|a| *a == 0.0) {
+                // The first rule judges; equal rewards below its full value are all equally wrong.
+                let full = |score: &rewards::Score| score.parts[0].value.is_some_and(|value| value >= 1.0);
+                if scores.iter().all(full) { right += 1 } else { wrong += 1 }
+            }
+        }
+        run.log.set("groups_all_right", f64::from(right));
+        run.log.set("groups_all_wrong", f64::from(wrong));
+        if skipped > 0 {
+            run.log.set("groups_skipped", f64::from(skipped));
+        }
+        let n = rewards.len();
+        if (right + wrong + skipped) as usize == n {
+            run.log.line(&format!(
+                "step {}: no group teaches (all right: {right}, all wrong: {wrong}, without scores: {skipped})",
+                self.number
+            ));
+        }
+    }
+
+    fn keep_samples(&self, run: &mut Run, scored: &Scored, advantages: &[Vec<Option<f64>>]) -> Result<()> {
+        let g = self.grpo.group_size;
+        let n = self.config.run.samples_per_step.min(scored.groups.len() * g);
+        // Spread over the step's groups, so that what is read is not one problem.
+        for i in 0..n {
+            let (p, c) = (i * scored.groups.len() / n, i % g);
+            let (problem, completion) = (self.problems[p], &scored.groups[p].completions[c]);
+            let index = problem.problem.index;
+            let mut record = SampleRecord::new(self.number, index, &problem.text, completion, &scored.scores[p][c]);
+            record.advantage = advantages[p][c];
+            run.log.sample(&record)?;
+        }
+        Ok(())
+    }
+
+    /// One move of the weights. `index` counts the step's updates from 0.
+    pub(super) fn update(
+        &self,
+        run: &mut Run,
+        gradient: &mut Gradient,
+        update: &Update<'_>,
+        index: usize,
+    ) -> Result<()> {
+        if update.is_empty() {
+            return Ok(());
+        }
+        let span = run.log.span("update");
+        let mut microbatches = update.microbatches(self.grpo.microbatch_tokens);
+        let Run { policy, reference, workers, .. } = &*run;
+        if let Some(reference) = reference {
+            microbatches.par_iter_mut().for_each(|microbatch| {
+                let known = reference.logprobs(&microbatch.packed, &microbatch.targets, self.temperature());
+                microbatch.reference = Some(known.logprobs);
+            });
+        }
+        let found = gradient.sum(&microbatches, *workers, |microbatch, own| {
+            let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
+            let checkpointing = self.grpo.activation_checkpointing;
+            let Microbatch { packed, targets, .. } = microbatch;
+            policy.backward(packed, targets, self.temperature(), checkpointing, own, &mut |range, tokens| {
+                found.mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
+                found.entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
+                let objective = clipped_objective(&microbatch.tokens(range, &tokens.logprobs), &self.grpo.objective);
+                found.tally += objective.tally;
+                objective.d_logprob
+            });
+            found
+        });
+        let mut tally = Tally::default();
+        for (microbatch, found) in microbatches.iter().zip(&found) {
+            tally += found.tally;
+            run.log.mean("entropy", found.entropy / found.tally.n_tokens as f64, found.tally.n_tokens as f64);
+            if index == 0 {
+                self.check_parity(run, microbatch, &found.mismatch)?;
+            }
+        }
+        self.log_tally(run, &tally);
+        let per_step = (self.grpo.updates_per_step * self.grpo.epochs_per_step) as u64;
+        let number = (self.number - 1) * per_step + index as u64 + 1;
+        let moved = run.update(tally.loss, gradient.total(), number, self.grpo.steps * per_step)?;
+        if !moved {
+            let path = parity::dump(run.dir.path(), self.number, index, &microbatches)?;
+            run.log.line(&format!("the batch is in {}", path.display()));
+        }
+        drop(span);
+        Ok(())
+    }
+
+    fn log_tally(&self, run: &mut Run, tally: &Tally) {
+        let n = tally.n_tokens as f64;
+        run.log.mean("loss", tally.loss, 1.0);
+        run.log.mean("clip", tally.clipped as f64 / n, n);
+        run.log.max("ratio_max", tally.ratio_max);
+        if run.reference.is_some() {
+            run.log.mean("kl", tally.kl / n, n);
+        }
+    }
+
+    /// The first update of a step sees the weights that sampled: its log-probabilities are the rollout's.
+    fn check_parity(&self, run: &mut Run, microbatch: &Microbatch, mismatch: &parity::Mismatch) -> Result<()> {
+        run.log.max("mismatch_max", f64::from(mismatch.largest));
+        run.log.add("parity_tokens", mismatch.n_tokens as f64);
+        match &mismatch.first {
+            Some(first) if self.config.run.exactness != Exactness::Measure => {
+                Err(parity::explain(self, &run.policy, microbatch, first))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the training forward's log-probabilities for old ones, and logs how far the rollout's were.
+    fn record_old_logprobs(&self, run: &mut Run, scored: &mut Scored) {
+        let values = self.logprobs_by(&run.policy, scored);
+        for (group, values) in scored.groups.iter_mut().zip(values) {
+            for (completion, values) in group.completions.iter_mut().zip(values) {
+                let mut mismatch = parity::Mismatch::default();
+                mismatch.compare(0, &values, &completion.logprobs);
+                run.log.max("mismatch_max", f64::from(mismatch.largest));
+                completion.logprobs = values;
+            }
+        }
+    }
+
+    /// Log-probabilities of every sampled token by `policy`, `[P][G][T]`.
+    fn logprobs_by(&self, policy: &Policy, scored: &Scored) -> TokenValues {
+        let microbatches = Update::measuring(&scored.groups).microbatches(self.grpo.microbatch_tokens);
+        let mut values: TokenValues =
+            scored.groups.iter().map(|group| vec![Vec::new(); group.completions.len()]).collect();
+        let compute = |microbatch: &Microbatch| {
+            policy.logprobs(&microbatch.packed, &microbatch.targets, self.temperature()).logprobs
+        };
+        let found: Vec<Vec<f32>> = microbatches.par_iter().map(compute).collect();
+        for (microbatch, found) in microbatches.iter().zip(found) {
+            microbatch.scatter(&found, &mut values);
+        }
+        values
+    }
+
+    /// Lets the reference become the policy where that is due.
+    pub(super) fn refresh_reference(&self, run: &mut Run) {
+        let every = self.grpo.reference_every;
+        if every == 0 || !self.number.is_multiple_of(every) {
+            return;
+        }
+        if let Some(reference) = &mut run.reference {
+            reference.parameters_mut().copy_from_slice(run.policy.parameters());
+            reference.refresh();
+            run.progress.reference_step = Some(self.number);
+        }
+    }
+
+    pub(super) fn temperature(&self) -> f32 {
+        self.config.rollout.sampling.logprob_temperature()
+    }
+}

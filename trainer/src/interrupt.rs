@@ -1,0 +1,46 @@
+//! `Interrupt`: how a run learns that it should end early.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// The exit status after a second signal: at once, with nothing saved.
+const KILLED: i32 = 130;
+
+/// Set by SIGTERM, Ctrl-C, or the end of the time the run was given.
+#[derive(Clone, Debug)]
+pub struct Interrupt {
+    flag: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+impl Interrupt {
+    /// Takes over SIGTERM and SIGINT. The first one asks the run to save and leave; a second one ends the process.
+    pub fn watch(max_hours: Option<f64>) -> Result<Interrupt> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            // Registered first, it sees the flag as it was before this signal.
+            flag::register_conditional_shutdown(signal, KILLED, flag.clone()).context("watch for signals")?;
+            flag::register(signal, flag.clone()).context("watch for signals")?;
+        }
+        let deadline = max_hours.map(|hours| Instant::now() + Duration::from_secs_f64(hours * 3600.0));
+        Ok(Interrupt { flag, deadline })
+    }
+
+    /// Whether the run should end now.
+    pub fn is_due(&self) -> bool {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    /// What sampling looks at between two tokens.
+    pub fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+}

@@ -1,0 +1,346 @@
+//! `Run`: what every training stage holds while it runs. Folder, log, policy, optimizer, progress.
+//!
+//! A stage asks it for the next step, moves the weights, and tells it what was logged; when to evaluate, to save and to
+//! stop is decided here, in one place for all stages.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use model::policy::Policy;
+use model::tokenizer::Tokenizer;
+use rollout::pool::{PoolError, RolloutPool};
+
+use crate::checkpoint::{self, Machine, Progress, State, StateMut};
+use crate::config::{Ending, RunConfig, RunOptions};
+use crate::durable;
+use crate::eval::{EvalSets, Evaluation, evaluate};
+use crate::interrupt::Interrupt;
+use crate::metrics::StepMetrics;
+use crate::optimizer::Optimizer;
+use crate::preflight::{Checked, Level};
+use crate::run_dir::{self, RunDir};
+use crate::samples::SampleRecord;
+use crate::step_log::{Lengths, StepLog, Verbosity};
+
+/// The resolved configuration's file name inside a run folder.
+pub const CONFIG: &str = "config.toml";
+
+/// The first evaluation, for the comparison at the end.
+pub const BASELINE: &str = "baseline.json";
+
+/// A stage at work.
+pub struct Run {
+    /// Where it writes.
+    pub dir: RunDir,
+    /// What it says.
+    pub log: StepLog,
+    /// The policy being trained.
+    pub policy: Policy,
+    /// A frozen policy the KL is measured against, where the stage keeps one.
+    pub reference: Option<Policy>,
+    /// Moments of the policy's weights.
+    pub optimizer: Optimizer,
+    /// How far it has come.
+    pub progress: Progress,
+    /// The checkpoint's tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Set when it should end early.
+    pub interrupt: Interrupt,
+    /// Threads that compute.
+    pub workers: usize,
+    /// The last evaluation of the first held-out set.
+    evaluated: Option<Evaluation>,
+    config: RunConfig,
+    steps: u64,
+    eval_every: u64,
+    saved: Option<u64>,
+}
+
+/// What a stage tells of itself.
+pub struct Plan {
+    /// Steps in all.
+    pub steps: u64,
+    /// Steps between evaluations; 0 evaluates at the start and the end only.
+    pub eval_every: u64,
+    /// What one step works on, for the header: `16 prompts × 8 completions`.
+    pub work: String,
+    /// Whether a reference is kept.
+    pub reference: bool,
+}
+
+impl Run {
+    /// Says what the check found, makes or locks the folder, loads the policy and, with `--resume`, the state of the
+    /// newest sound checkpoint.
+    ///
+    /// # Errors
+    /// Where the check refuses the run, and where anything cannot be read or written.
+    pub fn open(config: &RunConfig, options: &RunOptions, checked: &Checked, plan: &Plan) -> Result<Run> {
+        refuse(checked)?;
+        let (folder, tokenizer) = match (&checked.folder, &checked.tokenizer) {
+            (Some(folder), Some(tokenizer)) => (folder, tokenizer.clone()),
+            _ => bail!("open `{}`", config.model.checkpoint.display()),
+        };
+        let found = match &options.resume {
+            Some(path) if path.as_os_str().is_empty() => Some(run_dir::find_resume(&options.root.join(&config.name))?),
+            Some(path) => Some(run_dir::find_resume(path)?),
+            None => None,
+        };
+        let dir = match &found {
+            Some(found) => RunDir::open(&found.run)?,
+            None => RunDir::create(&options.root, &config.name)?,
+        };
+        let recorded = match &found {
+            Some(found) => Some(Progress::read(&found.checkpoint.path)?.machine.workers),
+            None => None,
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = config.run.workers.or(recorded).unwrap_or_else(cores).max(1);
+
+        let mut policy = Policy::load(folder, &config.model, config.seed)
+            .with_context(|| format!("load policy `{}`", folder.display()))?;
+        policy.set_vocabulary(tokenizer.vocab_size());
+        let mut reference = plan.reference.then(|| policy.deep_copy());
+        let mut optimizer = Optimizer::new(policy.layout(), &config.optimizer);
+        let machine = Machine {
+            program: checkpoint::program()?,
+            workers,
+            threads: 1,
+            route: format!("{:?}, rows in blocks of 8", policy.dtype()).to_lowercase(),
+            config: checkpoint::config_hash(config),
+        };
+        let mut progress = Progress::new(config.seed, machine.clone());
+        let mut warnings = Vec::new();
+        if let Some(found) = &found {
+            let len = policy.layout().len();
+            let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
+            let mut state = StateMut {
+                policy: &mut policy,
+                first_moment: &mut first,
+                second_moment: &mut second,
+                reference: reference.as_mut().map(Policy::parameters_mut),
+            };
+            let resumed = checkpoint::resume(&dir, &found.checkpoint, &machine, options.allow_inexact, &mut state)?;
+            (progress, warnings) = (resumed.progress, resumed.warnings);
+            optimizer.restore(&first, &second, progress.update)?;
+            if let Some(reference) = &mut reference {
+                reference.refresh();
+            }
+        } else {
+            let text = toml::to_string_pretty(config).context("word the configuration as TOML")?;
+            durable::write_file(&dir.path().join(CONFIG), text.as_bytes())?;
+        }
+        let lengths = Lengths { metrics: progress.metrics_bytes, samples: progress.samples_bytes };
+        let verbosity = match options.verbosity {
+            ..0 => Verbosity::Quiet,
+            0 => Verbosity::Normal,
+            1.. => Verbosity::Verbose,
+        };
+        let c = policy.config();
+        let size = parameters(policy.n_parameters());
+        let title = format!("{} · {}-layer policy, {size}, cpu · {}", config.name, c.n_layers, plan.work);
+        let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, lengths, progress.step + 1)?;
+        log.detail(&format!("{workers} workers, {}", machine.route));
+        log.detail(&format!("stop ids: {}", checked.stop));
+        for finding in &checked.findings {
+            log.warn(&finding.to_string());
+        }
+        warnings.iter().for_each(|warning| log.warn(warning));
+        if progress.step > 0 {
+            log.line(&format!("resumed after step {}", progress.step));
+        }
+        Ok(Run {
+            dir,
+            log,
+            policy,
+            reference,
+            optimizer,
+            saved: found.map(|_| progress.step),
+            progress,
+            tokenizer,
+            interrupt: Interrupt::watch(options.max_hours)?,
+            workers,
+            evaluated: None,
+            config: config.clone(),
+            steps: plan.steps,
+            eval_every: plan.eval_every,
+        })
+    }
+
+    /// The step to take now: after what the last one has left to do (its evaluation, its checkpoint) is done. `None`
+    /// at the end, or when the run should stop.
+    pub fn next_step(&mut self, heldout: Option<(&EvalSets, &mut RolloutPool)>) -> Result<Option<u64>> {
+        if let Some((sets, pool)) = heldout
+            && self.evaluation_is_due()
+            && !self.evaluate(sets, pool)?
+        {
+            return Ok(None);
+        }
+        let step = self.progress.step;
+        let every = self.config.run.save_every;
+        let due = step == self.steps || (every > 0 && step.is_multiple_of(every) && step > 0);
+        if (due || self.interrupt.is_due()) && self.saved != Some(step) {
+            self.save()?;
+        }
+        Ok((step < self.steps && !self.interrupt.is_due()).then_some(step + 1))
+    }
+
+    fn evaluation_is_due(&self) -> bool {
+        let step = self.progress.step;
+        let done = self.progress.evaluated.is_some_and(|evaluated| evaluated.step == step);
+        let due = step == 0 || step == self.steps || (self.eval_every > 0 && step.is_multiple_of(self.eval_every));
+        due && !done
+    }
+
+    /// Evaluates the weights as they are; false where it was interrupted, and is to be done again on resume.
+    fn evaluate(&mut self, sets: &EvalSets, pool: &mut RolloutPool) -> Result<bool> {
+        let step = self.progress.step;
+        let span = self.log.span("eval");
+        let evaluations = match evaluate(&self.policy, pool, sets, self.config.seed, step, self.interrupt.flag()) {
+            Err(PoolError::Cancelled) => {
+                if self.saved != Some(step) {
+                    self.save()?;
+                }
+                return Ok(false);
+            }
+            evaluations => evaluations.context("evaluate")?,
+        };
+        drop(span);
+        let mut metrics = StepMetrics::new();
+        for evaluation in &evaluations {
+            evaluation.add_to(&mut metrics);
+            self.log.line(&evaluation.console(step, self.steps));
+            for shown in &evaluation.shown {
+                self.log.sample(&SampleRecord::held_out(step, &evaluation.name, shown))?;
+            }
+        }
+        self.log.finish_evaluation(step, &metrics)?;
+        if let Some(main) = evaluations.into_iter().next() {
+            self.progress.note_evaluation(main.pass_at_1().unwrap_or(0.0));
+            if step == 0 {
+                let text = serde_json::to_vec_pretty(&main).context("word an evaluation as JSON")?;
+                durable::write_file(&self.dir.path().join(BASELINE), &text)?;
+            }
+            self.evaluated = Some(main);
+        }
+        Ok(true)
+    }
+
+    /// Writes the checkpoint of the last finished step.
+    pub fn save(&mut self) -> Result<()> {
+        let span = self.log.span("save");
+        let Lengths { metrics, samples } = self.log.lengths()?;
+        (self.progress.metrics_bytes, self.progress.samples_bytes) = (metrics, samples);
+        let (first_moment, second_moment, moves) = self.optimizer.state();
+        self.progress.update = moves;
+        let state = State {
+            policy: &self.policy,
+            first_moment,
+            second_moment,
+            reference: self.reference.as_ref().map(Policy::parameters),
+            progress: &self.progress,
+        };
+        let folder = checkpoint::save(&self.dir, &state, self.config.run.keep_last)?;
+        drop(span);
+        self.saved = Some(self.progress.step);
+        self.log.line(&format!("saved {}", folder.display()));
+        Ok(())
+    }
+
+    /// Moves the weights against `gradient`, unless it or the loss is not finite; logs either. True where they moved.
+    ///
+    /// # Errors
+    /// After `run.max_skipped_updates` updates in a row that could not be made. The weights are then those of the last
+    /// one that was.
+    pub fn update(&mut self, loss: f64, gradient: &[f32], update: u64, updates: u64) -> Result<bool> {
+        let moved = if loss.is_finite() {
+            let parameters = self.policy.parameters_mut();
+            self.optimizer.step(parameters, gradient, update, updates, self.workers).map_err(|e| e.to_string())
+        } else {
+            Err(format!("loss is {loss}, weights left as they were"))
+        };
+        match moved {
+            Ok(report) => {
+                self.policy.refresh();
+                self.progress.skipped_in_a_row = 0;
+                self.log.set("grad", report.grad_norm);
+                self.log.set("lr", report.lr);
+                Ok(true)
+            }
+            Err(reason) => {
+                self.progress.skipped += 1;
+                self.progress.skipped_in_a_row += 1;
+                self.log.add("skipped_updates", 1.0);
+                let step = self.progress.step + 1;
+                self.log.warn(&format!("step {step}: {reason}"));
+                let limit = self.config.run.max_skipped_updates;
+                if limit > 0 && self.progress.skipped_in_a_row >= limit {
+                    bail!("step {step}: {reason}; {limit} updates in a row were skipped (`run.max_skipped_updates`)");
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Ends a step: its line is written.
+    pub fn finish_step(&mut self, step: u64) -> Result<()> {
+        self.log.finish(step)?;
+        self.progress.step = step;
+        Ok(())
+    }
+
+    /// Ends the run: writes `final/` where every step was taken.
+    pub fn close(mut self) -> Result<Ending> {
+        if self.progress.step < self.steps {
+            let path = self.dir.path().display().to_string();
+            self.log.line(&format!("stopped after step {}; `--resume {path}` goes on", self.progress.step));
+            return Ok(Ending::Stopped);
+        }
+        let folder = checkpoint::save_final(&self.dir, &self.policy, self.config.run.save_dtype)?;
+        let report = crate::report::write(self.dir.path())?;
+        self.tell(&folder, &report);
+        Ok(Ending::Finished)
+    }
+
+    /// Before and after, and where things lie.
+    fn tell(&mut self, folder: &Path, report: &Path) {
+        if let (Some(before), Some(after)) = (self.baseline(), &self.evaluated) {
+            for line in Evaluation::comparison(&before, after) {
+                self.log.line(&line);
+            }
+        }
+        self.log.line(&format!("policy  {}", folder.display()));
+        self.log.line(&format!("report  {}", report.display()));
+    }
+}
+
+impl Run {
+    /// The evaluation before the first update, where this run or the one it goes on made one.
+    fn baseline(&self) -> Option<Evaluation> {
+        let text = std::fs::read(self.dir.path().join(BASELINE)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// Errors of a check, all of them in one.
+fn refuse(checked: &Checked) -> Result<()> {
+    let errors: Vec<String> = checked
+        .findings
+        .iter()
+        .filter(|finding| finding.level == Level::Error)
+        .map(|finding| match &finding.hint {
+            Some(hint) => format!("{finding}\nhint: {hint}"),
+            None => finding.to_string(),
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { bail!("{}", errors.join("\n")) }
+}
+
+/// `1.9M params`.
+fn parameters(n: usize) -> String {
+    match n as f64 {
+        n if n < 1e6 => format!("{:.0}k params", n / 1e3),
+        n if n < 1e9 => format!("{:.1}M params", n / 1e6),
+        n => format!("{:.1}B params", n / 1e9),
+    }
+}
