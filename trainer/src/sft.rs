@@ -1,43 +1,13 @@
-//! Supervised fine-tuning.
+//! Supervised fine-tuning: next-token training on texts, completions and conversations.
+//!
+//! The loss of an update is the mean negative log-likelihood of all tokens learned in it, −Σ log p / n with n counted
+//! over the whole update: how it is cut into microbatches does not change the weight of a token. Documents are packed
+//! one after the other and attend to themselves alone.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+mod batches;
+mod config;
+mod sequence;
 
-/// Next-token training on texts or conversations.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SftConfig {
-    /// Updates of the weights.
-    pub steps: u64,
-    /// Tokens of an update, prompts included: documents are taken in order until it is reached.
-    pub batch_tokens: usize,
-    /// Longest document; longer ones are left out and counted, in tokens.
-    pub max_tokens: usize,
-    /// Rows of a microbatch, in tokens.
-    #[serde(default = "microbatch_tokens")]
-    pub microbatch_tokens: usize,
-    /// Which tokens are learned.
-    #[serde(default)]
-    pub loss_on: LossOn,
-    /// Keep only each block's input for the backward pass and compute the rest again.
-    #[serde(default)]
-    pub activation_checkpointing: bool,
-    /// Steps between evaluations; 0 evaluates at the start and the end only.
-    #[serde(default)]
-    pub eval_every: u64,
-}
-
-/// Which tokens of a document are learned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LossOn {
-    /// What the assistant says, its stop token included.
-    #[default]
-    Assistant,
-    /// Every token after the first.
-    Everything,
-}
-
-fn microbatch_tokens() -> usize {
-    4096
-}
+pub use batches::{Batches, cut, pack};
+pub use config::{LossOn, SftConfig};
+pub use sequence::{Encoder, Sequence, Sequences, end_of_sequence};
