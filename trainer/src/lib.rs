@@ -27,6 +27,7 @@ pub mod samples;
 pub mod schedule;
 pub mod scoring;
 pub mod sft;
+pub mod stage;
 pub mod step_log;
 pub mod stopping;
 pub mod tensorboard;

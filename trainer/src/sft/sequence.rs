@@ -148,6 +148,11 @@ impl Sequences {
         );
         Ok(Sequences { n_too_long: n_filled - all.len(), n_empty, all })
     }
+
+    /// Tokens of each sequence.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.all.iter().map(|sequence| sequence.tokens.len()).collect()
+    }
 }
 
 /// The id that ends a text: the tokenizer's end of sequence, else the first that the checkpoint names.

@@ -1,0 +1,99 @@
+use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::fixture::Folder;
+use crate::sft::LossOn;
+
+fn policy(folder: &TempDir) -> Policy {
+    let config = PolicyConfig {
+        checkpoint: folder.path().to_owned(),
+        dtype: Dtype::F32,
+        device: DeviceChoice::Cpu,
+        random_init: true,
+    };
+    Policy::load(folder.path(), &config, 3).unwrap()
+}
+
+fn config(microbatch_tokens: usize) -> SftConfig {
+    SftConfig {
+        steps: 1,
+        batch_tokens: 1,
+        max_tokens: 100,
+        microbatch_tokens,
+        loss_on: LossOn::Assistant,
+        activation_checkpointing: false,
+        eval_every: 0,
+    }
+}
+
+/// A sequence of the given length, learned after its first third.
+fn sequence(length: usize, seed: i64) -> Sequence {
+    let tokens: Vec<i64> = (0..length as i64).map(|i| (seed * 31 + i * i * 7) % 256).collect();
+    let mask = (0..length).map(|i| i > 0 && i >= length / 3).collect();
+    Sequence { tokens, mask }
+}
+
+fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = squares(&mut a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+    difference / squares(&mut b.iter().map(|&b| f64::from(b)))
+}
+
+#[test]
+fn the_loss_is_the_mean_over_the_updates_learned_tokens() {
+    let folder = Folder::default().write();
+    let policy = policy(&folder);
+    let sequences = [sequence(9, 1), sequence(30, 2), sequence(2, 3)];
+    let learned = learn(&policy, &sequences.iter().collect::<Vec<_>>(), &config(1000), 1);
+    assert_eq!((learned.n_tokens, learned.n_learned), (41, 6 + 20 + 1));
+    // Each sequence alone, so nothing of one is seen by another.
+    let mut sum = 0.0;
+    for sequence in &sequences {
+        let (packed, targets) = pack([sequence]);
+        sum -= policy.logprobs(&packed, &targets, 1.0).logprobs.iter().map(|&x| f64::from(x)).sum::<f64>();
+    }
+    assert!((learned.loss - sum / 27.0).abs() < 1e-9, "{} beside {}", learned.loss, sum / 27.0);
+}
+
+#[test]
+fn a_move_against_the_gradient_lowers_the_loss_as_much_as_it_says() {
+    let folder = Folder::default().write();
+    let mut policy = policy(&folder);
+    let sequences = [sequence(20, 1), sequence(30, 2)];
+    let batch: Vec<&Sequence> = sequences.iter().collect();
+    let before = learn(&policy, &batch, &config(1000), 1);
+    let square: f64 = before.gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
+    let rate = 1e-3;
+    for (weight, gradient) in policy.parameters_mut().iter_mut().zip(before.gradient.iter()) {
+        *weight -= rate * gradient;
+    }
+    policy.refresh();
+    let after = learn(&policy, &batch, &config(1000), 1);
+    let expected = f64::from(rate) * square;
+    let found = before.loss - after.loss;
+    assert!((found / expected - 1.0).abs() < 0.02, "{found} beside {expected}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn neither_cuts_nor_workers_change_the_gradient(
+        lengths in prop::collection::vec(2_usize..60, 2..14),
+        limit in 20_usize..200,
+    ) {
+        let folder = Folder::default().write();
+        let policy = policy(&folder);
+        let sequences: Vec<Sequence> = lengths.iter().enumerate().map(|(i, &n)| sequence(n, i as i64)).collect();
+        let batch: Vec<&Sequence> = sequences.iter().collect();
+        let whole = learn(&policy, &batch, &config(10_000), 1);
+        let cut = learn(&policy, &batch, &config(limit), 1);
+        let spread = learn(&policy, &batch, &config(limit), 3);
+        prop_assert!((whole.loss - cut.loss).abs() < 1e-9);
+        prop_assert!(relative_difference(&cut.gradient, &whole.gradient) < 1e-5);
+        prop_assert_eq!(cut.loss.to_bits(), spread.loss.to_bits());
+        let bits = |gradient: &[f32]| gradient.iter().map(|g| g.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&cut.gradient), bits(&spread.gradient));
+    }
+}

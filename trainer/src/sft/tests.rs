@@ -1,0 +1,88 @@
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::*;
+use crate::fixture::Folder;
+
+fn run(checkpoint: &Path, steps: u64) -> RunConfig {
+    let text = format!(
+        r#"
+        name = "sums"
+        seed = 5
+        model = {{ checkpoint = {checkpoint:?}, random_init = true }}
+        data = {{ source.arithmetic = {{ n_problems = 40, terms = 2, max_number = 9 }}, template = "plain" }}
+        sft = {{ steps = {steps}, batch_tokens = 300, max_tokens = 80, microbatch_tokens = 128 }}
+        optimizer = {{ lr = 0.003, beta2 = 0.99 }}
+        run = {{ save_every = 3, workers = 2 }}
+        "#
+    );
+    toml::from_str(&text).unwrap()
+}
+
+fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
+    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, verbosity: -1 }
+}
+
+/// The numbers of each step that do not depend on the machine.
+fn metrics(run: &Path) -> Vec<Vec<(String, Value)>> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let row = |line: &str| {
+        let row: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()
+    };
+    text.lines().map(row).collect()
+}
+
+#[test]
+fn the_loss_falls_and_a_resumed_run_is_the_same_run() {
+    let folder = Folder::default().write();
+    let root = tempfile::tempdir().unwrap();
+    let config = run(folder.path(), 12);
+    assert_eq!(train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
+    let whole = root.path().join("sums/1");
+    let rows = metrics(&whole);
+    assert_eq!(rows.len(), 12);
+    let loss = |row: &[(String, Value)]| row.iter().find(|(key, _)| key == "loss").unwrap().1.as_f64().unwrap();
+    // ln 264 at the start: every id is as likely as any other.
+    assert!((loss(&rows[0]) - 264_f64.ln()).abs() < 0.1, "{}", loss(&rows[0]));
+    assert!(loss(&rows[11]) < loss(&rows[0]) - 0.5, "{}", loss(&rows[11]));
+
+    // Stopped at once after the first step, then again and again.
+    let stopped = RunOptions { max_hours: Some(0.0), ..options(root.path(), None) };
+    assert_eq!(train(&config, &stopped).unwrap(), Ending::Stopped);
+    let cut = root.path().join("sums/2");
+    assert_eq!(metrics(&cut).len(), 1);
+    assert_eq!(train(&config, &RunOptions { resume: Some(PathBuf::new()), ..stopped }).unwrap(), Ending::Stopped);
+    assert_eq!(metrics(&cut).len(), 2);
+    // What the log says of steps after the checkpoint is taken back.
+    let log = cut.join("metrics.jsonl");
+    fs::write(&log, fs::read_to_string(&log).unwrap() + "{\"step\": 3, \"loss\": 0}\n").unwrap();
+    assert_eq!(train(&config, &options(root.path(), Some(cut.clone()))).unwrap(), Ending::Finished);
+    assert_eq!(metrics(&cut), rows);
+    for file in
+        ["step_0012/model.safetensors", "step_0012/optimizer/second_moment.safetensors", "final/model.safetensors"]
+    {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(cut.join(file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn the_configuration_lies_in_the_runs_folder() {
+    let folder = Folder::default().write();
+    let root = tempfile::tempdir().unwrap();
+    let config = run(folder.path(), 1);
+    train(&config, &options(root.path(), None)).unwrap();
+    let read = crate::stage::read_config(&root.path().join("sums/1")).unwrap();
+    assert_eq!(toml::to_string(&read).unwrap(), toml::to_string(&config).unwrap());
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let folder = Folder::default().write();
+    let root = tempfile::tempdir().unwrap();
+    let without = RunConfig { sft: None, ..run(folder.path(), 1) };
+    let error = train(&without, &options(root.path(), None)).unwrap_err();
+    assert_eq!(error.to_string(), "the config has no `[sft]` table");
+}
