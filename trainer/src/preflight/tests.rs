@@ -299,6 +299,25 @@ fn an_evaluation_needs_a_rule_that_judges() {
 }
 
 #[test]
+fn documents_are_read() {
+    let folder = sound().write();
+    let rows = [json!({"prompt": "abc", "completion": "x"}), json!({"prompt": "a", "completion": 4})];
+    let (mut config, data) = with_rows(folder.path(), &rows);
+    config.grpo = None;
+    config.sft = Some(toml::from_str("steps = 1\nbatch_tokens = 256\nmax_tokens = 1000").unwrap());
+    let check = |config: &RunConfig| shown(&check_on(config, Stage::Sft, &MACHINE), &[(data.path(), "DATA")]);
+    insta::assert_snapshot!(check(&config), @r#"
+    error: `data.source`: in DATA/rows.jsonl: field `completion` is not text at line 2
+    error: `sft.max_tokens`: the longest prompt (0 tokens) and a completion of 1000 need 1000 positions, the checkpoint has 512 (`max_position_embeddings`)
+    hint: lower it, or `data.max_prompt_tokens`
+    "#);
+    fs::write(data.path().join("rows.jsonl"), rows[0].to_string()).unwrap();
+    config.sft.as_mut().unwrap().max_tokens = 100;
+    assert_eq!(check_on(&config, Stage::Sft, &MACHINE).documents.unwrap().all.len(), 1);
+    assert_eq!(check(&config), "");
+}
+
+#[test]
 fn free_space_is_that_of_the_nearest_folder_there_is() {
     let folder = tempfile::tempdir().unwrap();
     assert!(disk::free(&folder.path().join("runs/not/yet")).unwrap() > 0);
