@@ -310,7 +310,7 @@ fn check_lengths(run: &RunConfig, stage: Stage, machine: &Machine, checked: &mut
                 lengths::solutions(run, set, tokenizer, findings);
             }
         }
-        (Stage::Sft, _, Some(sft)) => lengths::context("sft.max_tokens", sft.max_tokens, 0, model, findings),
+        (Stage::Sft, _, Some(sft)) => lengths::documents(sft.max_tokens, model, findings),
         _ => {}
     }
     if let Some(eval) = &run.eval {
