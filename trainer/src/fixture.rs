@@ -111,7 +111,6 @@ pub(crate) fn tokenizer(folder: &Path) -> Arc<Tokenizer> {
 
 /// A folder with one of the real tokenizers that lie beside the workspace, unpacked; `None`, said aloud, where they do
 /// not.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn real_tokenizer(name: &str) -> Option<TempDir> {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/tokenizers").join(name);
     if !from.is_dir() {
