@@ -1,9 +1,11 @@
 //! A checkpoint folder without weights, for tests: a small config.json and a tokenizer of single bytes.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
 use model::tokenizer::Tokenizer;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -105,6 +107,29 @@ impl Folder {
 /// The tokenizer of a folder.
 pub(crate) fn tokenizer(folder: &Path) -> Arc<Tokenizer> {
     Arc::new(Tokenizer::from_folder(folder).unwrap())
+}
+
+/// A folder with one of the real tokenizers that lie beside the workspace, unpacked; `None`, said aloud, where they do
+/// not.
+pub(crate) fn real_tokenizer(name: &str) -> Option<TempDir> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/tokenizers").join(name);
+    if !from.is_dir() {
+        eprintln!("skipped: no {}", from.display());
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        if file.ends_with(".gz") {
+            bytes.clear();
+            GzDecoder::new(fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
+        }
+        let name = if file.starts_with("chat_template") { "chat_template.jinja" } else { file };
+        fs::write(folder.path().join(name.trim_end_matches(".gz")), bytes).unwrap();
+    }
+    Some(folder)
 }
 
 /// GPT-2's printable stand-in for a byte.

@@ -15,7 +15,7 @@ use model::config::ModelConfig;
 use model::tokenizer::Tokenizer;
 
 use crate::config::{DataConfig, RunConfig};
-use crate::data::ProblemSet;
+use crate::data::{Documents, ProblemSet};
 use crate::hub;
 use crate::prompting::{PromptSet, Prompter};
 use crate::stopping::StopIds;
@@ -122,6 +122,8 @@ pub struct Checked {
     pub tokenizer: Option<Arc<Tokenizer>>,
     /// The problems to train on; `None` for fine-tuning and evaluation.
     pub prompts: Option<PromptSet>,
+    /// The documents to fine-tune on; `None` for the other stages.
+    pub documents: Option<Documents>,
     /// The held-out sets, with their names, each cut to its `n_problems`.
     pub heldout: Vec<(String, PromptSet)>,
     /// What ends a completion.
@@ -209,6 +211,15 @@ fn open_data(run: &RunConfig, stage: Stage, checked: &mut Checked) {
         {
             template::round_trip(&prompter, &run.data, findings);
             template::prompts(&prompter, set.problems(), findings);
+        }
+    }
+    if stage == Stage::Sft {
+        match Documents::open(&run.data.source, run.seed) {
+            Ok(documents) => checked.documents = Some(documents),
+            Err(error) => findings.push(Finding::error("data.source", format!("{error:#}"))),
+        }
+        if let Some(Err(error)) = tokenizer.map(|tokenizer| Prompter::new(tokenizer, &run.data)) {
+            findings.push(Finding::error("data.template", format!("{error:#}")));
         }
     }
     for (place, set) in run.eval.iter().flat_map(|eval| &eval.sets).enumerate() {
@@ -299,7 +310,7 @@ fn check_lengths(run: &RunConfig, stage: Stage, machine: &Machine, checked: &mut
                 lengths::solutions(run, set, tokenizer, findings);
             }
         }
-        (Stage::Sft, _, Some(sft)) => lengths::context("sft.max_tokens", sft.max_tokens, 0, model, findings),
+        (Stage::Sft, _, Some(sft)) => lengths::documents(sft.max_tokens, model, findings),
         _ => {}
     }
     if let Some(eval) = &run.eval {

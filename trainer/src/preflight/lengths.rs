@@ -37,6 +37,17 @@ pub(super) fn context(
     }
 }
 
+/// Whether the longest document that fine-tuning keeps fits in the positions of the checkpoint.
+pub(super) fn documents(max_tokens: usize, model: &ModelConfig, findings: &mut Vec<Finding>) {
+    if max_tokens > model.max_positions {
+        let message = format!(
+            "documents of {max_tokens} tokens do not fit: the checkpoint has {} positions (`max_position_embeddings`)",
+            model.max_positions
+        );
+        findings.push(Finding::error("sft.max_tokens", message));
+    }
+}
+
 /// Whether prompts were left out for their length.
 pub(super) fn left_out(key: &str, set: &PromptSet, limit: usize, findings: &mut Vec<Finding>) {
     let n_all = set.problems().len() + set.n_too_long();

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::data::Template;
 use crate::fixture::Folder;
 
 const MACHINE: Machine = Machine { free_disk: Some(1 << 30), free_memory: None, cores: 2 };
@@ -296,6 +297,54 @@ fn an_evaluation_needs_a_rule_that_judges() {
     let mut config = run(folder.path());
     config.rewards.remove(0);
     insta::assert_snapshot!(shown(&check_on(&config, Stage::Eval, &MACHINE), &[]), @"error: `eval.rule`: nothing says which completion is right: `rewards` has neither an accuracy nor a countdown rule");
+}
+
+#[test]
+fn documents_are_read() {
+    let folder = sound().write();
+    let rows = [json!({"prompt": "abc", "completion": "x"}), json!({"prompt": "a", "completion": 4})];
+    let (mut config, data) = with_rows(folder.path(), &rows);
+    config.grpo = None;
+    config.sft = Some(toml::from_str("steps = 1\nbatch_tokens = 256\nmax_tokens = 1000").unwrap());
+    let check = |config: &RunConfig| shown(&check_on(config, Stage::Sft, &MACHINE), &[(data.path(), "DATA")]);
+    insta::assert_snapshot!(check(&config), @r#"
+    error: `data.source`: in DATA/rows.jsonl: field `completion` is not text at line 2
+    error: `sft.max_tokens`: documents of 1000 tokens do not fit: the checkpoint has 512 positions (`max_position_embeddings`)
+    "#);
+    fs::write(data.path().join("rows.jsonl"), rows[0].to_string()).unwrap();
+    config.sft.as_mut().unwrap().max_tokens = 100;
+    assert_eq!(check_on(&config, Stage::Sft, &MACHINE).documents.unwrap().all.len(), 1);
+    assert_eq!(check(&config), "");
+}
+
+/// Real problems and a real tokenizer raise no alarm, where they lie beside the workspace.
+#[test]
+fn gsm8k_with_the_tokenizer_of_qwen_passes() {
+    let Some(folder) = crate::fixture::real_tokenizer("qwen2.5") else { return };
+    let problems = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/math/gsm8k_test.jsonl");
+    let config_json = json!({
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 16, "intermediate_size": 32,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 4096,
+        "rope_theta": 10000.0, "rms_norm_eps": 1e-6, "vocab_size": 151936, "tie_word_embeddings": true,
+        "eos_token_id": 151645,
+    });
+    fs::write(folder.path().join("config.json"), config_json.to_string()).unwrap();
+    for template in [Template::R1Zero, Template::Chat, Template::Plain] {
+        let mut config = run(folder.path());
+        config.eval = None;
+        config.data.source = toml::from_str(&format!("files = {{ paths = ['{}'] }}", problems.display())).unwrap();
+        config.data.template = template;
+        config.data.max_prompt_tokens = 512;
+        config.rollout.max_tokens = 256;
+        config.rewards = serde_json::from_value(json!([
+            {"accuracy": {"weight": 1.0, "kind": "gsm8k", "extract": "any"}},
+            {"format": {"weight": 1.0, "style": "think_answer"}},
+        ]))
+        .unwrap();
+        let checked = check_on(&config, Stage::Grpo, &MACHINE);
+        assert_eq!(shown(&checked, &[]), "", "{template:?}");
+        assert_eq!(checked.prompts.unwrap().problems().len(), 1319);
+    }
 }
 
 #[test]

@@ -1,10 +1,7 @@
-use std::fs;
-use std::io::Read;
-
 use serde_json::json;
 
 use super::*;
-use crate::fixture::{Folder, tokenizer};
+use crate::fixture::{Folder, real_tokenizer, tokenizer};
 
 fn find(folder: &Folder) -> StopIds {
     let folder = folder.write();
@@ -38,21 +35,8 @@ fn nothing_is_made_up() {
 /// The end of turn of real chat templates, where their tokenizers lie beside the workspace.
 #[test]
 fn real_templates_end_their_turns() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/tokenizers");
-    let expected = [("qwen2.5", "<|im_end|>"), ("llama-3", "<|eot_id|>"), ("qwen3-0.6b", "<|im_end|>")];
-    for (name, token) in expected.into_iter().filter(|_| data.is_dir()) {
-        let folder = tempfile::tempdir().unwrap();
-        for entry in fs::read_dir(data.join(name)).unwrap() {
-            let path = entry.unwrap().path();
-            let file = path.file_name().unwrap().to_str().unwrap();
-            let mut bytes = fs::read(&path).unwrap();
-            if file.ends_with(".gz") {
-                bytes = Vec::new();
-                flate2::read::GzDecoder::new(fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
-            }
-            let target = if file.starts_with("chat_template") { "chat_template.jinja" } else { file };
-            fs::write(folder.path().join(target.trim_end_matches(".gz")), bytes).unwrap();
-        }
+    for (name, token) in [("qwen2.5", "<|im_end|>"), ("llama-3", "<|eot_id|>"), ("qwen3-0.6b", "<|im_end|>")] {
+        let Some(folder) = real_tokenizer(name) else { return };
         let tokenizer = tokenizer(folder.path());
         let id = end_of_turn(&tokenizer).unwrap().unwrap();
         assert_eq!(tokenizer.token(id).as_deref(), Some(token), "{name}");
