@@ -218,6 +218,39 @@ fn a_crash_anywhere_in_a_save_resumes_from_a_sound_checkpoint() {
 }
 
 #[test]
+fn the_only_checkpoint_survives_a_crash_while_it_is_written_again() {
+    for n in 1.. {
+        let (_root, run) = folder();
+        let only = Run::at(4, None);
+        save(&run, &only.state(), 1).unwrap();
+        let Some(saved) = save_failing_at(&run, &only.state(), n, true) else { break };
+        assert!(saved.is_err());
+        let at = run.path().to_owned();
+        drop(run);
+        resumes_at(&at, &only);
+        assert_eq!(names(&at), ["step_0004"], "failpoint {n}");
+    }
+}
+
+#[test]
+fn the_configuration_counts_except_for_what_changes_no_number() {
+    let text = "model = { checkpoint = 'm' }\n[data.source.chain]\nn_problems = 8\n";
+    let config: crate::config::RunConfig = toml::from_str(text).unwrap();
+    let with = |change: fn(&mut crate::config::RunConfig)| {
+        let mut config = config.clone();
+        change(&mut config);
+        config_hash(&config)
+    };
+    let known = config_hash(&config);
+    assert_eq!(with(|config| config.name = "other".into()), known);
+    assert_eq!(with(|config| config.run.keep_last = 9), known);
+    assert_eq!(with(|config| config.run.workers = Some(3)), known, "compared by itself");
+    assert_ne!(with(|config| config.seed = 1), known);
+    assert_ne!(with(|config| config.optimizer.lr *= 2.0), known);
+    assert_ne!(with(|config| config.run.samples_per_step += 1), known);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_checkpoints_and_is_named() {
     for n in 1.. {
         let (_root, run) = folder();

@@ -7,6 +7,7 @@ use super::*;
 use crate::fixture::Folder;
 
 fn config() -> (TempDir, RunConfig) {
+    tch::set_num_threads(1);
     let folder = Folder::default().write();
     let data = folder.path().join("gsm.jsonl");
     fs::write(&data, "{\"question\": \"3 + 4?\", \"answer\": \"3 + 4 = 7\\n#### 7\"}\n").unwrap();

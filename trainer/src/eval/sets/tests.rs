@@ -79,6 +79,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        tch::set_num_threads(1);
         let folder = Folder::default().write();
         let config = PolicyConfig {
             checkpoint: folder.path().to_owned(),
