@@ -1,9 +1,9 @@
 //! groups + scores → a better policy: the stages, the optimizer, the `grouper` program.
 
 pub mod advantage;
+pub mod append_file;
 pub mod batch;
 pub mod checkpoint;
-pub mod append_file;
 pub mod config;
 pub mod data;
 pub mod durable;
@@ -23,6 +23,6 @@ pub mod run_dir;
 pub mod samples;
 pub mod schedule;
 pub mod sft;
-pub mod stopping;
 pub mod step_log;
+pub mod stopping;
 pub mod tensorboard;

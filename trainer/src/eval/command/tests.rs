@@ -33,7 +33,7 @@ fn a_checkpoint_and_a_file_are_enough() {
     run(&config, true, &cancel, &mut json).unwrap();
     let json: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json[0]["pass_at"]["1"].as_f64(), evaluations[0].pass_at_1());
-    assert_eq!(json[0]["shown"][0]["completion"], evaluations[0].shown[0].completion.as_str());
+    assert_eq!(json[0]["shown"][0]["record"]["completion"], evaluations[0].shown[0].record.completion.as_str());
 }
 
 #[test]
