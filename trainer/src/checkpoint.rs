@@ -36,6 +36,7 @@ pub use retention::best;
 use crate::config::SaveDtype;
 use crate::durable::{self, At};
 use crate::manifest::{self, Sound};
+use crate::optimizer::Optimizer;
 use crate::run_dir::RunDir;
 
 /// The folder of a run's result.
@@ -45,30 +46,26 @@ const FIRST_MOMENT: &str = "optimizer/first_moment.safetensors";
 const SECOND_MOMENT: &str = "optimizer/second_moment.safetensors";
 const REFERENCE: &str = "reference/reference.safetensors";
 
-/// What a checkpoint is made of. The arrays have the policy's layout.
+/// What a checkpoint is made of.
 #[derive(Clone, Copy)]
 pub struct State<'a> {
     /// The policy.
     pub policy: &'a Policy,
-    /// Adam's m.
-    pub first_moment: &'a [f32],
-    /// Adam's v.
-    pub second_moment: &'a [f32],
-    /// The reference's weights, where the run keeps them.
+    /// Its moments, and how often it moved the weights.
+    pub optimizer: &'a Optimizer,
+    /// The reference's weights in the policy's layout, where the run keeps them.
     pub reference: Option<&'a [f32]>,
     /// How far the run has come.
     pub progress: &'a Progress,
 }
 
-/// What a checkpoint is loaded into. The arrays have the policy's layout.
+/// What a checkpoint is loaded into.
 pub struct StateMut<'a> {
     /// The policy.
     pub policy: &'a mut Policy,
-    /// Adam's m.
-    pub first_moment: &'a mut [f32],
-    /// Adam's v.
-    pub second_moment: &'a mut [f32],
-    /// The reference's weights, where the run keeps them.
+    /// The optimizer.
+    pub optimizer: &'a mut Optimizer,
+    /// The reference's weights in the policy's layout, where the run keeps them.
     pub reference: Option<&'a mut [f32]>,
 }
 
@@ -96,8 +93,10 @@ pub fn save(run: &RunDir, state: &State, keep_last: usize) -> Result<PathBuf> {
 fn fill(folder: &Path, state: &State) -> Result<()> {
     let layout = state.policy.layout();
     state.policy.save(folder, Kind::Float)?;
-    write_array(folder, FIRST_MOMENT, layout, state.first_moment)?;
-    write_array(folder, SECOND_MOMENT, layout, state.second_moment)?;
+    let (first, second, moves) = state.optimizer.state();
+    assert_eq!(moves, state.progress.update, "progress counts the optimizer's updates");
+    write_array(folder, FIRST_MOMENT, layout, first)?;
+    write_array(folder, SECOND_MOMENT, layout, second)?;
     if let Some(reference) = state.reference {
         write_array(folder, REFERENCE, layout, reference)?;
     }
@@ -142,8 +141,12 @@ fn read_all(folder: &Path, state: &mut StateMut) -> Result<Progress> {
     let layout = state.policy.layout().clone();
     read_policy(folder, &layout, state.policy.parameters_mut())?;
     state.policy.refresh();
-    flat::read(&folder.join(FIRST_MOMENT), &layout, state.first_moment)?;
-    flat::read(&folder.join(SECOND_MOMENT), &layout, state.second_moment)?;
+    let moments = |name: &str| -> Result<Vec<f32>> {
+        let mut moments = vec![0.0; layout.len()];
+        flat::read(&folder.join(name), &layout, &mut moments)?;
+        Ok(moments)
+    };
+    state.optimizer.restore(&moments(FIRST_MOMENT)?, &moments(SECOND_MOMENT)?, progress.update)?;
     if let Some(reference) = state.reference.as_deref_mut() {
         flat::read(&folder.join(REFERENCE), &layout, reference)?;
     }

@@ -11,6 +11,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 /// Ends the name of what is being written.
 const UNFINISHED: &str = ".unfinished";
 /// Ends the name of what is being removed.
@@ -124,8 +126,9 @@ pub fn write_folder<E: From<DiskError>>(path: &Path, fill: impl FnOnce(&Path) ->
     replace_folder(path, fill)
 }
 
-/// [`write_folder`], where a folder may be at `path`: it goes once the new one is whole and flushed. A crash between
-/// the two leaves neither there, never a mixture.
+/// [`write_folder`], where a folder may be at `path`: once the new one is whole and flushed, the two change names.
+/// After a crash a reader sees the old folder or the new one (on a file system that cannot exchange names, maybe
+/// neither), no mixture.
 pub fn replace_folder<E: From<DiskError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let temporary = temporary_name(path)?;
     let written = fill_and_rename(&temporary, path, fill);
@@ -149,10 +152,27 @@ fn fill_and_rename<E: From<DiskError>>(
     pass(Failpoint::Sync, path).at("flush", path)?;
     sync_tree(temporary)?;
     if path.exists() {
-        remove_folder(path)?;
+        return Ok(swap(temporary, path)?);
     }
     pass(Failpoint::Rename, path).and_then(|()| fs::rename(temporary, path)).at("rename", path)?;
     Ok(())
+}
+
+/// Puts the new folder in the place of the old one in one step, and removes the old one.
+fn swap(new: &Path, path: &Path) -> Result<(), DiskError> {
+    pass(Failpoint::Rename, path).at("rename", path)?;
+    match renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => {
+            sync_folder(parent(path))?;
+            pass(Failpoint::Delete, path).and_then(|()| fs::remove_dir_all(new)).at("remove", path)
+        }
+        // A file system that cannot exchange names.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            remove_folder(path)?;
+            fs::rename(new, path).at("rename", path)
+        }
+        Err(error) => Err(error.into()).at("rename", path),
+    }
 }
 
 /// Removes a folder: it loses its name at once, then its content goes. A crash in between leaves a temporary name

@@ -31,11 +31,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let rubric = Rubric::new(&config.rewards).context("read `rewards`")?;
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
-    let heldout = config
-        .eval
-        .as_ref()
-        .map(|eval| EvalSets::open(eval, &config.rewards, config.rollout.max_tokens, &run.tokenizer, config.seed));
-    let heldout = heldout.transpose()?;
+    let heldout = EvalSets::of(config, &run.tokenizer)?;
     let mut gradient = Gradient::new(run.policy.layout());
 
     while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {

@@ -27,7 +27,6 @@ pub mod samples;
 pub mod schedule;
 pub mod scoring;
 pub mod sft;
-pub mod stage;
 pub mod step_log;
 pub mod stopping;
 pub mod tensorboard;

@@ -21,7 +21,7 @@ use crate::optimizer::Optimizer;
 use crate::preflight::{Checked, Level};
 use crate::run_dir::{self, RunDir};
 use crate::samples::SampleRecord;
-use crate::step_log::{Lengths, StepLog, Verbosity};
+use crate::step_log::{StepLog, Verbosity};
 
 /// The resolved configuration's file name inside a run folder.
 pub const CONFIG: &str = "config.toml";
@@ -112,17 +112,13 @@ impl Run {
         let mut progress = Progress::new(config.seed, machine.clone());
         let mut warnings = Vec::new();
         if let Some(found) = &found {
-            let len = policy.layout().len();
-            let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
             let mut state = StateMut {
                 policy: &mut policy,
-                first_moment: &mut first,
-                second_moment: &mut second,
+                optimizer: &mut optimizer,
                 reference: reference.as_mut().map(Policy::parameters_mut),
             };
             let resumed = checkpoint::resume(&dir, &found.checkpoint, &machine, options.allow_inexact, &mut state)?;
             (progress, warnings) = (resumed.progress, resumed.warnings);
-            optimizer.restore(&first, &second, progress.update)?;
             if let Some(reference) = &mut reference {
                 reference.refresh();
             }
@@ -130,7 +126,6 @@ impl Run {
             let text = toml::to_string_pretty(config).context("word the configuration as TOML")?;
             durable::write_file(&dir.path().join(CONFIG), text.as_bytes())?;
         }
-        let lengths = Lengths { metrics: progress.metrics_bytes, samples: progress.samples_bytes };
         let verbosity = match options.verbosity {
             ..0 => Verbosity::Quiet,
             0 => Verbosity::Normal,
@@ -139,7 +134,7 @@ impl Run {
         let c = policy.config();
         let size = parameters(policy.n_parameters());
         let title = format!("{} · {}-layer policy, {size}, cpu · {}", config.name, c.n_layers, plan.work);
-        let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, lengths, progress.step + 1)?;
+        let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, progress.lengths, progress.step + 1)?;
         log.detail(&format!("{workers} workers, {}", machine.route));
         log.detail(&format!("stop ids: {}", checked.stop));
         for finding in &checked.findings {
@@ -209,12 +204,12 @@ impl Run {
         let mut metrics = StepMetrics::new();
         for evaluation in &evaluations {
             evaluation.add_to(&mut metrics);
-            self.log.line(&evaluation.console(step, self.steps));
             for shown in &evaluation.shown {
-                self.log.sample(&SampleRecord::held_out(step, &evaluation.name, shown))?;
+                self.log.sample(&SampleRecord { set: Some(evaluation.name.clone()), ..shown.record.clone() })?;
             }
         }
-        self.log.finish_evaluation(step, &metrics)?;
+        self.log.evaluation(step, &metrics);
+        self.log.finish_evaluation(step)?;
         if let Some(main) = evaluations.into_iter().next() {
             self.progress.note_evaluation(main.pass_at_1().unwrap_or(0.0));
             if step == 0 {
@@ -229,14 +224,11 @@ impl Run {
     /// Writes the checkpoint of the last finished step.
     pub fn save(&mut self) -> Result<()> {
         let span = self.log.span("save");
-        let Lengths { metrics, samples } = self.log.lengths()?;
-        (self.progress.metrics_bytes, self.progress.samples_bytes) = (metrics, samples);
-        let (first_moment, second_moment, moves) = self.optimizer.state();
-        self.progress.update = moves;
+        self.progress.lengths = self.log.lengths()?;
+        self.progress.update = self.optimizer.state().2;
         let state = State {
             policy: &self.policy,
-            first_moment,
-            second_moment,
+            optimizer: &self.optimizer,
             reference: self.reference.as_ref().map(Policy::parameters),
             progress: &self.progress,
         };
@@ -323,7 +315,7 @@ impl Run {
 }
 
 /// Errors of a check, all of them in one.
-fn refuse(checked: &Checked) -> Result<()> {
+pub(crate) fn refuse(checked: &Checked) -> Result<()> {
     let errors: Vec<String> = checked
         .findings
         .iter()

@@ -4,8 +4,6 @@ use rewards::{Part, Score};
 use rollout::completion::{Completion, FinishReason};
 use serde::{Deserialize, Serialize};
 
-use crate::eval::Shown;
-
 /// The file's name inside a run folder.
 pub const SAMPLES: &str = "samples.jsonl";
 
@@ -50,22 +48,6 @@ impl SampleRecord {
             advantage: None,
             total: score.total,
             parts: score.parts.clone(),
-        }
-    }
-
-    /// A record of a completion of a problem of the held-out set `set`.
-    pub fn held_out(step: u64, set: &str, shown: &Shown) -> Self {
-        Self {
-            step,
-            set: Some(set.to_owned()),
-            index: shown.problem,
-            prompt: shown.question.clone(),
-            completion: shown.completion.clone(),
-            n_tokens: shown.n_tokens,
-            finish: shown.finish,
-            advantage: None,
-            total: shown.score.total,
-            parts: shown.score.parts.clone(),
         }
     }
 }

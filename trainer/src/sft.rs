@@ -9,12 +9,8 @@ mod config;
 mod gradient;
 mod sequence;
 
-use std::path::Path;
-use std::sync::Arc;
-
-use anyhow::{Context, Result, ensure};
-use model::policy::Policy;
-use model::tokenizer::Tokenizer;
+use anyhow::{Context, Result};
+use rollout::pool::RolloutPool;
 
 pub use batches::{Batches, cut, pack};
 pub use config::{LossOn, SftConfig};
@@ -22,95 +18,54 @@ pub use gradient::{Learned, learn};
 pub use sequence::{Encoder, Sequence, Sequences, end_of_sequence};
 
 use crate::config::{Ending, RunConfig, RunOptions};
-use crate::data::Documents;
-use crate::hub;
-use crate::optimizer::Optimizer;
+use crate::eval::EvalSets;
+use crate::gradient::Gradient;
+use crate::preflight::{self, Checked, Stage};
 use crate::prompting::Prompter;
-use crate::stage::{Stage, workers};
-use crate::stopping::StopIds;
+use crate::run::{self, Plan, Run};
 
-/// Trains the policy on the documents of `run.data`.
+/// Trains the policy on the documents of `config.data`.
 ///
 /// One step: take the next documents of a seeded order until `batch_tokens` is reached, raise the likelihood of what is
 /// learned in them.
-pub fn train(run: &RunConfig, options: &RunOptions) -> Result<Ending> {
-    let sft = run.sft.as_ref().context("the config has no `[sft]` table")?;
-    let folder = hub::resolve(&run.model.checkpoint)?;
-    let tokenizer = Arc::new(Tokenizer::from_folder(&folder)?);
-    let mut policy = Policy::load(&folder, &run.model, run.seed)?;
-    policy.set_vocabulary(tokenizer.vocab_size());
-    let mut optimizer = Optimizer::new(policy.layout(), &run.optimizer);
-    let sequences = sequences(run, sft, &folder, &tokenizer, &policy)?;
-    let mut batches = Batches::new(sequences.lengths(), run.seed, sft.batch_tokens);
-    let workers = workers(&run.run);
+pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
+    let sft = config.sft.as_ref().context("the config has no `[sft]` table")?;
+    let checked = preflight::check(config, Stage::Sft, &options.root);
+    run::refuse(&checked)?;
+    let sequences = sequences(config, sft, &checked)?;
+    let mut batches = Batches::new(sequences.lengths(), config.seed, sft.batch_tokens);
+    let plan = Plan { steps: sft.steps, eval_every: sft.eval_every, work: sequences.to_string(), reference: false };
+    let mut run = Run::open(config, options, &checked, &plan)?;
+    let stop = checked.stop.rules(&config.rollout.stop);
+    let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
+    let heldout = EvalSets::of(config, &run.tokenizer)?;
+    let mut gradient = Gradient::new(run.policy.layout());
 
-    let title = title(run, &policy, &sequences);
-    let mut stage = Stage::open(run, options, &title, sft.steps, &mut policy, &mut optimizer)?;
-    for step in stage.progress.step + 1..=sft.steps {
+    while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let batch: Vec<&Sequence> = batches.batch(step).into_iter().map(|place| &sequences.all[place]).collect();
-        let span = stage.log.span("update");
-        let learned = learn(&policy, &batch, sft, workers);
-        stage.log.set("loss", learned.loss);
-        stage.log.set("tokens", learned.n_tokens as f64);
-        stage.log.set("learned_tokens", learned.n_learned as f64);
-        stage.log.set("epoch", batches.epoch() as f64);
-        match optimizer.step(policy.parameters_mut(), &learned.gradient, step, sft.steps, workers) {
-            Ok(report) => {
-                policy.refresh();
-                stage.log.set("grad", report.grad_norm);
-                stage.log.set("lr", report.lr);
-                stage.progress.skipped_in_a_row = 0;
-            }
-            Err(not_finite) => skip(&mut stage, step, &not_finite.to_string(), run.run.max_skipped_updates)?,
-        }
+        let span = run.log.span("update");
+        let learned = learn(&run.policy, &batch, sft, run.workers, &mut gradient);
+        run.log.set("loss", learned.loss);
+        run.log.set("tokens", learned.n_tokens as f64);
+        run.log.set("learned_tokens", learned.n_learned as f64);
+        run.log.set("epoch", batches.epoch() as f64);
+        run.update(learned.loss, gradient.total(), step, sft.steps)?;
         drop(span);
-        stage.progress.step = step;
-        stage.log.finish(step)?;
-        if stage.save_if_due(&policy, &optimizer)? {
-            return Ok(Ending::Stopped);
-        }
+        run.finish_step(step)?;
     }
-    stage.save_final(&policy)?;
-    Ok(Ending::Finished)
+    run.close()
 }
 
-/// Counts an update that was skipped; too many in a row end the run.
-fn skip(stage: &mut Stage, step: u64, why: &str, limit: u64) -> Result<()> {
-    stage.progress.skipped += 1;
-    stage.progress.skipped_in_a_row += 1;
-    stage.log.set("skipped", stage.progress.skipped as f64);
-    stage.log.warn(&format!("update {step} skipped: {why}"));
-    let in_a_row = stage.progress.skipped_in_a_row;
-    ensure!(in_a_row < limit, "{in_a_row} updates in a row were skipped, the last for this: {why}");
-    Ok(())
-}
-
-/// Reads and encodes the run's documents.
-fn sequences(
-    run: &RunConfig,
-    sft: &SftConfig,
-    folder: &Path,
-    tokenizer: &Arc<Tokenizer>,
-    policy: &Policy,
-) -> Result<Sequences> {
-    let documents = Documents::open(&run.data.source, run.seed).context("open `data.source`")?;
-    let prompter = Prompter::new(tokenizer, &run.data)?;
-    let stops = StopIds::find(folder, policy.config(), tokenizer)?.rules(&[]).ids;
-    let end = end_of_sequence(tokenizer, &policy.config().eos_token_ids)?;
+/// Encodes the documents that the check opened.
+fn sequences(config: &RunConfig, sft: &SftConfig, checked: &Checked) -> Result<Sequences> {
+    let documents = checked.documents.as_ref().context("open `data.source`")?;
+    let tokenizer = checked.tokenizer.as_ref().context("open the tokenizer")?;
+    let model = checked.model.as_ref().context("read `config.json`")?;
+    let prompter = Prompter::new(tokenizer, &config.data)?;
+    let stops = checked.stop.rules(&[]).ids;
+    let end = end_of_sequence(tokenizer, &model.eos_token_ids)?;
     let encoder = Encoder { prompter: &prompter, end, stops: &stops, loss_on: sft.loss_on };
-    Sequences::encode(&documents, &encoder, sft)
-}
-
-/// `sft_tiny · 2-layer policy, 0.4M params, cpu · 200000 documents (3 too long, 1 empty)`.
-fn title(run: &RunConfig, policy: &Policy, sequences: &Sequences) -> String {
-    let layers = policy.config().n_layers;
-    let millions = policy.n_parameters() as f64 / 1e6;
-    let left_out = match (sequences.n_too_long, sequences.n_empty) {
-        (0, 0) => String::new(),
-        (too_long, empty) => format!(" ({too_long} too long, {empty} empty)"),
-    };
-    let n_documents = sequences.all.len();
-    format!("{} · {layers}-layer policy, {millions:.1}M params, cpu · {n_documents} documents{left_out}", run.name)
+    Sequences::encode(documents, &encoder, sft)
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl StepLog {
     /// Takes an evaluation's numbers into this step and prints a line for each set.
     ///
     /// Keys are `eval/<name>` for the first set and `eval/<set>/<name>` for others; `prompts` among the names is the
-    /// count of problems. Step 0, before the first update, is finished with these numbers alone.
+    /// count of problems. [`Self::finish_evaluation`] writes them.
     pub fn evaluation(&mut self, step: u64, metrics: &StepMetrics) {
         for (key, number) in metrics.iter() {
             self.numbers.set(key, number);
@@ -207,13 +207,12 @@ impl StepLog {
     }
 
     /// Writes the numbers of an evaluation, made after the line of `step`, as a line of their own.
-    pub fn finish_evaluation(&mut self, step: u64, metrics: &StepMetrics) -> Result<(), DiskError> {
-        let mut numbers = metrics.clone();
+    pub fn finish_evaluation(&mut self, step: u64) -> Result<(), DiskError> {
         for (phase, time) in self.spans.take() {
-            numbers.set(format!("perf/seconds/{phase}"), time.as_secs_f64());
+            self.numbers.set(format!("perf/seconds/{phase}"), time.as_secs_f64());
         }
         self.since = Instant::now();
-        self.metrics.append(step, &numbers)?;
+        self.metrics.append(step, &std::mem::take(&mut self.numbers))?;
         self.console.failure()
     }
 

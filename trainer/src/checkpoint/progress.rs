@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 use crate::manifest;
+use crate::step_log::Lengths;
 
 /// The file's name inside a checkpoint folder.
 pub const STATE: &str = "state.json";
@@ -21,10 +22,8 @@ pub struct Progress {
     pub update: u64,
     /// The run's seed.
     pub seed: u64,
-    /// Length of `metrics.jsonl`, in bytes; resume cuts it there.
-    pub metrics_bytes: u64,
-    /// Length of `samples.jsonl`, in bytes; resume cuts it there.
-    pub samples_bytes: u64,
+    /// Where resume cuts `metrics.jsonl` and `samples.jsonl`.
+    pub lengths: Lengths,
     /// The latest evaluation; of these very weights where its step is `step`.
     pub evaluated: Option<Evaluated>,
     /// The evaluation with the highest `eval/pass@1` so far, whether or not its weights were saved.
@@ -57,8 +56,7 @@ impl Progress {
             step: 0,
             update: 0,
             seed,
-            metrics_bytes: 0,
-            samples_bytes: 0,
+            lengths: Lengths::default(),
             evaluated: None,
             best: None,
             skipped: 0,

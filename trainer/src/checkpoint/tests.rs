@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::durable::set_failpoint;
 use crate::manifest::MANIFEST;
+use crate::optimizer::OptimizerConfig;
 use crate::run_dir::find_resume;
 
 fn tiny() -> Policy {
@@ -25,8 +26,7 @@ fn machine() -> Machine {
 /// A run in memory whose numbers are a function of the step.
 struct Run {
     policy: Policy,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    optimizer: Optimizer,
     reference: Vec<f32>,
     progress: Progress,
 }
@@ -36,26 +36,29 @@ impl Run {
         let policy = tiny();
         let zeros = vec![0.0; policy.layout().len()];
         let progress = Progress::new(7, machine());
-        Self { policy, first: zeros.clone(), second: zeros.clone(), reference: zeros, progress }
+        let optimizer = Optimizer::new(policy.layout(), &OptimizerConfig::default());
+        Self { policy, optimizer, reference: zeros, progress }
     }
 
     fn at(step: u64, pass_at_1: Option<f64>) -> Self {
         let mut run = Self::new();
         let layout = run.policy.layout().clone();
+        let [mut first, mut second] = [vec![0.0; layout.len()], vec![0.0; layout.len()]];
         for parameter in layout.parameters() {
             for i in parameter.range() {
                 // Any f32 bits that are a number must come back, tiny and odd ones among them.
                 let number =
                     |salt: u64| f32::from_bits((step * 7919 + salt * 104_729 + i as u64 * 31) as u32 % 0x7f00_0000);
                 run.policy.parameters_mut()[i] = number(1);
-                run.first[i] = -number(2);
-                run.second[i] = number(3);
+                first[i] = -number(2);
+                second[i] = number(3);
                 run.reference[i] = number(4);
             }
         }
         run.progress.step = step;
         run.progress.update = 4 * step;
-        run.progress.metrics_bytes = 100 * step;
+        run.optimizer.restore(&first, &second, 4 * step).unwrap();
+        run.progress.lengths.metrics = 100 * step;
         run.progress.reference_step = Some(0);
         if let Some(pass) = pass_at_1 {
             run.progress.note_evaluation(pass);
@@ -66,24 +69,20 @@ impl Run {
     fn state(&self) -> State<'_> {
         State {
             policy: &self.policy,
-            first_moment: &self.first,
-            second_moment: &self.second,
+            optimizer: &self.optimizer,
             reference: Some(&self.reference),
             progress: &self.progress,
         }
     }
 
     fn state_mut(&mut self) -> StateMut<'_> {
-        StateMut {
-            policy: &mut self.policy,
-            first_moment: &mut self.first,
-            second_moment: &mut self.second,
-            reference: Some(&mut self.reference),
-        }
+        StateMut { policy: &mut self.policy, optimizer: &mut self.optimizer, reference: Some(&mut self.reference) }
     }
 
     fn bits(&self) -> Vec<u32> {
-        let arrays = [self.policy.parameters(), &self.first, &self.second, &self.reference];
+        let (first, second, moves) = self.optimizer.state();
+        assert_eq!(moves, self.progress.update);
+        let arrays = [self.policy.parameters(), first, second, &self.reference];
         arrays.iter().flat_map(|array| array.iter().map(|number| number.to_bits())).collect()
     }
 }
@@ -101,6 +100,7 @@ fn resumes_at(path: &Path, expected: &Run) -> Resumed {
     let mut loaded = Run::new();
     let resumed = resume(&run, &found.checkpoint, &machine(), false, &mut loaded.state_mut()).unwrap();
     assert_eq!(resumed.progress, expected.progress);
+    loaded.progress = resumed.progress.clone();
     assert!(loaded.bits() == expected.bits(), "weights or moments differ at step {}", expected.progress.step);
     resumed
 }
@@ -218,6 +218,39 @@ fn a_crash_anywhere_in_a_save_resumes_from_a_sound_checkpoint() {
 }
 
 #[test]
+fn the_only_checkpoint_survives_a_crash_while_it_is_written_again() {
+    for n in 1.. {
+        let (_root, run) = folder();
+        let only = Run::at(4, None);
+        save(&run, &only.state(), 1).unwrap();
+        let Some(saved) = save_failing_at(&run, &only.state(), n, true) else { break };
+        assert!(saved.is_err());
+        let at = run.path().to_owned();
+        drop(run);
+        resumes_at(&at, &only);
+        assert_eq!(names(&at), ["step_0004"], "failpoint {n}");
+    }
+}
+
+#[test]
+fn the_configuration_counts_except_for_what_changes_no_number() {
+    let text = "model = { checkpoint = 'm' }\n[data.source.chain]\nn_problems = 8\n";
+    let config: crate::config::RunConfig = toml::from_str(text).unwrap();
+    let with = |change: fn(&mut crate::config::RunConfig)| {
+        let mut config = config.clone();
+        change(&mut config);
+        config_hash(&config)
+    };
+    let known = config_hash(&config);
+    assert_eq!(with(|config| config.name = "other".into()), known);
+    assert_eq!(with(|config| config.run.keep_last = 9), known);
+    assert_eq!(with(|config| config.run.workers = Some(3)), known, "compared by itself");
+    assert_ne!(with(|config| config.seed = 1), known);
+    assert_ne!(with(|config| config.optimizer.lr *= 2.0), known);
+    assert_ne!(with(|config| config.run.samples_per_step += 1), known);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_checkpoints_and_is_named() {
     for n in 1.. {
         let (_root, run) = folder();
@@ -281,6 +314,7 @@ fn two_hundred_damages_are_named_and_the_one_before_is_used() {
         assert!(named.contains(name), "round {round}: {name}: {named}");
         let progress = load(&found.path, &mut loaded.state_mut()).unwrap();
         assert_eq!(progress, former.progress);
+        loaded.progress = progress;
         assert!(loaded.bits() == former.bits(), "round {round}");
         fs::write(&path, whole).unwrap();
     }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rewards::Score;
-use rollout::completion::FinishReason;
 use serde::{Deserialize, Serialize};
 
 use super::pass_at::{self, Judged};
 use crate::metrics::StepMetrics;
+use crate::samples::SampleRecord;
 
 /// What a policy scored on one held-out set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,22 +36,14 @@ pub struct Evaluation {
 /// A problem and a completion, to be shown to a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
-    /// The problem's index in its set.
-    pub problem: u64,
     /// What was asked, without the template.
     pub question: String,
     /// The reference answer.
     pub expected: String,
-    /// The policy's first completion.
-    pub completion: String,
-    /// Whether it is right; `None` where it could not be scored.
+    /// Whether the completion is right; `None` where it could not be scored.
     pub correct: Option<bool>,
-    /// Its length, in tokens.
-    pub n_tokens: usize,
-    /// Why sampling ended.
-    pub finish: FinishReason,
-    /// What the judging rule gave.
-    pub score: Score,
+    /// The completion with its score, as a line of `samples.jsonl`.
+    pub record: SampleRecord,
 }
 
 /// One problem's completions, scored.
@@ -109,34 +100,9 @@ impl Evaluation {
         let pass_at = self.pass_at.iter().map(|(k, pass)| (format!("pass@{k}"), Some(*pass)));
         let others = [(format!("maj@{}", self.k), self.maj), ("len".into(), self.len), ("cut".into(), self.cut)];
         let unscored = ("unscored".to_owned(), (self.unscored > 0).then_some(self.unscored as f64));
-        let all = pass_at.chain(others).chain([unscored]);
+        let prompts = ("prompts".to_owned(), Some(self.n_problems as f64));
+        let all = pass_at.chain(others).chain([unscored, prompts]);
         all.filter_map(|(key, number)| Some((format!("eval/{set}{key}"), number?))).collect()
-    }
-
-    /// The console's line: `eval  12      pass@1 0.36  pass@8 0.61  (128 prompts)`.
-    pub fn console(&self, step: u64, steps: u64) -> String {
-        let width = steps.to_string().len();
-        let room = width + 1;
-        let ends = [self.pass_at.first_key_value(), self.pass_at.last_key_value()];
-        let n_ends = if self.pass_at.len() > 1 { 2 } else { 1 };
-        let mut line = format!("eval {step:>width$}{:room$}", "");
-        if !self.main {
-            line.push_str(&format!("  {}", self.name));
-        }
-        for (k, pass) in ends.into_iter().flatten().take(n_ends) {
-            line.push_str(&format!("  pass@{k} {pass:.3}"));
-        }
-        if let Some(maj) = self.maj.filter(|_| self.k > 1) {
-            line.push_str(&format!("  maj@{} {maj:.3}", self.k));
-        }
-        if let Some(len) = self.len {
-            line.push_str(&format!("  len {len:.0}"));
-        }
-        line.push_str(&format!("  ({} problems)", self.n_problems));
-        if self.unscored > 0 {
-            line.push_str(&format!("  {} unscored", self.unscored));
-        }
-        line
     }
 }
 
@@ -166,7 +132,7 @@ impl Evaluation {
                     None => "not scored",
                 };
                 lines.push(format!("{label} ({verdict})"));
-                lines.extend(shown.completion.lines().map(|line| format!("  {line}")));
+                lines.extend(shown.record.completion.lines().map(|line| format!("  {line}")));
             }
         }
         lines
@@ -206,7 +172,8 @@ impl Evaluation {
     /// The numbers under the last part of their keys.
     fn bare(&self) -> Vec<(String, f64)> {
         let last = |key: String| key.rsplit('/').next().unwrap_or_default().to_owned();
-        self.numbers().into_iter().map(|(key, number)| (last(key), number)).collect()
+        let all = self.numbers().into_iter().map(|(key, number)| (last(key), number));
+        all.filter(|(key, _)| key != "prompts").collect()
     }
 }
 

@@ -16,7 +16,9 @@ use rollout::sampling::SamplingConfig;
 
 use super::EvalConfig;
 use super::evaluation::{Evaluation, Outcome, Shown};
+use crate::config::RunConfig;
 use crate::prompting::{PreparedProblem, PromptSet};
+use crate::samples::SampleRecord;
 use crate::scoring::samples;
 
 /// Problems of a set whose first completion is kept to be shown to a person.
@@ -86,6 +88,12 @@ impl EvalSets {
         })
     }
 
+    /// The sets of a run, where it has any.
+    pub fn of(config: &RunConfig, tokenizer: &Arc<Tokenizer>) -> Result<Option<EvalSets>> {
+        let open = |eval| EvalSets::open(eval, &config.rewards, config.rollout.max_tokens, tokenizer, config.seed);
+        config.eval.as_ref().map(open).transpose()
+    }
+
     /// Each set's name, problems, and how many others were left out because their prompt is too long.
     pub fn sizes(&self) -> impl ExactSizeIterator<Item = (&str, usize, usize)> {
         self.sets.iter().map(|set| (set.name.as_str(), set.problems.len(), set.n_too_long))
@@ -122,7 +130,7 @@ pub fn evaluate(
     for (i, set) in sets.sets.iter().enumerate() {
         let (sender, groups) = crossbeam_channel::unbounded::<(usize, Group)>();
         let outcomes = thread::scope(|scope| {
-            let judging = scope.spawn(|| judge_as_sampled(set, &sets.judge, groups));
+            let judging = scope.spawn(|| judge_as_sampled(set, &sets.judge, step, groups));
             let sampled = pool.sample(policy, &request, &set.prompts, &sender);
             drop(sender);
             let outcomes = judging.join().expect("rules do not panic, whatever the text");
@@ -134,13 +142,22 @@ pub fn evaluate(
 }
 
 /// One outcome for each problem, in their order. Groups are judged on rayon's threads as they come.
-fn judge_as_sampled(set: &Set, judge: &Judge, groups: crossbeam_channel::Receiver<(usize, Group)>) -> Vec<Outcome> {
+fn judge_as_sampled(
+    set: &Set,
+    judge: &Judge,
+    step: u64,
+    groups: crossbeam_channel::Receiver<(usize, Group)>,
+) -> Vec<Outcome> {
     let (judged, outcomes) = crossbeam_channel::unbounded();
     rayon::in_place_scope(|scope| {
         for (place, group) in groups {
             let judged = judged.clone();
             scope.spawn(move |_| {
-                let outcome = judge.outcome(&set.problems[place], &group, place < SHOWN);
+                let mut outcome = judge.outcome(&set.problems[place], &group, step);
+                match &mut outcome.shown {
+                    Some(shown) if place < SHOWN => shown.record.set = Some(set.name.clone()),
+                    shown => *shown = None,
+                }
                 judged.send((place, outcome)).expect("the receiver outlives the scope");
             });
         }
@@ -152,7 +169,7 @@ fn judge_as_sampled(set: &Set, judge: &Judge, groups: crossbeam_channel::Receive
 }
 
 impl Judge {
-    fn outcome(&self, problem: &PreparedProblem, group: &Group, shown: bool) -> Outcome {
+    fn outcome(&self, problem: &PreparedProblem, group: &Group, step: u64) -> Outcome {
         let samples = samples(problem, group);
         // Countdown's partial credit is not a right answer.
         let scores = self.rubric.score_group(&samples);
@@ -173,16 +190,12 @@ impl Judge {
                 None => outcome.unscored += 1,
             }
         }
-        if let (true, Some(first)) = (shown, group.completions.first()) {
+        if let (Some(first), Some(score)) = (group.completions.first(), scores.first()) {
             outcome.shown = Some(Shown {
-                problem: problem.problem.index,
                 question: problem.problem.prompt.text(),
                 expected: problem.problem.expected.clone(),
-                completion: first.text.clone(),
                 correct: verdicts[0],
-                n_tokens: first.tokens.len(),
-                finish: first.finish,
-                score: scores[0].clone(),
+                record: SampleRecord::new(step, problem.problem.index, &problem.text, first, score),
             });
         }
         outcome

@@ -1,5 +1,7 @@
 //! `Sequence`: a document as token ids, with a mask of what is learned.
 
+use std::fmt;
+
 use anyhow::{Context, Result, bail, ensure};
 use model::tokenizer::Tokenizer;
 use rayon::prelude::*;
@@ -125,6 +127,17 @@ pub struct Sequences {
     pub n_too_long: usize,
     /// Rows with nothing to learn.
     pub n_empty: usize,
+}
+
+impl fmt::Display for Sequences {
+    /// `200000 documents (3 too long, 1 empty)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} documents", self.all.len())?;
+        match (self.n_too_long, self.n_empty) {
+            (0, 0) => Ok(()),
+            (too_long, empty) => write!(f, " ({too_long} too long, {empty} empty)"),
+        }
+    }
 }
 
 impl Sequences {

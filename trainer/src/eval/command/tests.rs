@@ -7,6 +7,7 @@ use super::*;
 use crate::fixture::Folder;
 
 fn config() -> (TempDir, RunConfig) {
+    tch::set_num_threads(1);
     let folder = Folder::default().write();
     let data = folder.path().join("gsm.jsonl");
     fs::write(&data, "{\"question\": \"3 + 4?\", \"answer\": \"3 + 4 = 7\\n#### 7\"}\n").unwrap();
@@ -32,7 +33,7 @@ fn a_checkpoint_and_a_file_are_enough() {
     run(&config, true, &cancel, &mut json).unwrap();
     let json: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json[0]["pass_at"]["1"].as_f64(), evaluations[0].pass_at_1());
-    assert_eq!(json[0]["shown"][0]["completion"], evaluations[0].shown[0].completion.as_str());
+    assert_eq!(json[0]["shown"][0]["record"]["completion"], evaluations[0].shown[0].record.completion.as_str());
 }
 
 #[test]

@@ -24,16 +24,14 @@ fn numbers_by_hand() {
     assert_eq!(numbers["eval/len"], 20.0);
     assert_eq!(numbers["eval/cut"], 0.125);
     assert_eq!(numbers["eval/unscored"], 1.0);
-    let line = of.console(3, 20);
-    let expected = "eval  3     pass@1 0.625  pass@4 1.000  maj@4 0.500  len 20  (2 problems)  1 unscored";
-    assert_eq!(line, expected);
+    assert_eq!(numbers["eval/prompts"], 2.0);
 }
 
 #[test]
 fn keys_of_a_named_set() {
     let of = Evaluation::of("hard", false, 1, vec![outcome(&[false], &[7], 0, 1)]);
     let keys: Vec<_> = of.numbers().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["eval/hard/pass@1", "eval/hard/maj@1", "eval/hard/len", "eval/hard/cut"]);
+    assert_eq!(keys, ["eval/hard/pass@1", "eval/hard/maj@1", "eval/hard/len", "eval/hard/cut", "eval/hard/prompts"]);
     let mut metrics = StepMetrics::new();
     of.add_to(&mut metrics);
     assert_eq!(metrics.get("eval/hard/cut"), Some(1.0));
@@ -41,10 +39,10 @@ fn keys_of_a_named_set() {
 
 #[test]
 fn nothing_measured_gives_no_number() {
-    assert_eq!(Evaluation::of("sums", true, 8, Vec::new()).numbers(), []);
+    assert_eq!(Evaluation::of("sums", true, 8, Vec::new()).numbers(), [("eval/prompts".to_owned(), 0.0)]);
     let unscored = Evaluation::of("sums", true, 2, vec![outcome(&[], &[5, 5], 2, 0)]);
     let keys: Vec<_> = unscored.numbers().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["eval/len", "eval/cut", "eval/unscored"]);
+    assert_eq!(keys, ["eval/len", "eval/cut", "eval/unscored", "eval/prompts"]);
     assert_eq!(unscored.pass_at_1(), None);
 }
 

@@ -1,7 +1,7 @@
 use std::fs;
 
 use model::config::{DeviceChoice, Dtype, PolicyConfig};
-use rollout::completion::Completion;
+use rollout::completion::{Completion, FinishReason};
 use rollout::pool::RolloutConfig;
 use rollout::stopping::StopRules;
 use serde_json::{Map, json};
@@ -44,22 +44,22 @@ fn an_outcome_by_hand() {
         ("no", FinishReason::Length),
         ("<answer>7</answer>", FinishReason::Stop),
     ]);
-    let outcome = judge().outcome(&problem("7"), &completions, true);
+    let outcome = judge().outcome(&problem("7"), &completions, 4);
     assert_eq!(outcome.judged.correct, [false, true, false, true]);
     let answers: Vec<_> = outcome.judged.answers.iter().map(Option::as_deref).collect();
     assert_eq!(answers, [Some("8"), Some("7"), None, Some("7")]);
     assert_eq!((outcome.lengths, outcome.n_cut, outcome.unscored), (vec![18, 20, 2, 18], 1, 0));
     let shown = outcome.shown.unwrap();
-    assert_eq!((shown.question.as_str(), shown.completion.as_str()), ("3 + 4?", "<answer>8</answer>"));
-    assert_eq!(shown.correct, Some(false));
+    assert_eq!((shown.question.as_str(), shown.record.completion.as_str()), ("3 + 4?", "<answer>8</answer>"));
+    assert_eq!((shown.correct, shown.record.step, shown.record.total), (Some(false), 4, Some(0.0)));
 }
 
 #[test]
 fn what_cannot_be_scored_is_counted_and_left_out() {
-    let outcome = judge().outcome(&problem("seven"), &group(&[("<answer>7</answer>", FinishReason::Stop); 3]), true);
+    let outcome = judge().outcome(&problem("seven"), &group(&[("<answer>7</answer>", FinishReason::Stop); 3]), 4);
     assert_eq!((outcome.unscored, outcome.judged.correct.len(), outcome.lengths.len()), (3, 0, 3));
     assert_eq!(outcome.shown.unwrap().correct, None);
-    assert_eq!(judge().outcome(&problem("7"), &group(&[]), true), Outcome::default());
+    assert_eq!(judge().outcome(&problem("7"), &group(&[]), 4), Outcome::default());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_near_miss_of_countdown_is_wrong() {
     let mut game = problem("7");
     game.problem.columns = json!({"nums": [3, 4], "target": 7}).as_object().unwrap().clone();
     let texts = ["<answer>3 * 4</answer>", "<answer>3 + 4</answer>"].map(|text| (text, FinishReason::Stop));
-    assert_eq!(judge.outcome(&game, &group(&texts), false).judged.correct, [false, true]);
+    assert_eq!(judge.outcome(&game, &group(&texts), 4).judged.correct, [false, true]);
 }
 
 struct Setup {
@@ -79,6 +79,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        tch::set_num_threads(1);
         let folder = Folder::default().write();
         let config = PolicyConfig {
             checkpoint: folder.path().to_owned(),
@@ -132,12 +133,16 @@ fn the_same_whatever_the_number_of_replicas() {
     let [sums, few] = one.try_into().unwrap();
     assert_eq!((sums.name.as_str(), sums.main, sums.n_problems, sums.k, sums.unscored), ("sums", true, 6, 3, 0));
     assert_eq!(sums.pass_at.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(sums.shown.iter().map(|one| one.problem).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(sums.shown.iter().map(|one| one.record.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(sums.shown[2].expected, "6");
     assert!(sums.len.unwrap() > 1.0 && sums.len.unwrap() <= 12.0);
     assert_eq!((few.main, few.n_problems), (false, 2));
     // The same problems with the same draws, in another set.
-    assert_eq!(few.shown, sums.shown[..2]);
+    for (one, other) in few.shown.iter().zip(&sums.shown) {
+        assert_eq!((&one.question, &one.record.completion), (&other.question, &other.record.completion));
+    }
+    assert_eq!(few.shown.len(), 2);
+    assert_eq!(few.shown[0].record.set.as_deref(), Some("few"));
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn no_problem_is_no_number() {
     config.sets.truncate(1);
     config.sets[0].n_problems = Some(0);
     let evaluations = setup.evaluate(&config, 2, 4, 0);
-    assert_eq!((evaluations[0].n_problems, evaluations[0].numbers()), (0, Vec::new()));
+    assert_eq!((evaluations[0].n_problems, evaluations[0].numbers()), (0, vec![("eval/prompts".to_owned(), 0.0)]));
 }
 
 #[test]
