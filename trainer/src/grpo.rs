@@ -61,3 +61,6 @@ fn plan(grpo: &GrpoConfig) -> Plan {
         reference: grpo.objective.kl_coef != 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::*;
+
+/// The tiny shape from fresh weights, on sums, with two updates a step, a KL and an evaluation.
+fn config(extra: &str) -> RunConfig {
+    tch::set_num_threads(1);
+    let tiny = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/checkpoints/tiny");
+    let text = format!(
+        r#"
+        name = "sums"
+        seed = 7
+        model = {{ checkpoint = {tiny:?}, random_init = true }}
+        data = {{ source.chain = {{ n_problems = 40 }}, template = "plain" }}
+        rollout = {{ max_tokens = 12 }}
+        rewards = [
+          {{ soft_overlong = {{ weight = 1.0, max_tokens = 12, buffer = 8 }} }},
+          {{ accuracy = {{ weight = 1.0, kind = "exact", extract = "answer_tag" }} }},
+        ]
+        optimizer = {{ lr = 0.001 }}
+
+        [grpo]
+        steps = 4
+        prompts_per_step = 4
+        group_size = 4
+        updates_per_step = 2
+        microbatch_tokens = 64
+        reference_every = 2
+        eval_every = 2
+        objective = {{ kl_coef = 0.05 }}
+
+        [run]
+        save_every = 1
+        keep_last = 10
+        workers = 2
+
+        [eval]
+        samples = 2
+        sets = [{{ name = "chain", data = {{ source.chain = {{ n_problems = 6, split = "heldout" }}, template = "plain" }} }}]
+        {extra}
+        "#
+    );
+    toml::from_str(&text).unwrap()
+}
+
+fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
+    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, verbosity: -1 }
+}
+
+/// `metrics.jsonl` without what depends on the machine.
+fn metrics(run: &Path) -> Vec<Map<String, Value>> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let row = |line: &str| {
+        let row: Map<String, Value> = serde_json::from_str(line).unwrap();
+        row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()
+    };
+    text.lines().map(row).collect()
+}
+
+fn same_result(a: &Path, b: &Path) {
+    assert_eq!(metrics(a), metrics(b));
+    for file in [
+        "samples.jsonl",
+        "step_0004/model.safetensors",
+        "step_0004/optimizer/first_moment.safetensors",
+        "step_0004/optimizer/second_moment.safetensors",
+        "step_0004/reference/reference.safetensors",
+        "final/model.safetensors",
+    ] {
+        assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn a_run_learns_to_be_brief_and_agrees_with_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config("");
+    assert_eq!(train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
+    let run = root.path().join("sums/1");
+    let rows = metrics(&run);
+    // Evaluated before step 1 and after steps 2 and 4.
+    let steps: Vec<u64> = rows.iter().map(|row| row["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [0, 1, 2, 2, 3, 4, 4]);
+    let trained: Vec<_> = rows.iter().filter(|row| row.contains_key("reward")).collect();
+    for row in &trained {
+        assert_eq!(row["mismatch_max"], 0.0, "sampler and trainer agree on every bit");
+        assert!(row["parity_tokens"].as_f64().unwrap() > 0.0);
+        assert!(row["kl"].as_f64().unwrap() >= 0.0 && row["grad"].as_f64().unwrap() > 0.0);
+    }
+    // The reference is the policy of the start in step 1, and the policy itself in step 3.
+    assert!(trained[0]["kl"].as_f64().unwrap() < trained[1]["kl"].as_f64().unwrap());
+    assert!(run.join("report.html").exists() && run.join("final/tokenizer.json").exists());
+
+    assert_eq!(train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
+    same_result(&run, &root.path().join("sums/2"));
+}
+
+#[test]
+fn a_resumed_run_is_the_same_run() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config("");
+    train(&config, &options(root.path(), None)).unwrap();
+    let whole = root.path().join("sums/1");
+    for from in ["step_0000", "step_0001", "step_0003"] {
+        let cut = root.path().join("cut");
+        let copied = std::process::Command::new("cp").arg("-r").arg(&whole).arg(&cut).status().unwrap();
+        assert!(copied.success());
+        if cut.join(from).exists() {
+            train(&config, &options(root.path(), Some(cut.join(from)))).unwrap();
+            same_result(&whole, &cut);
+        }
+        fs::remove_dir_all(&cut).unwrap();
+    }
+}
+
+#[test]
+fn another_number_of_workers_is_told_and_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config("");
+    train(&config, &options(root.path(), None)).unwrap();
+    config.run.workers = Some(3);
+    train(&config, &options(root.path(), None)).unwrap();
+    same_result(&root.path().join("sums/1"), &root.path().join("sums/2"));
+    let cut = Some(root.path().join("sums/1/step_0001"));
+    let error = train(&config, &options(root.path(), cut)).unwrap_err();
+    assert!(format!("{error:#}").contains("workers: 2 → 3"), "{error:#}");
+}
+
+#[test]
+fn measured_log_probabilities_are_the_rollouts_own() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config("");
+    train(&config, &options(root.path(), None)).unwrap();
+    config.run.exactness = crate::config::Exactness::Measure;
+    train(&config, &options(root.path(), None)).unwrap();
+    same_result(&root.path().join("sums/1"), &root.path().join("sums/2"));
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_never_reaches_the_weights() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config("");
+    config.grpo.as_mut().unwrap().objective.kl_coef = 1e300;
+    config.run.max_skipped_updates = 3;
+    let error = train(&config, &options(root.path(), None)).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("3 updates in a row were skipped"), "{text}");
+    let run = root.path().join("sums/1");
+    assert!(run.join("dump").read_dir().unwrap().count() > 0, "the batches lie there");
+}
