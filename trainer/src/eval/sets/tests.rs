@@ -1,7 +1,7 @@
 use std::fs;
 
 use model::config::{DeviceChoice, Dtype, PolicyConfig};
-use rollout::completion::Completion;
+use rollout::completion::{Completion, FinishReason};
 use rollout::pool::RolloutConfig;
 use rollout::stopping::StopRules;
 use serde_json::{Map, json};
