@@ -16,11 +16,9 @@ use crate::config::{Ending, RunConfig, RunOptions};
 use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
-use crate::metrics::StepMetrics;
 use crate::optimizer::Optimizer;
 use crate::preflight::{Checked, Level};
 use crate::run_dir::{self, RunDir};
-use crate::samples::SampleRecord;
 use crate::step_log::{StepLog, Verbosity};
 
 /// The resolved configuration's file name inside a run folder.
@@ -201,15 +199,7 @@ impl Run {
             evaluations => evaluations.context("evaluate")?,
         };
         drop(span);
-        let mut metrics = StepMetrics::new();
-        for evaluation in &evaluations {
-            evaluation.add_to(&mut metrics);
-            for shown in &evaluation.shown {
-                self.log.sample(&SampleRecord { set: Some(evaluation.name.clone()), ..shown.record.clone() })?;
-            }
-        }
-        self.log.evaluation(step, &metrics);
-        self.log.finish_evaluation(step)?;
+        self.log.evaluations(step, &evaluations)?;
         if let Some(main) = evaluations.into_iter().next() {
             self.progress.note_evaluation(main.pass_at_1().unwrap_or(0.0));
             if step == 0 {

@@ -17,6 +17,7 @@ pub use spans::{PHASES, Span};
 
 use crate::append_file::AppendFile;
 use crate::durable::{At, DiskError};
+use crate::eval::Evaluation;
 use crate::metrics::{MetricsLog, StepMetrics};
 use crate::samples::{SAMPLES, SampleRecord};
 use console::Console;
@@ -162,19 +163,6 @@ impl StepLog {
         self.console.alert(&format!("warning: {text}"));
     }
 
-    /// Takes an evaluation's numbers into this step and prints a line for each set.
-    ///
-    /// Keys are `eval/<name>` for the first set and `eval/<set>/<name>` for others; `prompts` among the names is the
-    /// count of problems. [`Self::finish_evaluation`] writes them.
-    pub fn evaluation(&mut self, step: u64, metrics: &StepMetrics) {
-        for (key, number) in metrics.iter() {
-            self.numbers.set(key, number);
-        }
-        for line in eval_lines(step, self.steps, metrics) {
-            self.line(&line);
-        }
-    }
-
     /// Ends a step: its numbers go to `metrics.jsonl`, then TensorBoard, then the console.
     ///
     /// `perf/seconds` is the step's time without evaluation and checkpoints, which have keys of their own. A
@@ -206,13 +194,24 @@ impl StepLog {
         self.console.failure()
     }
 
-    /// Writes the numbers of an evaluation, made after the line of `step`, as a line of their own.
-    pub fn finish_evaluation(&mut self, step: u64) -> Result<(), DiskError> {
+    /// Logs the evaluations of the weights after `step`: a line of `metrics.jsonl` and one of the console for each
+    /// set, and their completions in `samples.jsonl`.
+    ///
+    /// The line of `metrics.jsonl` follows that of the step itself; step 0, before the first update, has no other.
+    pub fn evaluations(&mut self, step: u64, evaluations: &[Evaluation]) -> Result<(), DiskError> {
+        let mut numbers = StepMetrics::new();
+        for evaluation in evaluations {
+            evaluation.add_to(&mut numbers);
+            self.line(&evaluation.console(step, self.steps));
+            for shown in &evaluation.shown {
+                self.sample(&SampleRecord { set: Some(evaluation.name.clone()), ..shown.record.clone() })?;
+            }
+        }
         for (phase, time) in self.spans.take() {
-            self.numbers.set(format!("perf/seconds/{phase}"), time.as_secs_f64());
+            numbers.set(format!("perf/seconds/{phase}"), time.as_secs_f64());
         }
         self.since = Instant::now();
-        self.metrics.append(step, &std::mem::take(&mut self.numbers))?;
+        self.metrics.append(step, &numbers)?;
         self.console.failure()
     }
 
@@ -220,32 +219,6 @@ impl StepLog {
     pub fn lengths(&self) -> Result<Lengths, DiskError> {
         Ok(Lengths { metrics: self.metrics.length()?, samples: self.samples.synced_length()? })
     }
-}
-
-/// `eval  12      pass@1 0.36  pass@8 0.61  (128 prompts)`, one line a set, in the order of the keys.
-fn eval_lines(step: u64, steps: u64, metrics: &StepMetrics) -> Vec<String> {
-    let mut sets: Vec<(&str, String, Option<f64>)> = Vec::new();
-    for (key, number) in metrics.iter() {
-        let Some(key) = key.strip_prefix("eval/") else { continue };
-        let (set, name) = key.rsplit_once('/').unwrap_or(("", key));
-        let place = sets.iter().position(|(known, ..)| *known == set).unwrap_or_else(|| {
-            sets.push((set, String::new(), None));
-            sets.len() - 1
-        });
-        let (_, line, prompts) = &mut sets[place];
-        match name {
-            "prompts" => *prompts = Some(number),
-            "len" => *line += &format!("  len {number:.0}"),
-            _ => *line += &format!("  {name} {number:.2}"),
-        }
-    }
-    let width = steps.to_string().len();
-    let line = |(set, line, prompts): (&str, String, Option<f64>)| {
-        let set = if set.is_empty() { String::new() } else { format!("  {set}") };
-        let prompts = prompts.map(|n| format!("  ({n:.0} prompts)")).unwrap_or_default();
-        format!("eval {step:>width$}{:blank$}{set}{line}{prompts}", "", blank = width + 1)
-    };
-    sets.into_iter().map(line).collect()
 }
 
 #[cfg(test)]

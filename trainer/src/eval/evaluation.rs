@@ -107,6 +107,34 @@ impl Evaluation {
 }
 
 impl Evaluation {
+    /// The console's line: `eval  12      pass@1 0.361  pass@8 0.612  (128 problems)`.
+    pub fn console(&self, step: u64, steps: u64) -> String {
+        let width = steps.to_string().len();
+        let room = width + 1;
+        let mut line = format!("eval {step:>width$}{:room$}", "");
+        if !self.main {
+            line.push_str(&format!("  {}", self.name));
+        }
+        let mut ends: Vec<_> = self.pass_at.iter().collect();
+        if ends.len() > 2 {
+            ends.drain(1..ends.len() - 1);
+        }
+        for (k, pass) in ends {
+            line.push_str(&format!("  pass@{k} {pass:.3}"));
+        }
+        if let Some(maj) = self.maj.filter(|_| self.k > 1) {
+            line.push_str(&format!("  maj@{} {maj:.3}", self.k));
+        }
+        if let Some(len) = self.len {
+            line.push_str(&format!("  len {len:.0}"));
+        }
+        line.push_str(&format!("  ({} problems)", self.n_problems));
+        if self.unscored > 0 {
+            line.push_str(&format!("  {} unscored", self.unscored));
+        }
+        line
+    }
+
     /// What a person wants to know at a run's end: the shares before and after, and one problem's completions.
     pub fn comparison(before: &Evaluation, after: &Evaluation) -> Vec<String> {
         let mut lines = vec![format!("{:<10}{:>10}{:>10}", "", "before", "after")];

@@ -59,8 +59,8 @@ impl Step<'_> {
 
     /// The completion limit of this step.
     fn max_tokens(&self) -> usize {
-        let changes = self.grpo.max_tokens_schedule.iter().filter(|change| change.step <= self.number);
-        changes.last().map_or(self.config.rollout.max_tokens, |change| change.max_tokens)
+        let mut changes = self.grpo.max_tokens_schedule.iter().filter(|change| change.step <= self.number);
+        changes.next_back().map_or(self.config.rollout.max_tokens, |change| change.max_tokens)
     }
 
     fn log(&self, run: &mut Run, scored: &Scored) {

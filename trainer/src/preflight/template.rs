@@ -26,7 +26,9 @@ pub(super) fn round_trip(prompter: &Prompter, config: &DataConfig, findings: &mu
         return;
     }
     let ids = prompter.encode(&text);
-    if let Some(back) = changed(prompter, &text) {
+    // Without a template there are no words of ours in a prompt; the data's own are looked at by `prompts`.
+    let worded = config.template != Template::Plain;
+    if let Some(back) = changed(prompter, &text).filter(|_| worded) {
         let message = format!("a prompt is not the same after it is encoded and decoded: {text:?} becomes {back:?}");
         findings.push(Finding::error(KEY, message).hint("is the tokenizer that of another checkpoint?"));
     }

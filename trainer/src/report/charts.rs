@@ -126,8 +126,7 @@ pub(super) fn charts(columns: &Columns, rules: &[String]) -> (Vec<Chart>, Vec<Ch
             chosen.push((wanted, keys));
         }
     }
-    let counts = |key: &str| key.starts_with("eval/") && key.ends_with("/prompts");
-    let rest: Vec<&String> = columns.keys.keys().filter(|key| !seen.contains(key) && !counts(key)).collect();
+    let rest: Vec<&String> = columns.keys.keys().filter(|key| !seen.contains(key)).collect();
     let n_lines = (seen.len() + rest.len()).clamp(1, LINES);
     let limit = (POINTS / n_lines).min(POINTS_A_LINE + POINTS_A_TREND);
     let room = LINES - seen.len();

@@ -35,8 +35,8 @@ impl Columns {
     }
 
     fn add(&mut self, step: u64, line: Map<String, Value>) {
-        if self.last_step.is_some_and(|last| step <= last) {
-            // Taken a second time: what came first no longer counts.
+        if self.last_step.is_some_and(|last| step < last) {
+            // Taken a second time: what came first no longer counts. A step and its evaluation are two lines.
             self.keys.values_mut().for_each(|column| column.truncate(column.partition_point(|(at, _)| *at < step)));
         }
         self.last_step = Some(step);
@@ -46,9 +46,12 @@ impl Columns {
                 Value::Null => f64::NAN,
                 _ => continue,
             };
-            if key != "step" {
-                self.keys.entry(key).or_default().push((step, number));
+            if key == "step" {
+                continue;
             }
+            let column = self.keys.entry(key).or_default();
+            column.pop_if(|(last, _)| *last == step);
+            column.push((step, number));
         }
     }
 

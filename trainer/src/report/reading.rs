@@ -95,9 +95,9 @@ impl Reading {
 /// Line numbers of problems sampled at two steps or more: first and last. Held-out ones come first, then those whose
 /// samples lie furthest apart.
 fn pairs(heads: &[(usize, Head)]) -> Vec<[usize; 2]> {
-    let mut found: BTreeMap<(&Option<String>, u64), [&(usize, Head); 2]> = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for head in heads {
-        let ends = found.entry((&head.1.set, head.1.index)).or_insert([head, head]);
+        let ends: &mut [&(usize, Head); 2] = found.entry((&head.1.set, head.1.index)).or_insert([head, head]);
         // Of several completions of one step the first stands for it.
         if head.1.step > ends[1].1.step {
             ends[1] = head;

@@ -86,7 +86,7 @@ pub(super) fn changes(columns: &Columns) -> Vec<Change> {
         _ => "",
     };
     let mut rows = Vec::new();
-    for (key, column) in columns.keys.iter().filter(|(key, _)| key.starts_with("eval/") && !key.ends_with("/prompts")) {
+    for (key, column) in columns.keys.iter().filter(|(key, _)| key.starts_with("eval/")) {
         let known = || column.iter().filter(|(_, number)| number.is_finite());
         let (Some(first), Some(last)) = (known().next(), known().next_back()) else { continue };
         if first.0 < last.0 {

@@ -10,7 +10,7 @@ const HOSTILE: &str =
 
 /// A run of `steps` steps with noise, a spike, gaps and evaluations.
 fn synthetic(run: &Path, steps: u64) {
-    let mut metrics = String::from("{\"step\":0,\"eval/pass@1\":0.21,\"eval/pass@8\":0.55,\"eval/prompts\":128}\n");
+    let mut metrics = String::from("{\"step\":0,\"eval/pass@1\":0.21,\"eval/pass@8\":0.55}\n");
     for step in 1..=steps {
         let done = step as f64 / steps as f64;
         let noise = |key: u64| ((step * 7919 + key * 104_729) % 1000) as f64 / 1000.0 - 0.5;
@@ -44,7 +44,6 @@ fn synthetic(run: &Path, steps: u64) {
         if step % (steps / 8).max(1) == 0 {
             line["eval/pass@1"] = (0.21 + 0.7 * done).into();
             line["eval/pass@8"] = (0.55 + 0.4 * done).into();
-            line["eval/prompts"] = 128.into();
             line["perf/seconds/eval"] = 1.4.into();
         }
         writeln!(metrics, "{line}").unwrap();
@@ -60,7 +59,7 @@ fn samples(steps: u64, completion: &str) -> String {
     let sample = |step: u64, set: Option<&str>, index: u64| {
         let mut line = serde_json::json!({
             "step": step, "index": index, "prompt": "What is 2 + 2?", "completion": completion, "n_tokens": 21,
-            "finish": if index % 3 == 0 { "length" } else { "stop" }, "advantage": 0.7, "total": 1.1,
+            "finish": if index.is_multiple_of(3) { "length" } else { "stop" }, "advantage": 0.7, "total": 1.1,
             "parts": [{"rule": "accuracy", "value": 1.0, "weight": 1.0, "note": "4 is the reference"},
                       {"rule": "format", "value": null, "weight": 0.1, "note": ""}],
         });

@@ -7,6 +7,7 @@ use rewards::Part;
 use rollout::completion::FinishReason;
 
 use super::*;
+use crate::eval::Shown;
 
 /// A stream whose text a test can read.
 #[derive(Clone, Default)]
@@ -29,13 +30,13 @@ impl Stream {
     }
 }
 
-struct Shown {
+struct Streams {
     out: Stream,
     err: Stream,
 }
 
-fn open(run: &Path, verbosity: Verbosity, lengths: Lengths, next_step: u64) -> (StepLog, Shown) {
-    let shown = Shown { out: Stream::default(), err: Stream::default() };
+fn open(run: &Path, verbosity: Verbosity, lengths: Lengths, next_step: u64) -> (StepLog, Streams) {
+    let shown = Streams { out: Stream::default(), err: Stream::default() };
     let console = Console::with(run, verbosity, Box::new(shown.out.clone()), Box::new(shown.err.clone())).unwrap();
     (StepLog::open(run, "tiny · cpu", 200, console, lengths, next_step).unwrap(), shown)
 }
@@ -52,6 +53,33 @@ fn sample(step: u64) -> SampleRecord {
         advantage: Some(0.5),
         total: None,
         parts: vec![Part { rule: "accuracy".into(), value: None, weight: 1.0, note: "no reference".into() }],
+    }
+}
+
+fn evaluation(name: &str, main: bool) -> Evaluation {
+    let record = SampleRecord {
+        index: 3,
+        prompt: "2 + 3".into(),
+        completion: "5".into(),
+        n_tokens: 2,
+        finish: FinishReason::Stop,
+        advantage: None,
+        total: Some(1.0),
+        parts: vec![Part { rule: "accuracy".into(), value: Some(1.0), weight: 1.0, note: "expected 5".into() }],
+        ..sample(0)
+    };
+    let shown = Shown { question: "2 + 3".into(), expected: "5".into(), correct: Some(true), record };
+    Evaluation {
+        name: name.into(),
+        main,
+        n_problems: 128,
+        k: 8,
+        pass_at: [(1, 0.36), (8, 0.611)].into(),
+        maj: None,
+        len: Some(50.0),
+        cut: None,
+        unscored: 0,
+        shown: vec![shown],
     }
 }
 
@@ -82,41 +110,40 @@ fn repeatable(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
 fn console_and_files_of_a_run() {
     let run = tempfile::tempdir().unwrap();
     let (mut log, shown) = open(run.path(), Verbosity::Normal, Lengths::default(), 1);
-    let mut metrics = StepMetrics::new();
-    for (key, number) in [("pass@1", 0.36), ("pass@8", 0.611), ("prompts", 128.0), ("aime/pass@1", 0.0)] {
-        metrics.set(format!("eval/{key}"), number);
-    }
-    log.evaluation(0, &metrics);
-    log.finish(0).unwrap();
+    drop(log.span("eval"));
+    log.evaluations(0, &[evaluation("sums", true), evaluation("aime", false)]).unwrap();
     take_step(&mut log, 1);
-    log.evaluation(12, &metrics);
-    log.finish(12).unwrap();
+    log.evaluations(12, &[evaluation("sums", true)]).unwrap();
     log.line("saved");
 
     let header = format!("tiny · cpu · {}", run.path().display());
     let console = shown.out.text();
     let lines: Vec<&str> = console.lines().collect();
     assert_eq!(lines[0], header);
-    assert_eq!(lines[1], "eval   0      pass@1 0.36  pass@8 0.61  (128 prompts)");
-    assert_eq!(lines[2], "eval   0      aime  pass@1 0.00");
+    assert_eq!(lines[1], "eval   0      pass@1 0.360  pass@8 0.611  len 50  (128 problems)");
+    assert_eq!(lines[2], "eval   0      aime  pass@1 0.360  pass@8 0.611  len 50  (128 problems)");
     assert!(lines[3].starts_with("step   1/200  reward 0.625  lr 1.0e-3  0.00s  "), "{}", lines[3]);
     assert!(lines[3].ends_with(" tok/s"), "{}", lines[3]);
-    assert_eq!(lines[4], "eval  12      pass@1 0.36  pass@8 0.61  (128 prompts)");
+    assert!(lines[4].starts_with("eval  12      pass@1 0.360"), "{}", lines[4]);
     assert_eq!(*lines.last().unwrap(), "saved");
     assert_eq!(shown.err.text(), "");
     assert_eq!(fs::read_to_string(run.path().join(RUN_LOG)).unwrap(), console);
 
     let lines = repeatable(run.path());
     let expected = serde_json::json!([
-        {"step": 0, "eval/pass@1": 0.36, "eval/pass@8": 0.611, "eval/prompts": 128.0, "eval/aime/pass@1": 0.0},
+        {"step": 0, "eval/pass@1": 0.36, "eval/pass@8": 0.611, "eval/len": 50.0, "eval/prompts": 128.0,
+         "eval/aime/pass@1": 0.36, "eval/aime/pass@8": 0.611, "eval/aime/len": 50.0, "eval/aime/prompts": 128.0},
         {"step": 1, "reward": 0.625, "tokens": 120.0, "len_max": 3.0, "lr": 1e-3},
-        {"step": 12, "eval/pass@1": 0.36, "eval/pass@8": 0.611, "eval/prompts": 128.0, "eval/aime/pass@1": 0.0},
+        {"step": 12, "eval/pass@1": 0.36, "eval/pass@8": 0.611, "eval/len": 50.0, "eval/prompts": 128.0},
     ]);
     assert_eq!(serde_json::to_value(lines).unwrap(), expected);
 
     let text = fs::read_to_string(run.path().join(SAMPLES)).unwrap();
-    let read: SampleRecord = serde_json::from_str(text.trim()).unwrap();
-    assert_eq!(read, sample(1));
+    let read: Vec<SampleRecord> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(read.len(), 4);
+    assert_eq!((read[1].step, read[1].set.as_deref(), read[1].index), (0, Some("aime"), 3));
+    assert_eq!((read[1].total, read[1].parts[0].note.as_str()), (Some(1.0), "expected 5"));
+    assert_eq!(read[2], sample(1));
     assert!(text.contains(r#""finish":"length","advantage":0.5,"total":null"#), "{text}");
 }
 

@@ -20,12 +20,12 @@ fn bodies(lines: &str) -> Vec<DocumentBody> {
 fn rows_are_texts_completions_or_conversations() {
     assert_eq!(bodies(r#"{"text": "Once."}"#), [DocumentBody::Text("Once.".into())]);
     let completion = DocumentBody::Completion { prompt: PromptText::Text("2+2=".into()), completion: "4".into() };
-    assert_eq!(bodies(r#"{"prompt": "2+2=", "completion": "4"}"#), [completion.clone()]);
+    assert_eq!(bodies(r#"{"prompt": "2+2=", "completion": "4"}"#), std::slice::from_ref(&completion));
     assert_eq!(bodies(r#"{"question": "2+2=", "answer": "4"}"#), [completion]);
     let messages = json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]);
     let conversation = DocumentBody::Conversation { messages: messages.as_array().unwrap().clone(), tools: None };
-    assert_eq!(bodies(&json!({"messages": messages}).to_string()), [conversation.clone()]);
-    assert_eq!(bodies(&json!({"messages": messages.to_string()}).to_string()), [conversation.clone()]);
+    assert_eq!(bodies(&json!({"messages": messages}).to_string()), std::slice::from_ref(&conversation));
+    assert_eq!(bodies(&json!({"messages": messages.to_string()}).to_string()), std::slice::from_ref(&conversation));
     let halves = json!({"prompt": [messages[0]], "completion": [messages[1]]});
     assert_eq!(bodies(&halves.to_string()), [conversation]);
 }
