@@ -6,7 +6,7 @@
 
 use crate::completion::{Completion, FinishReason};
 use crate::group::Group;
-use crate::pool::{PoolError, Request};
+use crate::pool::{Drawn, PoolError, Request};
 use crate::prompt::Prompt;
 use crate::stopping::StopRules;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -27,6 +27,17 @@ pub(crate) struct Shared<'a> {
     pub(crate) request: &'a Request<'a>,
     /// Completions that one replica decodes at once, at most.
     pub(crate) max_rows: usize,
+    /// Where drawn tokens are told at once.
+    pub(crate) watch: Option<&'a Sender<Drawn>>,
+}
+
+impl Shared<'_> {
+    fn tell(&self, prompt: &Prompt, sample: usize, token: u32) {
+        if let Some(watch) = self.watch {
+            // Whoever stopped listening wants no more.
+            let _ = watch.send(Drawn { prompt: prompt.index, sample, token });
+        }
+    }
 }
 
 /// A prompt whose group is to be sampled, and its place in the answer.
@@ -207,6 +218,7 @@ impl<'a> Engine<'a> {
         let mut active =
             Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
         active.push(token, first.logprobs[0], self.shared.stop);
+        self.shared.tell(self.open[active.group].prompt, active.sample, token);
         self.active.push(active);
     }
 
@@ -233,6 +245,7 @@ impl<'a> Engine<'a> {
         let found = kernels::token_logprobs(rows, &drawn, temperature, policy.vocabulary());
         for ((active, token), logprob) in going.into_iter().zip(drawn).zip(found.logprobs) {
             active.push(token as u32, logprob, stop);
+            self.shared.tell(self.open[active.group].prompt, active.sample, token as u32);
         }
     }
 

@@ -97,6 +97,17 @@ pub struct Request<'a> {
     pub cancel: &'a AtomicBool,
 }
 
+/// A token, told when it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// The prompt's index.
+    pub prompt: u64,
+    /// Which of its completions, from 0.
+    pub sample: usize,
+    /// The id; the stop token is told too.
+    pub token: u32,
+}
+
 /// Replicas that sample from one policy.
 pub struct RolloutPool {
     caches: Vec<KvCache>,
@@ -105,6 +116,7 @@ pub struct RolloutPool {
     stop: StopRules,
     /// Tokens of the longest completion seen of each prompt.
     longest: HashMap<u64, usize>,
+    watch: Option<Sender<Drawn>>,
 }
 
 impl RolloutPool {
@@ -119,7 +131,13 @@ impl RolloutPool {
         assert!(replicas > 0, "a pool has a replica");
         let pages = config.kv_bytes as usize / replicas / KvCache::page_bytes(architecture);
         let caches = (0..replicas).map(|_| KvCache::new(architecture, pages)).collect();
-        RolloutPool { caches, max_batch: config.max_batch, tokenizer, stop, longest: HashMap::new() }
+        RolloutPool { caches, max_batch: config.max_batch, tokenizer, stop, longest: HashMap::new(), watch: None }
+    }
+
+    /// Tells every token to `drawn` from now on, as it is drawn; of one completion in order. The pool keeps the
+    /// channel open as long as it lives.
+    pub fn watch(&mut self, drawn: Sender<Drawn>) {
+        self.watch = Some(drawn);
     }
 
     /// Samples a group for each prompt and sends it, with its place in `prompts`, as soon as it is complete.
@@ -146,13 +164,14 @@ impl RolloutPool {
         let max_rows = self.max_batch.min(share);
         let (finished, groups) = crossbeam_channel::unbounded();
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
+        let watch = self.watch.as_ref();
         std::thread::scope(|scope| {
             let replicas: Vec<_> = self
                 .caches
                 .iter_mut()
                 .map(|cache| {
                     let (queue, finished) = (queue.clone(), finished.clone());
-                    let shared = Shared { policy, tokenizer, stop, request, max_rows };
+                    let shared = Shared { policy, tokenizer, stop, request, max_rows, watch };
                     scope.spawn(move || Engine::new(shared, cache).run(&queue, &finished))
                 })
                 .collect();

@@ -17,6 +17,12 @@ use crate::grpo::GrpoConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::sft::SftConfig;
 
+mod load;
+mod reference;
+mod validate;
+
+pub use validate::Stage;
+
 /// One run: a TOML file, with `--set` applied.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +60,23 @@ pub struct RunConfig {
     pub run: RunSettings,
 }
 
+impl RunConfig {
+    /// The JSON schema of a run's file: every key with its type, default and description.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(RunConfig).to_value()
+    }
+
+    /// docs/configuration.md: every key as a page of Markdown.
+    pub fn reference_page() -> String {
+        reference::page()
+    }
+
+    /// A TOML file with every key in it, commented, that loads.
+    pub fn example() -> String {
+        reference::example()
+    }
+}
+
 /// The `[data]` table.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -87,7 +110,7 @@ pub struct RunSettings {
     pub save_every: u64,
     /// Checkpoints kept beside the best; older ones are removed.
     pub keep_last: usize,
-    /// Threads that compute; `None` takes as many as there are cores. Part of what a resumed run must match.
+    /// Threads that compute; as many as there are cores where absent. Part of what a resumed run must match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Number format of saved weights; `f32` loses nothing.

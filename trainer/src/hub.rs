@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::mistake::Mistake;
+
 #[cfg(test)]
 mod tests;
 
@@ -23,17 +25,17 @@ fn resolve_in(checkpoint: &Path, cache: &Path) -> Result<PathBuf> {
         return Ok(checkpoint.to_owned());
     }
     if checkpoint.exists() {
-        bail!(
+        bail!(Mistake::new(format!(
             "find checkpoint `{0}`: it is a file; name the folder that holds config.json, tokenizer.json and the \
              safetensors files",
             checkpoint.display()
-        );
+        )));
     }
     let Some(id) = hub_id(checkpoint) else {
-        bail!(
+        bail!(Mistake::new(format!(
             "find checkpoint `{}`: there is no such folder, and it is no hub id (`owner/name`)",
             checkpoint.display()
-        );
+        )));
     };
     let cached = cached(id, cache);
     if let Some(folder) = cached.as_ref().filter(|folder| is_whole(folder)) {
@@ -47,12 +49,12 @@ fn resolve_in(checkpoint: &Path, cache: &Path) -> Result<PathBuf> {
         Some(folder) => format!("{} lacks config.json, tokenizer.json or weights", folder.display()),
         None => format!("{} is not there", repository(id, cache).display()),
     };
-    bail!(
+    bail!(Mistake::new(format!(
         "find checkpoint `{id}`: there is no such folder; in the Hugging Face cache {state}; {why}\n\
          put config.json, tokenizer.json and the safetensors files into a folder and set `model.checkpoint` to it, \
          or fetch them with `hf download {id}` where there is a network and copy the cache here (`HF_HOME` says \
          where it lies)"
-    );
+    )));
 }
 
 /// `owner/name`, where a path reads like one.

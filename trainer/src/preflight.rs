@@ -14,6 +14,7 @@ use std::sync::Arc;
 use model::config::ModelConfig;
 use model::tokenizer::Tokenizer;
 
+pub use crate::config::Stage;
 use crate::config::{DataConfig, RunConfig};
 use crate::data::{Documents, ProblemSet};
 use crate::hub;
@@ -71,15 +72,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a command is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Reinforcement learning.
-    Grpo,
-    /// Supervised fine-tuning.
-    Sft,
-    /// Evaluation alone.
-    Eval,
+/// A run that is not begun, and every finding about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} against this run", self.errors())]
+pub struct Refused(pub Vec<Finding>);
+
+impl Refused {
+    fn errors(&self) -> String {
+        match self.0.iter().filter(|finding| finding.level == Level::Error).count() {
+            1 => "1 finding".to_owned(),
+            n => format!("{n} findings"),
+        }
+    }
 }
 
 /// What the machine has, as far as a check asks.
@@ -147,9 +151,15 @@ pub fn check(run: &RunConfig, stage: Stage, run_root: &Path) -> Checked {
 
 /// [`check`], for a machine whose numbers are given.
 pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
-    let mut checked = Checked::default();
+    let mut checked = Checked { findings: run.validate(stage), ..Checked::default() };
+    let sound = !checked.is_refused();
     open_checkpoint(run, stage, &mut checked);
     open_data(run, stage, &mut checked);
+    if !sound {
+        // What follows computes with numbers that have just been refused.
+        checked.findings.sort_by_key(|finding| finding.level);
+        return checked;
+    }
     check_rules(run, stage, &mut checked);
     check_lengths(run, stage, machine, &mut checked);
     if let Some(model) = &checked.model {
@@ -282,11 +292,8 @@ fn check_rules(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
     let Some(eval) = &run.eval else { return };
     let rule = eval.rule.as_ref().or_else(|| run.rewards.iter().find(|rule| answers::judges(rule)));
-    let Some(rule) = rule else {
-        let message = "nothing says which completion is right: `rewards` has neither an accuracy nor a countdown rule";
-        findings.push(Finding::error("eval.rule", message));
-        return;
-    };
+    // `RunConfig::validate` has refused an evaluation without one.
+    let Some(rule) = rule else { return };
     let key = if eval.rule.is_some() { "eval.rule" } else { "rewards" };
     for (name, set) in &checked.heldout {
         let mut found = Vec::new();

@@ -44,15 +44,20 @@ impl Prompter {
     /// When the checkpoint has no chat template and `chat` asks for one, or when it cannot be parsed or cannot
     /// render a plain question.
     pub fn new(tokenizer: &Arc<Tokenizer>, config: &DataConfig) -> Result<Prompter> {
-        let chat = match config.template {
+        Prompter::worded(tokenizer, config.template, config.system_prompt.clone())
+    }
+
+    /// Prepares `template`, with `system_prompt` before every conversation. Errors as in [`Prompter::new`].
+    pub fn worded(tokenizer: &Arc<Tokenizer>, template: Template, system_prompt: Option<String>) -> Result<Prompter> {
+        let chat = match template {
             Template::Chat => Some(chat_template(tokenizer)?),
             Template::R1Zero | Template::Plain => None,
         };
         let mut prompter = Prompter {
             opening: opening(tokenizer),
             tokenizer: Arc::clone(tokenizer),
-            template: config.template,
-            system_prompt: config.system_prompt.clone(),
+            template,
+            system_prompt,
             chat,
             think_opened: false,
         };

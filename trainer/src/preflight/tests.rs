@@ -17,7 +17,7 @@ fn sound() -> Folder {
 /// A GRPO run on the fixture's checkpoint with fresh weights; a test changes what it is about.
 fn run(checkpoint: &Path) -> RunConfig {
     let text = format!(
-        "[model]\ncheckpoint = '{}'\nrandom_init = true\n\
+        "name = 'chain'\n[model]\ncheckpoint = '{}'\nrandom_init = true\n\
          [data]\nsource.chain = {{ n_problems = 40 }}\ntemplate = 'chat'\nmax_prompt_tokens = 100\n\
          [rollout]\nmax_tokens = 64\n\
          [[rewards]]\naccuracy = {{ weight = 1.0, kind = 'exact', extract = 'answer_tag' }}\n\
@@ -178,7 +178,10 @@ fn rules_that_reject_the_datas_own_answers_are_refused() {
     hint: do the rule's `kind` and `extract` fit the field the answers are read from?
     "#);
     config.rewards.clear();
-    insta::assert_snapshot!(messages(&config, &[]), @"error: `rewards`: a rubric needs at least one rule");
+    insta::assert_snapshot!(messages(&config, &[]), @r"
+    error: `rewards`: a rubric needs at least one rule
+    hint: add a `[[rewards]]` table, such as `accuracy`
+    ");
 }
 
 /// Every layout a rule reads from, with every layout a format rule asks for, whoever opens the thinking.
@@ -296,7 +299,10 @@ fn an_evaluation_needs_a_rule_that_judges() {
     let folder = sound().write();
     let mut config = run(folder.path());
     config.rewards.remove(0);
-    insta::assert_snapshot!(shown(&check_on(&config, Stage::Eval, &MACHINE), &[]), @"error: `eval.rule`: nothing says which completion is right: `rewards` has neither an accuracy nor a countdown rule");
+    insta::assert_snapshot!(shown(&check_on(&config, Stage::Eval, &MACHINE), &[]), @r#"
+    error: `eval.rule`: is absent, and no rule of `[[rewards]]` says which completion is right
+    hint: write `rule = { accuracy = { weight = 1.0, kind = "exact", extract = "answer_tag" } }`
+    "#);
 }
 
 #[test]

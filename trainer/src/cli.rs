@@ -1,0 +1,247 @@
+//! The command line of `grouper`: verbs, and where to read and write. What a run does is in its config.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use model::config::{DeviceChoice, Dtype};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+
+use crate::config::RunOptions;
+use crate::data::Template;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   a fault of the program or the machine
+  2   something in the command line, the config or its files is wrong
+  75  stopped by a signal or --max-hours; a checkpoint is saved, --resume goes on
+
+NO_COLOR, set to anything, turns colour off.";
+
+/// Trains small reasoning models by reinforcement learning.
+#[derive(Debug, Parser)]
+#[command(name = "grouper", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Say only what is wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; repeat for more still.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// −1 for `-q`, else the number of `-v`.
+    pub fn verbosity(&self) -> i8 {
+        if self.quiet { -1 } else { i8::try_from(self.verbose).unwrap_or(i8::MAX) }
+    }
+}
+
+/// The verbs of the program.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a policy by reinforcement learning, with GRPO.
+    Grpo(RunArgs),
+    /// Train a policy on texts or conversations.
+    Sft(RunArgs),
+    /// Sample completions of one prompt.
+    Sample(SampleArgs),
+    /// Compute log-probabilities of given tokens, by the forward pass that training takes.
+    Logprobs(LogprobsArgs),
+    /// Look for mistakes in a config without starting its run.
+    Check(CheckArgs),
+    /// Write a run's report.html.
+    Report(ReportArgs),
+    /// Print what a config may hold.
+    Config(DescribeArgs),
+}
+
+/// A config and what is changed in it.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// The TOML file of a run.
+    pub config: PathBuf,
+    /// Set a key of the config: `grpo.steps=100`, `rewards.0.accuracy.weight=2`. The value is TOML; a bare word is a
+    /// string. May be repeated; the last one holds.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Which run to report.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// The run's folder.
+    #[arg(value_name = "DIR")]
+    pub run: PathBuf,
+}
+
+/// A config and where its run would be written.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Folder that would hold the folders of runs: its disk must have room.
+    #[arg(long = "run", value_name = "DIR", default_value = "runs")]
+    pub root: PathBuf,
+}
+
+/// A config and how its run is carried out.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Folder that holds the folders of runs: this one goes to `DIR/<name>/<n>`.
+    #[arg(long = "run", value_name = "DIR", default_value = "runs")]
+    pub root: PathBuf,
+    /// Go on with a run that was stopped: the folder given, or the newest of this name.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Resume although this machine cannot promise the same bits as the one before.
+    #[arg(long)]
+    pub allow_inexact: bool,
+    /// Stop with a checkpoint after so many hours.
+    #[arg(long, value_name = "H", value_parser = hours)]
+    pub max_hours: Option<f64>,
+}
+
+impl RunArgs {
+    /// What the command line says beside the config.
+    pub fn options(&self, verbosity: i8) -> RunOptions {
+        RunOptions {
+            root: self.root.clone(),
+            resume: self.resume.clone().map(Option::unwrap_or_default),
+            allow_inexact: self.allow_inexact,
+            max_hours: self.max_hours,
+            verbosity,
+        }
+    }
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    number(text, |hours| hours.is_finite() && hours > 0.0, "a number of hours above 0")
+}
+
+/// A checkpoint and how to compute with it.
+#[derive(Clone, Debug, Args)]
+pub struct CheckpointArgs {
+    /// Folder in the Hugging Face layout, or a hub id such as `Qwen/Qwen2.5-0.5B`.
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Number format: `auto`, `f32` or `bf16`.
+    #[arg(long, default_value = "auto", value_parser = word::<Dtype>)]
+    pub dtype: Dtype,
+    /// Where to compute: `auto`, `cpu` or `cuda`.
+    #[arg(long, default_value = "auto", value_parser = word::<DeviceChoice>)]
+    pub device: DeviceChoice,
+}
+
+/// What to sample and how to print it.
+#[derive(Clone, Debug, Args)]
+pub struct SampleArgs {
+    /// The checkpoint.
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    /// What is to be completed.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// How the prompt is worded: `plain`, `chat` or `r1_zero`.
+    #[arg(long, default_value = "plain", value_parser = word::<Template>)]
+    pub template: Template,
+    /// Divides the logits; 0 always takes the likeliest token.
+    #[arg(long, default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f64,
+    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+    #[arg(long, default_value_t = 1.0, value_parser = top_p)]
+    pub top_p: f64,
+    /// Keep this many of the likeliest tokens; 0 keeps all.
+    #[arg(long, default_value_t = 0)]
+    pub top_k: usize,
+    /// Keep tokens at least this share of the likeliest one's probability; 0 keeps all.
+    #[arg(long, default_value_t = 0.0, value_parser = min_p)]
+    pub min_p: f64,
+    /// Longest completion, in tokens.
+    #[arg(long, default_value_t = NonZero::new(256).expect("256 is not 0"))]
+    pub max_tokens: NonZero<usize>,
+    /// Completions to sample.
+    #[arg(long, default_value_t = NonZero::<usize>::MIN)]
+    pub n: NonZero<usize>,
+    /// Every draw follows from it.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print token ids with their log-probabilities.
+    #[arg(long)]
+    pub tokens: bool,
+    /// Print one JSON object a completion: `text`, `finish`, and with `--tokens` `prompt_tokens`, `tokens`, `logprobs`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which tokens to look at and where to write what is found.
+#[derive(Clone, Debug, Args)]
+pub struct LogprobsArgs {
+    /// The checkpoint.
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    /// JSONL with lines `{"tokens": [1, 2, 3]}`.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// JSONL with lines `{"logprobs": [-0.5, -0.25]}`: natural log, of every token but the first.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Divides the logits: log-probabilities are those of softmax(logits / temperature).
+    #[arg(long, default_value_t = 1.0, value_parser = divisor)]
+    pub temperature: f32,
+    /// A JSON object from each tensor's name to the L2 norm of its gradient, of the mean negative log-probability over
+    /// all tokens of the input.
+    #[arg(long, value_name = "FILE")]
+    pub grad_norms: Option<PathBuf>,
+}
+
+/// A word of a configuration enum.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
+}
+
+fn number(text: &str, sound: impl Fn(f64) -> bool, wanted: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value| sound(*value)).ok_or_else(|| format!("must be {wanted}"))
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    number(text, |t| t.is_finite() && t >= 0.0, "a number, 0 or above")
+}
+
+fn divisor(text: &str) -> Result<f32, String> {
+    number(text, |t| t.is_finite() && t > 0.0, "a number above 0").map(|t| t as f32)
+}
+
+fn top_p(text: &str) -> Result<f64, String> {
+    number(text, |p| p > 0.0 && p <= 1.0, "above 0 and at most 1")
+}
+
+fn min_p(text: &str) -> Result<f64, String> {
+    number(text, |p| (0.0..1.0).contains(&p), "at least 0 and below 1")
+}
+
+/// Which description to print.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct DescribeArgs {
+    /// A TOML file with every key in it, with its default and what it means.
+    #[arg(long)]
+    pub defaults: bool,
+    /// The JSON schema.
+    #[arg(long)]
+    pub schema: bool,
+    /// The reference page, docs/configuration.md.
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+#[cfg(test)]
+mod tests;

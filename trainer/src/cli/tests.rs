@@ -1,0 +1,50 @@
+use super::*;
+use clap::CommandFactory;
+use std::path::Path;
+
+#[derive(Debug, Parser)]
+struct Run {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn run(arguments: &[&str]) -> Result<RunArgs, clap::Error> {
+    Run::try_parse_from([&["run"], arguments].concat()).map(|run| run.run)
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+    Run::command().debug_assert();
+}
+
+#[test]
+fn a_run_has_defaults() {
+    let options = run(&["x.toml"]).unwrap().options(0);
+    let root = PathBuf::from("runs");
+    assert_eq!(options, RunOptions { root, resume: None, allow_inexact: false, max_hours: None, verbosity: 0 });
+}
+
+#[test]
+fn resume_takes_a_folder_or_none() {
+    // The word behind a bare `--resume` is the config.
+    let newest = run(&["--resume", "x.toml"]).unwrap();
+    assert_eq!(newest.config.config, Path::new("x.toml"));
+    assert_eq!(newest.options(0).resume.as_deref(), Some(Path::new("")));
+    let one = run(&["x.toml", "--resume=runs/x/3"]).unwrap();
+    assert_eq!(one.options(0).resume.as_deref(), Some(Path::new("runs/x/3")));
+}
+
+#[test]
+fn hours_are_above_zero() {
+    assert_eq!(run(&["x.toml", "--max-hours", "0.5"]).unwrap().max_hours, Some(0.5));
+    for hours in ["0", "-1", "nan", "inf", "soon"] {
+        assert!(run(&["x.toml", &format!("--max-hours={hours}")]).is_err(), "{hours}");
+    }
+}
+
+#[test]
+fn sets_keep_their_order() {
+    let sets = run(&["x.toml", "--set", "a=1", "--set", "a=2"]).unwrap().config.sets;
+    assert_eq!(sets, ["a=1", "a=2"]);
+}

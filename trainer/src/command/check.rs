@@ -1,0 +1,28 @@
+//! `grouper check`: what speaks against a run, before it is started.
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use trainer::cli::CheckArgs;
+use trainer::config::{Ending, RunConfig, Stage};
+use trainer::preflight::{self, Finding, Refused};
+
+/// Prints warnings and the plan of memory, or fails with every finding.
+pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
+    let path = &arguments.config.config;
+    let config = RunConfig::load(path, &arguments.config.sets)?;
+    let checked = preflight::check(&config, Stage::of(&config), &arguments.root);
+    if checked.is_refused() {
+        return Err(Refused(checked.findings)).with_context(|| format!("check config `{}`", path.display()));
+    }
+    let plan = checked.plan.map(|plan| plan.to_string());
+    let said: Vec<String> = checked.findings.iter().map(warning).chain(plan).collect();
+    let text = format!("{}\n{} can run\n", said.join("\n").trim_end(), config.name);
+    std::io::stdout().write_all(text.trim_start().as_bytes()).context("write to standard output")?;
+    Ok(Ending::Finished)
+}
+
+fn warning(finding: &Finding) -> String {
+    let hint = finding.hint.iter().map(|hint| format!("\n  hint: {hint}"));
+    [format!("warning: {finding}")].into_iter().chain(hint).collect()
+}

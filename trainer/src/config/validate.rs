@@ -1,0 +1,323 @@
+//! Rules between keys, checked without opening a file: all findings at once.
+
+use rewards::{Rubric, RubricError, RuleConfig};
+use rollout::sampling::SamplingConfig;
+
+use super::{DataConfig, RunConfig};
+use crate::data::Source;
+use crate::eval::EvalConfig;
+use crate::grpo::GrpoConfig;
+use crate::objective::{KlEstimator, Normalize, ObjectiveConfig};
+use crate::optimizer::OptimizerConfig;
+use crate::preflight::Finding;
+use crate::sft::SftConfig;
+
+/// What a config is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reinforcement learning: needs `[grpo]` and `[[rewards]]`.
+    Grpo,
+    /// Supervised fine-tuning: needs `[sft]`.
+    Sft,
+    /// Evaluation alone: needs `[eval]`.
+    Eval,
+}
+
+impl Stage {
+    /// The stage that a config is written for: the training table it has, else evaluation.
+    pub fn of(config: &RunConfig) -> Stage {
+        match (&config.grpo, &config.sft) {
+            (Some(_), _) => Stage::Grpo,
+            (None, Some(_)) => Stage::Sft,
+            (None, None) => Stage::Eval,
+        }
+    }
+}
+
+impl RunConfig {
+    /// What speaks against doing `stage` with these values, in the order of the file; files are not opened.
+    pub fn validate(&self, stage: Stage) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        findings.run(self, stage);
+        findings.data("data", &self.data);
+        if stage != Stage::Sft || self.eval.is_some() {
+            findings.at_least("rollout.max_tokens", self.rollout.max_tokens, 1);
+            findings.at_least("rollout.max_batch", self.rollout.max_batch, 1);
+            findings.refuse(self.rollout.kv_bytes == 0, "rollout.kv_bytes", || "is 0: nothing can be cached".into());
+            let empty = self.rollout.stop.iter().any(String::is_empty);
+            findings.refuse(empty, "rollout.stop", || "holds an empty text, which stands everywhere".into());
+            findings.sampling("rollout.sampling", &self.rollout.sampling);
+        }
+        match stage {
+            Stage::Grpo => {
+                findings.rewards(self);
+                match &self.grpo {
+                    Some(grpo) => findings.grpo(self, grpo),
+                    None => findings.missing("grpo", "grouper grpo"),
+                }
+                findings.stray(self.sft.is_some(), "sft", "grouper grpo");
+            }
+            Stage::Sft => {
+                match &self.sft {
+                    Some(sft) => findings.sft(self, sft),
+                    None => findings.missing("sft", "grouper sft"),
+                }
+                findings.stray(self.grpo.is_some(), "grpo", "grouper sft");
+            }
+            Stage::Eval if self.eval.is_none() => findings.missing("eval", "grouper eval"),
+            Stage::Eval => {}
+        }
+        if stage != Stage::Eval {
+            findings.optimizer(&self.optimizer, self.updates(stage));
+        }
+        if let Some(eval) = &self.eval {
+            findings.eval(self, eval);
+        }
+        findings.0
+    }
+
+    /// Updates of the weights in the whole run.
+    fn updates(&self, stage: Stage) -> u64 {
+        match (stage, &self.grpo, &self.sft) {
+            (Stage::Grpo, Some(grpo), _) => {
+                grpo.steps.saturating_mul((grpo.updates_per_step as u64).saturating_mul(grpo.epochs_per_step as u64))
+            }
+            (Stage::Sft, _, Some(sft)) => sft.steps,
+            _ => u64::MAX,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn refuse(&mut self, wrong: bool, key: &str, message: impl FnOnce() -> String) {
+        if wrong {
+            self.0.push(Finding::error(key, message()));
+        }
+    }
+
+    fn warn(&mut self, odd: bool, key: &str, message: impl FnOnce() -> String) {
+        if odd {
+            self.0.push(Finding::warning(key, message()));
+        }
+    }
+
+    fn hint(&mut self, wrong: bool, key: &str, message: String, hint: &str) {
+        if wrong {
+            self.0.push(Finding::error(key, message).hint(hint));
+        }
+    }
+
+    fn at_least(&mut self, key: &str, value: usize, least: usize) {
+        self.refuse(value < least, key, || format!("is {value}, and must be at least {least}"));
+    }
+
+    fn finite(&mut self, key: &str, value: f64, above: bool) {
+        let sound = value.is_finite() && if above { value > 0.0 } else { value >= 0.0 };
+        let bound = if above { "above 0" } else { "at least 0" };
+        self.refuse(!sound, key, || format!("is {value}, and must be finite and {bound}"));
+    }
+
+    fn missing(&mut self, key: &str, command: &str) {
+        let message = format!("`{command}` needs the table `[{key}]`");
+        self.hint(true, key, message, "`grouper config --defaults` prints every table");
+    }
+
+    fn stray(&mut self, there: bool, key: &str, command: &str) {
+        let message = format!("`{command}` does not read the table `[{key}]`");
+        self.hint(there, key, message, "one config describes one stage: move it to a file of its own");
+    }
+
+    fn run(&mut self, config: &RunConfig, stage: Stage) {
+        let plain = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let name = &config.name;
+        let named = !name.is_empty() && !name.starts_with('.') && name.chars().all(plain);
+        self.refuse(stage != Stage::Eval && !named, "name", || {
+            format!("`{name}` cannot name a folder: use letters, digits, `_`, `-` and `.`, and start without a dot")
+        });
+        let checkpoint = config.model.checkpoint.as_os_str();
+        self.refuse(checkpoint.is_empty(), "model.checkpoint", || "is empty".into());
+        self.refuse(config.run.workers == Some(0), "run.workers", || "is 0: nothing would compute".into());
+        self.refuse(config.run.keep_last == 0, "run.keep_last", || "is 0: nothing could be resumed".into());
+        self.refuse(config.run.max_skipped_updates == 0, "run.max_skipped_updates", || {
+            "is 0, and must be at least 1: the run stops at that many skipped updates in a row".into()
+        });
+    }
+
+    fn data(&mut self, key: &str, data: &DataConfig) {
+        self.at_least(&format!("{key}.max_prompt_tokens"), data.max_prompt_tokens, 1);
+        if let Source::Files(files) = &data.source {
+            self.refuse(files.paths.is_empty(), &format!("{key}.source.files.paths"), || "names no file".into());
+        }
+    }
+
+    fn sampling(&mut self, key: &str, sampling: &SamplingConfig) {
+        let SamplingConfig { temperature, top_p, min_p, top_k: _ } = *sampling;
+        self.finite(&format!("{key}.temperature"), temperature, false);
+        let sound = top_p > 0.0 && top_p <= 1.0;
+        self.refuse(!sound, &format!("{key}.top_p"), || format!("is {top_p}, and must be above 0 and at most 1"));
+        let sound = (0.0..1.0).contains(&min_p);
+        self.refuse(!sound, &format!("{key}.min_p"), || format!("is {min_p}, and must be at least 0 and below 1"));
+    }
+
+    fn rewards(&mut self, config: &RunConfig) {
+        for (index, rule) in config.rewards.iter().enumerate() {
+            match Rubric::new(std::slice::from_ref(rule)) {
+                Err(RubricError::LengthWithoutAccuracy) | Ok(_) => {}
+                Err(error) => self.refuse(true, &format!("rewards.{index}"), || error.to_string()),
+            }
+        }
+        match Rubric::new(&config.rewards) {
+            Err(error @ RubricError::Empty) => {
+                self.hint(true, "rewards", error.to_string(), "add a `[[rewards]]` table, such as `accuracy`");
+            }
+            Err(error @ RubricError::LengthWithoutAccuracy) => self.refuse(true, "rewards", || error.to_string()),
+            // Said above, of the rule itself.
+            Err(_) | Ok(_) => {}
+        }
+        let schedule = config.grpo.iter().flat_map(|grpo| &grpo.max_tokens_schedule).map(|change| change.max_tokens);
+        let longest = schedule.fold(config.rollout.max_tokens, usize::max);
+        for (index, rule) in config.rewards.iter().enumerate() {
+            let RuleConfig::SoftOverlong { max_tokens, buffer, .. } = *rule else { continue };
+            let free = max_tokens.saturating_sub(buffer) as usize;
+            self.warn(free >= longest, &format!("rewards.{index}.soft_overlong"), || {
+                format!("punishes nothing: it begins above {free} tokens, and no completion has more than {longest}")
+            });
+        }
+    }
+
+    fn grpo(&mut self, config: &RunConfig, grpo: &GrpoConfig) {
+        self.refuse(grpo.steps == 0, "grpo.steps", || "is 0: nothing would be learned".into());
+        self.at_least("grpo.prompts_per_step", grpo.prompts_per_step, 1);
+        let message = format!("is {}: a completion is only compared with others of its group", grpo.group_size);
+        self.hint(grpo.group_size < 2, "grpo.group_size", message, "take at least 2; the papers take 8 to 64");
+        self.at_least("grpo.updates_per_step", grpo.updates_per_step, 1);
+        let uneven = grpo.updates_per_step > 0 && !grpo.prompts_per_step.is_multiple_of(grpo.updates_per_step);
+        let message = format!(
+            "is {}, which does not divide the {} groups of a step (`grpo.prompts_per_step`)",
+            grpo.updates_per_step, grpo.prompts_per_step
+        );
+        self.hint(uneven, "grpo.updates_per_step", message, "each update learns from the same number of whole groups");
+        self.at_least("grpo.epochs_per_step", grpo.epochs_per_step, 1);
+        self.finite("grpo.std_epsilon", grpo.std_epsilon, false);
+        self.at_least("grpo.microbatch_tokens", grpo.microbatch_tokens, 1);
+        self.max_tokens_schedule(grpo);
+        self.objective(&grpo.objective);
+        self.warn(grpo.reference_every > 0 && grpo.objective.kl_coef == 0.0, "grpo.reference_every", || {
+            "has no effect: with `grpo.objective.kl_coef` at 0 there is no reference".into()
+        });
+        let greedy = config.rollout.sampling.temperature == 0.0;
+        self.hint(
+            greedy,
+            "rollout.sampling.temperature",
+            "is 0: greedy completions of a prompt are all the same, and their log-probabilities undefined".into(),
+            "R1-Zero trains at 1",
+        );
+        self.unused_eval_every(config, "grpo", grpo.eval_every);
+    }
+
+    fn max_tokens_schedule(&mut self, grpo: &GrpoConfig) {
+        let key = "grpo.max_tokens_schedule";
+        let changes = &grpo.max_tokens_schedule;
+        let ascending = changes.windows(2).all(|pair| pair[0].step < pair[1].step);
+        self.refuse(!ascending, key, || "its steps must ascend".into());
+        for (index, change) in changes.iter().enumerate() {
+            self.at_least(&format!("{key}.{index}.max_tokens"), change.max_tokens, 1);
+            self.warn(change.step > grpo.steps, &format!("{key}.{index}.step"), || {
+                format!("is {}, behind the last step {} (`grpo.steps`)", change.step, grpo.steps)
+            });
+        }
+    }
+
+    fn objective(&mut self, objective: &ObjectiveConfig) {
+        self.finite("grpo.objective.clip_low", objective.clip_low, true);
+        self.finite("grpo.objective.clip_high", objective.clip_high, true);
+        if let Some(bound) = objective.dual_clip {
+            self.refuse(!(bound.is_finite() && bound > 1.0), "grpo.objective.dual_clip", || {
+                format!("is {bound}, and must be above 1: it bounds ratios that are already above the clip")
+            });
+        }
+        if let Normalize::Constant(tokens) = objective.normalize {
+            self.finite("grpo.objective.normalize.constant", tokens, true);
+        }
+        self.finite("grpo.objective.kl_coef", objective.kl_coef, false);
+        let idle = objective.kl_coef == 0.0 && objective.kl != KlEstimator::default();
+        self.warn(idle, "grpo.objective.kl", || "has no effect: `grpo.objective.kl_coef` is 0".into());
+    }
+
+    fn sft(&mut self, config: &RunConfig, sft: &SftConfig) {
+        self.refuse(sft.steps == 0, "sft.steps", || "is 0: nothing would be learned".into());
+        self.at_least("sft.batch_tokens", sft.batch_tokens, 1);
+        // A document of one token has no token to predict.
+        self.at_least("sft.max_tokens", sft.max_tokens, 2);
+        self.at_least("sft.microbatch_tokens", sft.microbatch_tokens, 1);
+        self.unused_eval_every(config, "sft", sft.eval_every);
+    }
+
+    fn unused_eval_every(&mut self, config: &RunConfig, table: &str, eval_every: u64) {
+        self.warn(eval_every > 0 && config.eval.is_none(), &format!("{table}.eval_every"), || {
+            "has no effect: there is no table `[eval]`".into()
+        });
+    }
+
+    fn optimizer(&mut self, optimizer: &OptimizerConfig, updates: u64) {
+        self.finite("optimizer.lr", optimizer.lr, true);
+        for (key, beta) in [("optimizer.beta1", optimizer.beta1), ("optimizer.beta2", optimizer.beta2)] {
+            let sound = (0.0..1.0).contains(&beta);
+            self.refuse(!sound, key, || format!("is {beta}, and must be at least 0 and below 1"));
+        }
+        self.finite("optimizer.epsilon", optimizer.epsilon, true);
+        self.finite("optimizer.weight_decay", optimizer.weight_decay, false);
+        self.finite("optimizer.max_grad_norm", optimizer.max_grad_norm, false);
+        let schedule = &optimizer.schedule;
+        let sound = (0.0..=1.0).contains(&schedule.floor);
+        self.refuse(!sound, "optimizer.schedule.floor", || {
+            format!("is {}, and must be between 0 and 1: it is a share of `optimizer.lr`", schedule.floor)
+        });
+        // A run without updates is refused by its own key.
+        self.warn(updates > 0 && schedule.warmup_steps >= updates, "optimizer.schedule.warmup_steps", || {
+            format!("is {}: the run's {updates} updates end before the warm-up does", schedule.warmup_steps)
+        });
+    }
+
+    fn eval(&mut self, config: &RunConfig, eval: &EvalConfig) {
+        self.refuse(eval.sets.is_empty(), "eval.sets", || "names no set".into());
+        for (index, set) in eval.sets.iter().enumerate() {
+            let key = format!("eval.sets.{index}");
+            let twin = eval.sets[..index].iter().any(|other| other.name == set.name);
+            self.refuse(twin, &format!("{key}.name"), || format!("`{}` names two sets", set.name));
+            let plain = !set.name.is_empty() && !set.name.contains(['/', '@']);
+            self.refuse(!plain, &format!("{key}.name"), || {
+                format!("`{}` cannot stand in the name of a metric: it must have letters, and no `/` or `@`", set.name)
+            });
+            self.refuse(set.n_problems == Some(0), &format!("{key}.n_problems"), || "is 0".into());
+            self.data(&format!("{key}.data"), &set.data);
+        }
+        self.at_least("eval.samples", eval.samples, 1);
+        self.refuse(eval.max_tokens == Some(0), "eval.max_tokens", || "is 0".into());
+        self.sampling("eval.sampling", &eval.sampling);
+        self.warn(eval.sampling.temperature == 0.0 && eval.samples > 1, "eval.samples", || {
+            format!("is {}: greedy completions of a problem are all the same", eval.samples)
+        });
+        let judges = |rule: &RuleConfig| matches!(rule, RuleConfig::Accuracy { .. } | RuleConfig::Countdown { .. });
+        match &eval.rule {
+            Some(rule) => {
+                self.refuse(!judges(rule), "eval.rule", || "must be `accuracy` or `countdown`".into());
+                if let Err(error) = Rubric::new(std::slice::from_ref(rule)) {
+                    self.refuse(judges(rule), "eval.rule", || error.to_string());
+                }
+            }
+            None => self.hint(
+                !config.rewards.iter().any(judges),
+                "eval.rule",
+                "is absent, and no rule of `[[rewards]]` says which completion is right".into(),
+                "write `rule = { accuracy = { weight = 1.0, kind = \"exact\", extract = \"answer_tag\" } }`",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
