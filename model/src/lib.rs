@@ -19,6 +19,7 @@ pub mod layout;
 pub mod packed;
 pub mod philox;
 pub mod policy;
+pub mod probe;
 pub mod rope;
 pub mod tokenizer;
 mod transformer;

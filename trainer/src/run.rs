@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use model::policy::Policy;
+use model::probe::Probe;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
 
 use crate::checkpoint::{self, Machine, Progress, State, StateMut};
-use crate::config::{Ending, RunConfig, RunOptions};
+use crate::config::{Ending, Exactness, RunConfig, RunOptions};
 use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
@@ -47,6 +48,8 @@ pub struct Run {
     pub interrupt: Interrupt,
     /// Threads that compute.
     pub workers: usize,
+    /// Whether old log-probabilities are computed again, because sampler and trainer may differ.
+    pub measures: bool,
     /// The last evaluation of the first held-out set.
     evaluated: Option<Evaluation>,
     config: RunConfig,
@@ -100,11 +103,17 @@ impl Run {
         policy.set_vocabulary(tokenizer.vocab_size());
         let mut reference = plan.reference.then(|| policy.deep_copy());
         let mut optimizer = Optimizer::new(policy.layout(), &config.optimizer);
+        let probe = policy.probe();
+        let measures = match config.run.exactness {
+            Exactness::Measure => true,
+            Exactness::Require => false,
+            Exactness::Auto => probe.failed.is_some(),
+        };
         let machine = Machine {
             program: checkpoint::program()?,
             workers,
             threads: 1,
-            route: format!("{:?}, rows in blocks of 8", policy.dtype()).to_lowercase(),
+            route: route(&policy, &probe, measures),
             config: checkpoint::config_hash(config),
         };
         let mut progress = Progress::new(config.seed, machine.clone());
@@ -139,6 +148,9 @@ impl Run {
             log.warn(&finding.to_string());
         }
         warnings.iter().for_each(|warning| log.warn(warning));
+        if measures {
+            log.line("old log-probabilities are computed again by the training forward, and the mismatch is measured");
+        }
         if progress.step > 0 {
             log.line(&format!("resumed after step {}", progress.step));
         }
@@ -153,6 +165,7 @@ impl Run {
             tokenizer,
             interrupt: Interrupt::watch(options.max_hours)?,
             workers,
+            measures,
             evaluated: None,
             config: config.clone(),
             steps: plan.steps,
@@ -316,6 +329,17 @@ pub(crate) fn refuse(checked: &Checked) -> Result<()> {
         })
         .collect();
     if errors.is_empty() { Ok(()) } else { bail!("{}", errors.join("\n")) }
+}
+
+/// What the products run as, in words: `f32, rows in blocks of 8, exact`.
+fn route(policy: &Policy, probe: &Probe, measures: bool) -> String {
+    let dtype = format!("{:?}", policy.dtype()).to_lowercase();
+    let promise = match &probe.failed {
+        None => "exact".to_owned(),
+        Some(([out, input], rows)) => format!("inexact with {rows} rows of [{out}, {input}]"),
+    };
+    let measured = if measures { ", measured" } else { "" };
+    format!("{dtype}, rows in blocks of 8, {promise}{measured}")
 }
 
 /// `1.9M params`.

@@ -193,3 +193,16 @@ fn saved_policies_load_again() {
         assert!(all.clone().all(|(a, b)| (a - b).abs() <= a.abs() / 256.0) && all.clone().any(|(a, b)| a != b));
     }
 }
+
+/// On every machine these tests ran on, rows in blocks of 8 are exact; where they are not, runs measure instead.
+#[test]
+fn the_probe_tries_every_shape() {
+    tch::set_num_threads(1);
+    let (policy, _) = golden("qwen2");
+    let probe = policy.probe();
+    let c = policy.config();
+    let widths = [c.n_heads, c.n_kv_heads, c.n_kv_heads].iter().sum::<usize>() * c.head_dim;
+    assert!(probe.shapes.contains(&[widths, c.hidden_dim]) && probe.shapes.contains(&[c.vocab_size, c.hidden_dim]));
+    assert!(probe.shapes.contains(&[2 * c.ffn_dim, c.hidden_dim]) && probe.shapes.contains(&[c.hidden_dim, c.ffn_dim]));
+    assert_eq!(probe.failed, None);
+}

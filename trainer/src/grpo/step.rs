@@ -11,7 +11,7 @@ use rollout::pool::{Request, RolloutPool};
 use super::{GrpoConfig, parity};
 use crate::advantage::group_advantages;
 use crate::batch::{Microbatch, TokenValues, Update};
-use crate::config::{Exactness, RunConfig};
+use crate::config::RunConfig;
 use crate::gradient::Gradient;
 use crate::objective::{Tally, clipped_objective, kl_reward};
 use crate::prompting::PreparedProblem;
@@ -50,7 +50,7 @@ impl Step<'_> {
         let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems)?;
         drop(span);
         let mut scored = scored;
-        if self.config.run.exactness == Exactness::Measure {
+        if run.measures {
             self.record_old_logprobs(run, &mut scored);
         }
         self.log(run, &scored);
@@ -222,9 +222,7 @@ impl Step<'_> {
         run.log.max("mismatch_max", f64::from(mismatch.largest));
         run.log.add("parity_tokens", mismatch.n_tokens as f64);
         match &mismatch.first {
-            Some(first) if self.config.run.exactness != Exactness::Measure => {
-                Err(parity::explain(self, &run.policy, microbatch, first))
-            }
+            Some(first) if !run.measures => Err(parity::explain(self, &run.policy, microbatch, first)),
             _ => Ok(()),
         }
     }
