@@ -48,6 +48,8 @@ pub enum Command {
     Grpo(RunArgs),
     /// Train a policy on texts or conversations.
     Sft(RunArgs),
+    /// Measure a policy on held-out problems: pass@1, pass@k, maj@k.
+    Eval(EvalArgs),
     /// Sample completions of one prompt.
     Sample(SampleArgs),
     /// Compute log-probabilities of given tokens, by the forward pass that training takes.
@@ -79,6 +81,29 @@ pub struct ReportArgs {
     pub run: PathBuf,
 }
 
+/// Which policy to measure, and on what.
+#[derive(Clone, Debug, Args)]
+pub struct EvalArgs {
+    /// A run's TOML file: its `[eval]` table names sets and settings.
+    #[arg(required_unless_present = "data")]
+    pub config: Option<PathBuf>,
+    /// Set a key of the config, as for `grpo`. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "config")]
+    pub sets: Vec<String>,
+    /// Folder or hub id of the policy; the config's own where there is one and this is absent.
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    pub model: Option<PathBuf>,
+    /// Problems in a file: JSONL, JSON or Parquet, in any layout that a config's `data.source.files` reads.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub data: Option<PathBuf>,
+    /// How a problem of FILE is put: `r1_zero`, `chat` or `plain`; the checkpoint's chat template where it has one.
+    #[arg(long, value_parser = word::<Template>, requires = "data")]
+    pub template: Option<Template>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A config and where its run would be written.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
@@ -100,7 +125,7 @@ pub struct RunArgs {
     #[arg(long = "run", value_name = "DIR", default_value = "runs")]
     pub root: PathBuf,
     /// Go on with a run that was stopped: the folder given, or the newest of this name.
-    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
     /// Resume although this machine cannot promise the same bits as the one before.
     #[arg(long)]

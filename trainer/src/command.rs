@@ -3,6 +3,7 @@
 pub(crate) mod check;
 mod checkpoint;
 pub(crate) mod describe;
+pub(crate) mod eval;
 pub(crate) mod logprobs;
 pub(crate) mod report;
 pub(crate) mod sample;

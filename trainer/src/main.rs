@@ -37,6 +37,7 @@ fn run(cli: &Cli) -> Result<Ending> {
     match &cli.command {
         Command::Grpo(arguments) => command::train::run(arguments, cli.verbosity(), trainer::grpo::train),
         Command::Sft(arguments) => command::train::run(arguments, cli.verbosity(), trainer::sft::train),
+        Command::Eval(arguments) => command::eval::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Config(arguments) => command::describe::run(arguments),
         Command::Logprobs(arguments) => command::logprobs::run(arguments),

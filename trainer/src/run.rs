@@ -18,7 +18,7 @@ use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
 use crate::optimizer::Optimizer;
-use crate::preflight::{Checked, Level};
+use crate::preflight::{Checked, Refused};
 use crate::run_dir::{self, RunDir};
 use crate::step_log::{StepLog, Verbosity};
 
@@ -317,18 +317,9 @@ impl Run {
     }
 }
 
-/// Errors of a check, all of them in one.
+/// Every finding of a check that speaks against the run, in one error.
 pub(crate) fn refuse(checked: &Checked) -> Result<()> {
-    let errors: Vec<String> = checked
-        .findings
-        .iter()
-        .filter(|finding| finding.level == Level::Error)
-        .map(|finding| match &finding.hint {
-            Some(hint) => format!("{finding}\nhint: {hint}"),
-            None => finding.to_string(),
-        })
-        .collect();
-    if errors.is_empty() { Ok(()) } else { bail!("{}", errors.join("\n")) }
+    if checked.is_refused() { Err(Refused(checked.findings.clone()).into()) } else { Ok(()) }
 }
 
 /// What the products run as, in words: `f32, rows in blocks of 8, exact`.
