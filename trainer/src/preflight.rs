@@ -19,6 +19,7 @@ use crate::config::{DataConfig, RunConfig};
 use crate::data::{Documents, ProblemSet};
 use crate::hub;
 use crate::prompting::{PromptSet, Prompter};
+use crate::sft::{self, Encoder, Sequences};
 use crate::stopping::StopIds;
 use memory::{Load, Plan};
 
@@ -127,7 +128,7 @@ pub struct Checked {
     /// The problems to train on; `None` for fine-tuning and evaluation.
     pub prompts: Option<PromptSet>,
     /// The documents to fine-tune on; `None` for the other stages.
-    pub documents: Option<Documents>,
+    pub sequences: Option<Sequences>,
     /// The held-out sets, with their names, each cut to its `n_problems`.
     pub heldout: Vec<(String, PromptSet)>,
     /// What ends a completion.
@@ -224,32 +225,49 @@ fn open_data(run: &RunConfig, stage: Stage, checked: &mut Checked) {
         }
     }
     if stage == Stage::Sft {
-        match Documents::open(&run.data.source, run.seed) {
-            Ok(documents) => checked.documents = Some(documents),
-            Err(error) => findings.push(Finding::error("data.source", format!("{error:#}"))),
-        }
-        if let Some(Err(error)) = tokenizer.map(|tokenizer| Prompter::new(tokenizer, &run.data)) {
-            findings.push(Finding::error("data.template", format!("{error:#}")));
-        }
+        checked.sequences = open_documents(run, tokenizer, checked.model.as_ref(), &checked.stop, findings);
     }
     for (place, set) in run.eval.iter().flat_map(|eval| &eval.sets).enumerate() {
         let key = format!("eval.sets[{place}].data");
         let Some(mut heldout) = open_set(&key, &set.data, run.seed, tokenizer, findings) else { continue };
         heldout.keep_first(set.n_problems.unwrap_or(usize::MAX));
-        if let Some(train) = &checked.prompts {
-            let seen = train.overlap(&heldout);
-            if let Some(first) = seen.first() {
-                let message = format!(
-                    "{} of the {} problems of held-out set `{}` also occur in training, problem {first} first",
-                    seen.len(),
-                    heldout.problems().len(),
-                    set.name
-                );
-                findings.push(Finding::warning(key, message));
-            }
+        let by_prompts = checked.prompts.as_ref().map(|train| train.overlap(&heldout));
+        let by_documents = checked.sequences.as_ref().map(|train| train.overlap(&heldout));
+        let seen = by_prompts.or(by_documents).unwrap_or_default();
+        if let Some(first) = seen.first() {
+            let message = format!(
+                "{} of the {} problems of held-out set `{}` also occur in training, problem {first} first",
+                seen.len(),
+                heldout.problems().len(),
+                set.name
+            );
+            findings.push(Finding::warning(key, message));
         }
         checked.heldout.push((set.name.clone(), heldout));
     }
+}
+
+/// The documents to fine-tune on, as token ids; without tokenizer or template only their source is read, so that bad
+/// rows are found all the same.
+fn open_documents(
+    run: &RunConfig,
+    tokenizer: Option<&Arc<Tokenizer>>,
+    model: Option<&ModelConfig>,
+    stop: &StopIds,
+    findings: &mut Vec<Finding>,
+) -> Option<Sequences> {
+    let documents = Documents::open(&run.data.source, run.seed);
+    let mut finding = |key: &str, error: &anyhow::Error| findings.push(Finding::error(key, format!("{error:#}")));
+    let documents = documents.map_err(|error| finding("data.source", &error)).ok();
+    let prompter = Prompter::new(tokenizer?, &run.data).map_err(|error| finding("data.template", &error)).ok()?;
+    let (documents, sft, stops) = (documents?, run.sft.as_ref()?, stop.rules(&[]).ids);
+    let end = sft::end_of_sequence(prompter.tokenizer(), &model?.eos_token_ids);
+    let end = end.map_err(|error| finding("model.checkpoint", &error)).ok()?;
+    let encoder = Encoder { prompter: &prompter, end, stops: &stops, loss_on: sft.loss_on };
+    let sequences = Sequences::encode(&documents, &encoder, sft);
+    let sequences = sequences.map_err(|error| finding("data", &error)).ok()?;
+    lengths::documents_left_out(&sequences, sft.max_tokens, findings);
+    Some(sequences)
 }
 
 /// A set with its prompts; without tokenizer or template only its source is read, so that bad rows are found all the

@@ -20,8 +20,7 @@ pub use sequence::{Encoder, Sequence, Sequences, end_of_sequence};
 use crate::config::{Ending, RunConfig, RunOptions};
 use crate::eval::EvalSets;
 use crate::gradient::Gradient;
-use crate::preflight::{self, Checked, Stage};
-use crate::prompting::Prompter;
+use crate::preflight::{self, Stage};
 use crate::run::{self, Plan, Run};
 
 /// Trains the policy on the documents of `config.data`.
@@ -32,7 +31,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let sft = config.sft.as_ref().context("the config has no `[sft]` table")?;
     let checked = preflight::check(config, Stage::Sft, &options.root);
     run::refuse(&checked)?;
-    let sequences = sequences(config, sft, &checked)?;
+    let sequences = checked.sequences.as_ref().context("open `data.source`")?;
     let mut batches = Batches::new(sequences.lengths(), config.seed, sft.batch_tokens);
     let plan = Plan { steps: sft.steps, eval_every: sft.eval_every, work: sequences.to_string(), reference: false };
     let mut run = Run::open(config, options, &checked, &plan)?;
@@ -54,18 +53,6 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
         run.finish_step(step)?;
     }
     run.close()
-}
-
-/// Encodes the documents that the check opened.
-fn sequences(config: &RunConfig, sft: &SftConfig, checked: &Checked) -> Result<Sequences> {
-    let documents = checked.documents.as_ref().context("open `data.source`")?;
-    let tokenizer = checked.tokenizer.as_ref().context("open the tokenizer")?;
-    let model = checked.model.as_ref().context("read `config.json`")?;
-    let prompter = Prompter::new(tokenizer, &config.data)?;
-    let stops = checked.stop.rules(&[]).ids;
-    let end = end_of_sequence(tokenizer, &model.eos_token_ids)?;
-    let encoder = Encoder { prompter: &prompter, end, stops: &stops, loss_on: sft.loss_on };
-    Sequences::encode(documents, &encoder, sft)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::Finding;
 use super::memory::{bytes, longest_completion, pages};
 use crate::config::RunConfig;
 use crate::prompting::PromptSet;
+use crate::sft::Sequences;
 
 /// Problems whose worked solutions are measured.
 const LOOKED_AT: usize = 256;
@@ -45,6 +46,16 @@ pub(super) fn documents(max_tokens: usize, model: &ModelConfig, findings: &mut V
             model.max_positions
         );
         findings.push(Finding::error("sft.max_tokens", message));
+    }
+}
+
+/// Whether documents were left out for their length.
+pub(super) fn documents_left_out(sequences: &Sequences, limit: usize, findings: &mut Vec<Finding>) {
+    let n_too_long = sequences.n_too_long;
+    if n_too_long > 0 {
+        let n_all = sequences.all.len() + n_too_long;
+        let message = format!("{n_too_long} of {n_all} documents are longer than {limit} tokens and are left out");
+        findings.push(Finding::warning("sft.max_tokens", message));
     }
 }
 

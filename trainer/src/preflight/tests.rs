@@ -319,8 +319,28 @@ fn documents_are_read() {
     "#);
     fs::write(data.path().join("rows.jsonl"), rows[0].to_string()).unwrap();
     config.sft.as_mut().unwrap().max_tokens = 100;
-    assert_eq!(check_on(&config, Stage::Sft, &MACHINE).documents.unwrap().all.len(), 1);
+    assert_eq!(check_on(&config, Stage::Sft, &MACHINE).sequences.unwrap().all.len(), 1);
     assert_eq!(check(&config), "");
+
+    let long = json!({"prompt": "abc", "completion": "x".repeat(200)});
+    fs::write(data.path().join("rows.jsonl"), format!("{}\n{long}", rows[0])).unwrap();
+    insta::assert_snapshot!(check(&config), @"warning: `sft.max_tokens`: 1 of 2 documents are longer than 100 tokens and are left out");
+    fs::write(data.path().join("rows.jsonl"), long.to_string()).unwrap();
+    insta::assert_snapshot!(check(&config), @"error: `data`: none of 1 documents can be learned: 0 are empty, 1 are longer than `sft.max_tokens` = 100");
+}
+
+#[test]
+fn held_out_prompts_among_the_documents_are_a_warning() {
+    let folder = sound().write();
+    let rows: Vec<Value> =
+        (0..4).map(|i| json!({"question": format!("{i}+1"), "answer": format!("{}", i + 1)})).collect();
+    let (mut config, _data) = with_rows(folder.path(), &rows);
+    config.grpo = None;
+    config.sft = Some(toml::from_str("steps = 1\nbatch_tokens = 256\nmax_tokens = 100").unwrap());
+    let sets = json!([{"name": "same", "n_problems": 3, "data": {"source": config.data.source, "template": config.data.template}}]);
+    config.eval = Some(serde_json::from_value(json!({ "sets": sets })).unwrap());
+    let found = shown(&check_on(&config, Stage::Sft, &MACHINE), &[]);
+    insta::assert_snapshot!(found, @"warning: `eval.sets[0].data`: 3 of the 3 problems of held-out set `same` also occur in training, problem 0 first");
 }
 
 /// Real problems and a real tokenizer raise no alarm, where they lie beside the workspace.

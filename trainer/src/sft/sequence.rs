@@ -1,5 +1,6 @@
 //! `Sequence`: a document as token ids, with a mask of what is learned.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{LossOn, SftConfig};
 use crate::data::{Document, DocumentBody, Documents, PromptText, Template};
-use crate::prompting::Prompter;
+use crate::prompting::{PreparedProblem, PromptSet, Prompter};
 
 /// A tokenised document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +142,18 @@ impl fmt::Display for Sequences {
 }
 
 impl Sequences {
+    /// Indices of the held-out problems whose prompt, as the policy sees it, also opens a sequence here.
+    pub fn overlap(&self, heldout: &PromptSet) -> Vec<u64> {
+        let prompts = self.all.iter().map(|Sequence { tokens, mask }| {
+            let length = mask.iter().position(|&learned| learned).unwrap_or(tokens.len());
+            &tokens[..length]
+        });
+        let seen: HashSet<&[i64]> = prompts.collect();
+        let prompt = |problem: &PreparedProblem| Vec::from_iter(problem.prompt.tokens.iter().copied().map(i64::from));
+        let also_here = heldout.problems().iter().filter(|problem| seen.contains(prompt(problem).as_slice()));
+        also_here.map(|problem| problem.problem.index).collect()
+    }
+
     /// Encodes all of `documents`, on rayon's threads.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::*;
+use crate::data::Source;
 use crate::fixture::Folder;
 
 fn config(checkpoint: &Path, steps: u64) -> RunConfig {
@@ -84,4 +85,23 @@ fn what_is_missing_is_named() {
     let without = RunConfig { sft: None, ..config(folder.path(), 1) };
     let error = train(&without, &options(root.path(), None)).unwrap_err();
     assert_eq!(error.to_string(), "the config has no `[sft]` table");
+}
+
+#[test]
+fn the_tiny_policys_demonstrations_are_long_enough_and_keep_the_heldout_side_out() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("configs/sft_tiny.toml")).unwrap();
+    let mut config: RunConfig = toml::from_str(&text).unwrap();
+    config.model.checkpoint = root.join(&config.model.checkpoint);
+    let Source::ChainDemonstrations(demonstrations) = &mut config.data.source else { panic!("{text}") };
+    demonstrations.n_problems = 5000;
+    let checked = preflight::check(&config, Stage::Sft, &std::env::temp_dir());
+    assert_eq!(checked.findings, []);
+    let sequences = checked.sequences.unwrap();
+    assert_eq!((sequences.n_too_long, sequences.n_empty), (0, 0));
+    let n_learned: usize = sequences.all.iter().map(Sequence::n_learned).sum();
+    let mean = n_learned as f64 / sequences.all.len() as f64;
+    assert!(mean > 40.0, "a completion has {mean} tokens");
+    let end = i64::from(checked.tokenizer.unwrap().eos_id().unwrap());
+    assert!(sequences.all.iter().all(|sequence| sequence.tokens.last() == Some(&end)));
 }
