@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 /// The program, run from the root of the repository.
-fn grouper(arguments: &[&str]) -> Command {
+pub(crate) fn grouper(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grouper"));
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).args(arguments);
     command
