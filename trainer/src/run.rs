@@ -143,7 +143,7 @@ impl Run {
         let title = format!("{} · {}-layer policy, {size}, cpu · {}", config.name, c.n_layers, plan.work);
         let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, progress.lengths, progress.step + 1)?;
         log.detail(&format!("{workers} workers, {}", machine.route));
-        log.detail(&format!("stop ids: {}", checked.stop));
+        log.line(&format!("stop ids: {}", checked.stop));
         for finding in &checked.findings {
             log.warn(&finding.to_string());
         }

@@ -12,6 +12,7 @@ use rollout::pool::{PoolError, Request, RolloutPool};
 use rollout::prompt::Prompt;
 
 use crate::prompting::PreparedProblem;
+use crate::step_log::Progress;
 
 /// The groups of a step, in prompt order, with their scores.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Scored {
     }
 }
 
-/// Samples a group for each problem and scores it on rayon's threads as soon as it is complete.
+/// Samples a group for each problem and scores it on rayon's threads as soon as it is complete; `bar` moves with each.
 ///
 /// # Errors
 /// Those of the pool. A completion never makes one: a malformed one has a low score.
@@ -41,11 +42,12 @@ pub fn sample_and_score(
     rubric: &Rubric,
     request: &Request<'_>,
     problems: &[&PreparedProblem],
+    bar: &Progress,
 ) -> Result<Scored, PoolError> {
     let prompts: Vec<Prompt> = problems.iter().map(|one| one.prompt.clone()).collect();
     let (sender, groups) = crossbeam_channel::unbounded();
     thread::scope(|scope| {
-        let scoring = scope.spawn(|| score_as_sampled(rubric, problems, groups));
+        let scoring = scope.spawn(|| score_as_sampled(rubric, problems, groups, bar));
         let sampled = pool.sample(policy, request, &prompts, &sender);
         drop(sender);
         let sampled_at = Instant::now();
@@ -68,10 +70,16 @@ struct Done {
     time: Duration,
 }
 
-fn score_as_sampled(rubric: &Rubric, problems: &[&PreparedProblem], groups: Receiver<(usize, Group)>) -> Vec<Done> {
+fn score_as_sampled(
+    rubric: &Rubric,
+    problems: &[&PreparedProblem],
+    groups: Receiver<(usize, Group)>,
+    bar: &Progress,
+) -> Vec<Done> {
     let (sender, done) = crossbeam_channel::unbounded();
     rayon::in_place_scope(|scope| {
         for (place, group) in groups {
+            bar.advance(1);
             let sender = sender.clone();
             scope.spawn(move |_| {
                 let since = Instant::now();

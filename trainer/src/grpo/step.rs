@@ -47,9 +47,9 @@ impl Step<'_> {
             sampling: &self.config.rollout.sampling,
             cancel: run.interrupt.flag(),
         };
-        let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems)?;
-        drop(span);
-        let mut scored = scored;
+        let bar = run.log.progress(&format!("step {} · sampling groups", self.number), self.problems.len() as u64);
+        let mut scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &bar)?;
+        drop((bar, span));
         if run.measures {
             self.record_old_logprobs(run, &mut scored);
         }
@@ -167,6 +167,7 @@ impl Step<'_> {
         }
         let span = run.log.span("update");
         let mut microbatches = update.microbatches(self.grpo.microbatch_tokens);
+        let bar = run.log.progress(&format!("step {} · microbatches", self.number), microbatches.len() as u64);
         let Run { policy, reference, workers, .. } = &*run;
         if let Some(reference) = reference {
             microbatches.par_iter_mut().for_each(|microbatch| {
@@ -185,8 +186,10 @@ impl Step<'_> {
                 found.tally += objective.tally;
                 objective.d_logprob
             });
+            bar.advance(1);
             found
         });
+        drop(bar);
         let mut tally = Tally::default();
         for (microbatch, found) in microbatches.iter().zip(&found) {
             tally += found.tally;
