@@ -27,12 +27,13 @@ fn a_run_has_defaults() {
 
 #[test]
 fn resume_takes_a_folder_or_none() {
-    // The word behind a bare `--resume` is the config.
-    let newest = run(&["--resume", "x.toml"]).unwrap();
-    assert_eq!(newest.config.config, Path::new("x.toml"));
+    let newest = run(&["x.toml", "--resume"]).unwrap();
     assert_eq!(newest.options(0).resume.as_deref(), Some(Path::new("")));
-    let one = run(&["x.toml", "--resume=runs/x/3"]).unwrap();
-    assert_eq!(one.options(0).resume.as_deref(), Some(Path::new("runs/x/3")));
+    for one in [run(&["x.toml", "--resume=runs/x/3"]), run(&["--resume", "runs/x/3", "x.toml"])] {
+        let one = one.unwrap();
+        assert_eq!(one.config.config, Path::new("x.toml"));
+        assert_eq!(one.options(0).resume.as_deref(), Some(Path::new("runs/x/3")));
+    }
 }
 
 #[test]

@@ -90,10 +90,9 @@ fn what_is_missing_is_named() {
 #[test]
 fn the_tiny_policys_demonstrations_are_long_enough_and_keep_the_heldout_side_out() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let text = fs::read_to_string(root.join("configs/sft_tiny.toml")).unwrap();
-    let mut config: RunConfig = toml::from_str(&text).unwrap();
+    let mut config = RunConfig::load(&root.join("configs/sft_tiny.toml"), &[]).unwrap();
     config.model.checkpoint = root.join(&config.model.checkpoint);
-    let Source::ChainDemonstrations(demonstrations) = &mut config.data.source else { panic!("{text}") };
+    let Source::ChainDemonstrations(demonstrations) = &mut config.data.source else { panic!("{config:?}") };
     demonstrations.n_problems = 5000;
     let checked = preflight::check(&config, Stage::Sft, &std::env::temp_dir());
     assert_eq!(checked.findings, []);
