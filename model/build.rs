@@ -2,13 +2,26 @@
 //! direct dependents where it linked libtorch from; this passes the folder on to the crates that depend on `model`.
 
 fn main() {
-    cxx_build::bridge("src/kernels.rs")
+    cxx_build::bridges(["src/kernels.rs", "src/product.rs"])
         .file("bridge/kernels.cpp")
+        .file("bridge/product.cpp")
         .include("bridge")
         .std("c++20")
         .opt_level(3)
         .flag_if_supported("-Wno-psabi")
         .compile("grouper_kernels");
+    // The same products for three sets of instructions; which of them runs is chosen when the program does.
+    for (set, arch) in [("avx512", "x86-64-v4"), ("avx2", "x86-64-v3"), ("sse2", "x86-64")] {
+        cc::Build::new()
+            .cpp(true)
+            .file(format!("bridge/product_{set}.cpp"))
+            .include("bridge")
+            .std("c++20")
+            .opt_level(3)
+            .flag(format!("-march={arch}"))
+            .flag("-ffp-contract=off")
+            .compile(&format!("grouper_product_{set}"));
+    }
     println!("cargo::rerun-if-changed=bridge");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");

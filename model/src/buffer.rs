@@ -26,6 +26,11 @@ impl Buffer {
         Buffer::of(Tensor::zeros([len as i64], (Kind::Float, Device::Cpu)))
     }
 
+    /// `len` numbers of any value, for a kernel that writes all of them before anything reads one.
+    pub(crate) fn unwritten(len: usize) -> Buffer {
+        Buffer::of(Tensor::empty([len as i64], (Kind::Float, Device::Cpu)))
+    }
+
     /// A copy of `numbers`.
     pub fn from_slice(numbers: &[f32]) -> Buffer {
         Buffer::of(Tensor::from_slice(numbers))

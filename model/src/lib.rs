@@ -20,6 +20,7 @@ pub mod packed;
 pub mod philox;
 pub mod policy;
 pub mod probe;
+pub mod product;
 pub mod rope;
 pub mod tokenizer;
 mod transformer;

@@ -1,7 +1,8 @@
 //! `Policy`: a checkpoint's weights, loaded, moved by an optimizer, and saved again.
 //!
-//! Masters are f32, all in one flat array that [`Layout`] describes. With bf16 compute a rounded copy is made once an
-//! update ([`Policy::refresh`]) and shared by everyone who multiplies with the weights. What the network computes is
+//! Masters are f32, all in one flat array that [`Layout`] describes. Products read a copy that is made once an update
+//! ([`Policy::refresh`]) and shared by everyone who multiplies with the weights: panels in f32, or the rounded numbers
+//! in bf16. What the network computes is
 //! in `transformer.rs`; its gradients are in `backward.rs`, decoding is in `kv_cache.rs`.
 
 use crate::buffer::Buffer;
@@ -9,11 +10,13 @@ use crate::checkpoint::{self, LoadError, ReadAs, SaveError, Weights};
 use crate::config::{Dtype, ModelConfig, PolicyConfig};
 use crate::layout::{Layout, Slot};
 use crate::philox::{Purpose, Stream};
+use crate::product::{self, Panels};
 use crate::rope;
 use crate::tokenizer;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Standard deviation of fresh matrices (GPT-2's, and the default of every family here).
 const INITIAL_STD: f32 = 0.02;
@@ -28,20 +31,57 @@ pub struct Policy {
     pub(crate) config: ModelConfig,
     pub(crate) layout: Layout,
     pub(crate) parameters: Buffer,
-    /// The rounded copy, with bf16 compute.
-    half: Option<Half>,
+    operands: Operands,
     pub(crate) cosine: Vec<f32>,
     pub(crate) sine: Vec<f32>,
     vocabulary: usize,
     source: PathBuf,
 }
 
+/// The weights as products read them.
+enum Operands {
+    /// Panels of each matrix, by its offset in the flat array.
+    F32(BTreeMap<usize, Panels>),
+    /// A rounded copy of the flat array.
+    Bf16(Half),
+}
+
 /// A bf16 copy of all weights.
 struct Half(Tensor);
 
-// SAFETY: the tensor is replaced only through `&mut Policy`; everyone else reads it, which libtorch permits from any
+// SAFETY: the tensor is written only through `&mut Policy`; everyone else reads it, which libtorch permits from any
 // number of threads (its reference counts are atomic).
 unsafe impl Sync for Half {}
+
+impl Operands {
+    fn new(layout: &Layout, dtype: Dtype) -> Operands {
+        if dtype == Dtype::Bf16 {
+            return Operands::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))));
+        }
+        let blocks = layout.blocks.iter().flat_map(|b| [b.qkv, b.output, b.gate_up, b.down]);
+        let panels = |slot: Slot| (slot.offset, Panels::new(slot.rows, slot.columns));
+        Operands::F32(blocks.chain([layout.head]).map(panels).collect())
+    }
+
+    /// Takes over the masters.
+    fn refresh(&mut self, masters: &Buffer) {
+        match self {
+            Operands::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
+            Operands::F32(panels) => {
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                let mut all: Vec<(&usize, &mut Panels)> = panels.iter_mut().collect();
+                let share = all.len().div_ceil(threads);
+                std::thread::scope(|scope| {
+                    for some in all.chunks_mut(share) {
+                        scope.spawn(move || {
+                            some.iter_mut().for_each(|(offset, one)| one.pack(&masters[**offset..][..one.len()]))
+                        });
+                    }
+                });
+            }
+        }
+    }
+}
 
 impl Policy {
     /// Reads the weights in `folder`, or draws fresh ones by `seed` where the config asks for that.
@@ -57,7 +97,7 @@ impl Policy {
         let (cosine, sine) = rope_tables(&architecture);
         let mut policy = Policy {
             vocabulary: architecture.vocab_size,
-            half: None,
+            operands: Operands::new(&layout, config.dtype),
             config: architecture,
             layout,
             parameters,
@@ -65,9 +105,7 @@ impl Policy {
             sine,
             source: folder.to_owned(),
         };
-        if config.dtype == Dtype::Bf16 {
-            policy.half = Some(Half(policy.parameters.rows(1).view([-1]).to_kind(Kind::BFloat16)));
-        }
+        policy.refresh();
         Ok(policy)
     }
 
@@ -83,7 +121,10 @@ impl Policy {
 
     /// What the products compute in: `F32` or `Bf16`.
     pub fn dtype(&self) -> Dtype {
-        if self.half.is_some() { Dtype::Bf16 } else { Dtype::F32 }
+        match self.operands {
+            Operands::F32(_) => Dtype::F32,
+            Operands::Bf16(_) => Dtype::Bf16,
+        }
     }
 
     /// How many numbers are trained.
@@ -101,11 +142,9 @@ impl Policy {
         &mut self.parameters
     }
 
-    /// Makes the rounded copy anew, where there is one.
+    /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
-        if let Some(Half(half)) = &mut self.half {
-            half.copy_(&self.parameters.rows(1).view([-1]));
-        }
+        self.operands.refresh(&self.parameters);
     }
 
     /// Ids from `n` on, which no token of the tokenizer has, get probability 0 everywhere.
@@ -120,11 +159,13 @@ impl Policy {
 
     /// A policy of its own with the same weights.
     pub fn deep_copy(&self) -> Policy {
+        let mut operands = Operands::new(&self.layout, self.dtype());
+        operands.refresh(&self.parameters);
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),
             parameters: self.parameters.clone(),
-            half: self.half.as_ref().map(|Half(half)| Half(half.copy())),
+            operands,
             cosine: self.cosine.clone(),
             sine: self.sine.clone(),
             vocabulary: self.vocabulary,
@@ -175,22 +216,63 @@ impl Policy {
         &self.parameters[slot.range()]
     }
 
-    /// A matrix in the format of the products.
-    pub(crate) fn matrix(&self, slot: Slot) -> Tensor {
-        match &self.half {
-            None => self.parameters.matrix(slot.offset, slot.rows, slot.columns),
-            Some(Half(half)) => half
-                .narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64)
-                .view([slot.rows as i64, slot.columns as i64]),
+    /// x · Wᵀ + b for rows x `[N, in]`: `[N, out]`. In bf16 N must be a multiple of the row block.
+    pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
+        match &self.operands {
+            Operands::F32(panels) => {
+                let mut y = panels[&weight.offset].product(x);
+                if let Some(bias) = bias {
+                    y.chunks_exact_mut(weight.rows).for_each(|row| add(row, self.vector(bias)));
+                }
+                y
+            }
+            Operands::Bf16(half) => {
+                let bias = bias.map(|slot| half.matrix(slot).view([-1]));
+                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
+                Buffer::of(x.linear(&half.matrix(weight), bias.as_ref()))
+            }
         }
     }
 
-    /// Activations in the format of the products, `[N, width]`.
-    pub(crate) fn operand(&self, x: &Buffer, width: usize) -> Tensor {
-        match self.half {
-            None => x.rows(width),
-            Some(_) => x.rows(width).to_kind(Kind::BFloat16),
+    /// Gradient of [`Policy::project`] with respect to its input; adds those of weight and bias to `gradient`.
+    pub(crate) fn project_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        weight: Slot,
+        bias: Option<Slot>,
+        gradient: &mut Buffer,
+    ) -> Buffer {
+        if let Some(bias) = bias {
+            let d_bias = &mut gradient[bias.range()];
+            dy.chunks_exact(weight.rows).for_each(|row| add(d_bias, row));
         }
+        match &self.operands {
+            Operands::F32(_) => {
+                product::add_weight_gradient(dy, x, weight.columns, &mut gradient[weight.range()]);
+                product::input_gradient(dy, self.vector(weight), weight.columns)
+            }
+            Operands::Bf16(half) => {
+                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
+                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
+                let mut d_weight = gradient.matrix(weight.offset, weight.rows, weight.columns);
+                let _ = d_weight.g_add_(&dy.transpose(0, 1).matmul(&x).to_kind(Kind::Float));
+                Buffer::of(dy.matmul(&half.matrix(weight)))
+            }
+        }
+    }
+}
+
+impl Half {
+    fn matrix(&self, slot: Slot) -> Tensor {
+        let flat = self.0.narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64);
+        flat.view([slot.rows as i64, slot.columns as i64])
+    }
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::buffer::Buffer;
 use crate::kernels::{self, AttentionSaved, Heads, Rotation, Segment};
 use crate::layout::Slot;
 use crate::policy::Policy;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Attention of one block: (layer, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
 pub(crate) type Attend<'a> = dyn FnMut(usize, &Buffer, &Buffer, &Buffer) -> (Buffer, Buffer) + 'a;
@@ -62,12 +62,6 @@ impl Policy {
     /// The final norm of rows `[M, D]`, with its reciprocal roots.
     pub(crate) fn final_norm(&self, x: &[f32]) -> (Buffer, Buffer) {
         kernels::rms_norm(x, self.vector(self.layout.norm), self.eps())
-    }
-
-    /// x · Wᵀ + b for rows x, `[N, out]`. N must be a multiple of the row block.
-    pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
-        let bias = bias.map(|slot| self.matrix(slot).view([-1]));
-        Buffer::of(self.operand(x, weight.columns).linear(&self.matrix(weight), bias.as_ref()))
     }
 
     /// One block: its output `[N, D]`, and what its gradient needs.
@@ -148,30 +142,6 @@ impl Policy {
         let mut dx = self.norm_backward(&d_normed, x, slots.attention_norm, &kept.rstd, gradient);
         dx.add(&d_middle);
         dx
-    }
-
-    /// Gradient of [`Policy::project`] with respect to its input; adds those of weight and bias to `gradient`.
-    pub(crate) fn project_backward(
-        &self,
-        dy: &Buffer,
-        x: &Buffer,
-        weight: Slot,
-        bias: Option<Slot>,
-        gradient: &mut Buffer,
-    ) -> Buffer {
-        let (dy_rows, x_rows) = (self.operand(dy, weight.rows), self.operand(x, weight.columns));
-        let mut d_weight = gradient.matrix(weight.offset, weight.rows, weight.columns);
-        let product = dy_rows.transpose(0, 1);
-        if product.kind() == Kind::Float {
-            let _ = d_weight.addmm_(&product, &x_rows);
-        } else {
-            let _ = d_weight.g_add_(&product.matmul(&x_rows).to_kind(Kind::Float));
-        }
-        if let Some(bias) = bias {
-            let mut d_bias = gradient.matrix(bias.offset, 1, bias.columns);
-            let _ = d_bias.g_add_(&dy.rows(weight.rows).sum_dim_intlist(0, true, Kind::Float));
-        }
-        Buffer::of(dy_rows.matmul(&self.matrix(weight)))
     }
 
     /// Gradient of an RMSNorm with respect to its input; adds that of its weight to `gradient`.

@@ -1,0 +1,66 @@
+// Chooses the products for this machine's instructions.
+#include "product.h"
+
+#define GROUPER_PRODUCTS(set)                                                                               \
+  namespace set {                                                                                           \
+  int64_t panel_rows();                                                                                     \
+  void pack_panels(const float*, int64_t, int64_t, float*);                                                 \
+  void product_packed(const float*, const float*, int64_t, int64_t, int64_t, float*);                       \
+  void product_input_gradient(const float*, const float*, int64_t, int64_t, int64_t, float*);               \
+  void product_weight_gradient(const float*, const float*, int64_t, int64_t, int64_t, float*);              \
+  }
+
+namespace grouper {
+
+GROUPER_PRODUCTS(avx512)
+GROUPER_PRODUCTS(avx2)
+GROUPER_PRODUCTS(sse2)
+
+namespace {
+
+enum class Set { kAvx512, kAvx2, kSse2 };
+
+Set find() {
+  if (__builtin_cpu_supports("avx512f")) return Set::kAvx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Set::kAvx2;
+  return Set::kSse2;
+}
+
+const Set kSet = find();
+
+}  // namespace
+
+#define GROUPER_DISPATCH(call)                  \
+  switch (kSet) {                               \
+    case Set::kAvx512: return avx512::call;     \
+    case Set::kAvx2: return avx2::call;         \
+    default: return sse2::call;                 \
+  }
+
+const char* product_route() {
+  switch (kSet) {
+    case Set::kAvx512: return "avx512";
+    case Set::kAvx2: return "avx2";
+    default: return "sse2";
+  }
+}
+
+int64_t panel_rows() { GROUPER_DISPATCH(panel_rows()) }
+
+void pack_panels(const float* w, int64_t n, int64_t k, float* panels) {
+  GROUPER_DISPATCH(pack_panels(w, n, k, panels))
+}
+
+void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, float* y) {
+  GROUPER_DISPATCH(product_packed(x, panels, m, n, k, y))
+}
+
+void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, float* dx) {
+  GROUPER_DISPATCH(product_input_gradient(dy, w, m, n, k, dx))
+}
+
+void product_weight_gradient(const float* dy, const float* x, int64_t m, int64_t n, int64_t k, float* dw) {
+  GROUPER_DISPATCH(product_weight_gradient(dy, x, m, n, k, dw))
+}
+
+}  // namespace grouper

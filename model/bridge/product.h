@@ -1,0 +1,28 @@
+// Matrix products in f32 for one thread, exact by construction: every number of the result is one chain of
+// multiply-adds over the inner dimension, in order, whatever the number of rows and wherever tiles are cut. libtorch's
+// products promise no such thing, and must find out anew in every call how weights are best laid out; here that is
+// done once an update.
+#pragma once
+#include <cstdint>
+
+namespace grouper {
+
+// Which instructions products use on this machine: "avx512", "avx2" or "sse2".
+const char* product_route();
+
+// Weights [n, k] are laid out in panels of this many rows; a packed matrix holds round_up(n, panel) * k numbers.
+int64_t panel_rows();
+
+// Lays out weights w [n, k] as panels.
+void pack_panels(const float* w, int64_t n, int64_t k, float* panels);
+
+// y [m, n] = x [m, k] * w^T, with w as panels.
+void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, float* y);
+
+// dx [m, k] = dy [m, n] * w [n, k].
+void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, float* dx);
+
+// dw [n, k] += dy [m, n]^T * x [m, k].
+void product_weight_gradient(const float* dy, const float* x, int64_t m, int64_t n, int64_t k, float* dw);
+
+}  // namespace grouper

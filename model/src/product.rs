@@ -1,0 +1,100 @@
+//! Matrix products in f32 whose rows keep their bits, by the bridge's own kernels.
+//!
+//! What they compute and why is in `bridge/product.h`. Each call runs on the thread that makes it.
+
+use crate::buffer::Buffer;
+
+// `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
+#[allow(unreachable_pub)]
+#[cxx::bridge(namespace = "grouper")]
+mod ffi {
+    unsafe extern "C++" {
+        include!("product.h");
+
+        unsafe fn product_route() -> *const c_char;
+        fn panel_rows() -> i64;
+        unsafe fn pack_panels(w: *const f32, n: i64, k: i64, panels: *mut f32);
+        unsafe fn product_packed(x: *const f32, panels: *const f32, m: i64, n: i64, k: i64, y: *mut f32);
+        unsafe fn product_input_gradient(dy: *const f32, w: *const f32, m: i64, n: i64, k: i64, dx: *mut f32);
+        unsafe fn product_weight_gradient(dy: *const f32, x: *const f32, m: i64, n: i64, k: i64, dw: *mut f32);
+    }
+}
+
+/// Which instructions products use on this machine: `avx512`, `avx2` or `sse2`.
+pub fn route() -> &'static str {
+    // SAFETY: the function returns a string literal of ASCII.
+    unsafe { std::ffi::CStr::from_ptr(ffi::product_route()) }.to_str().unwrap_or_default()
+}
+
+/// A weight matrix `[N, K]` laid out for products with it.
+#[derive(Clone, Debug)]
+pub struct Panels {
+    numbers: Buffer,
+    n: usize,
+    k: usize,
+}
+
+impl Panels {
+    /// Room for a matrix of `n` rows and `k` columns, all zero.
+    pub fn new(n: usize, k: usize) -> Panels {
+        let rows = n.next_multiple_of(ffi::panel_rows() as usize);
+        Panels { numbers: Buffer::zeros(rows * k), n, k }
+    }
+
+    /// Numbers of the matrix.
+    pub(crate) fn len(&self) -> usize {
+        self.n * self.k
+    }
+
+    /// Takes over the weights, `[N, K]` row by row.
+    pub fn pack(&mut self, weights: &[f32]) {
+        assert_eq!(weights.len(), self.n * self.k, "weights are [N, K]");
+        // SAFETY: weights hold n × k numbers, the panels round_up(n) × k.
+        unsafe { ffi::pack_panels(weights.as_ptr(), self.n as i64, self.k as i64, self.numbers.as_mut_ptr()) };
+    }
+
+    /// x · Wᵀ for rows x `[M, K]`: `[M, N]`.
+    pub fn product(&self, x: &[f32]) -> Buffer {
+        let m = rows(x, self.k);
+        let mut y = Buffer::unwritten(m * self.n);
+        // SAFETY: x holds m × k numbers, y m × n, of which every one is written.
+        unsafe {
+            let (m, n, k) = (m as i64, self.n as i64, self.k as i64);
+            ffi::product_packed(x.as_ptr(), self.numbers.as_ptr(), m, n, k, y.as_mut_ptr());
+        }
+        y
+    }
+}
+
+/// dy · W for rows dy `[M, N]` and weights `[N, K]`: the gradient with respect to a product's input, `[M, K]`.
+pub fn input_gradient(dy: &[f32], weights: &[f32], k: usize) -> Buffer {
+    let n = rows(weights, k);
+    let m = rows(dy, n);
+    let mut dx = Buffer::unwritten(m * k);
+    // SAFETY: dy holds m × n numbers, weights n × k, dx m × k, of which every one is written.
+    unsafe {
+        let (m, n, k) = (m as i64, n as i64, k as i64);
+        ffi::product_input_gradient(dy.as_ptr(), weights.as_ptr(), m, n, k, dx.as_mut_ptr());
+    }
+    dx
+}
+
+/// Adds dyᵀ · x for rows dy `[M, N]` and x `[M, K]` to the weights' gradient `[N, K]`.
+pub fn add_weight_gradient(dy: &[f32], x: &[f32], k: usize, gradient: &mut [f32]) {
+    let n = rows(gradient, k);
+    let m = rows(dy, n);
+    assert_eq!(rows(x, k), m, "as many rows of dy as of x");
+    // SAFETY: dy holds m × n numbers, x m × k, gradient n × k.
+    unsafe {
+        let (m, n, k) = (m as i64, n as i64, k as i64);
+        ffi::product_weight_gradient(dy.as_ptr(), x.as_ptr(), m, n, k, gradient.as_mut_ptr());
+    }
+}
+
+fn rows(x: &[f32], width: usize) -> usize {
+    assert!(width > 0 && x.len().is_multiple_of(width), "{} numbers are not rows of {width}", x.len());
+    x.len() / width
+}
+
+#[cfg(test)]
+mod tests;
