@@ -183,8 +183,9 @@ impl Policy {
         fs::create_dir_all(folder).map_err(io(folder))?;
         for name in tokenizer::FILES.into_iter().chain(["generation_config.json"]) {
             let from = self.source.join(name);
-            if from.is_file() {
-                let to = folder.join(name);
+            let to = folder.join(name);
+            // Copied onto itself, a file would be empty.
+            if from.is_file() && fs::canonicalize(&from).ok() != fs::canonicalize(&to).ok() {
                 fs::copy(&from, &to).map_err(io(&to))?;
             }
         }

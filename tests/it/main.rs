@@ -5,5 +5,11 @@
 mod architecture;
 mod cli;
 mod config;
+mod damage;
+mod disk;
+mod gsm8k;
 mod learns;
+mod parity;
 mod program;
+mod resume;
+mod toy_run;

@@ -5,11 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 /// The exit status after a second signal: at once, with nothing saved.
 const KILLED: i32 = 130;
+
+/// Lets a write past the limit on a file's size (`ulimit -f`) fail as an error that names the file, where the signal
+/// would end the process without a word. For the start of the program.
+pub fn outlive_file_limits() -> Result<()> {
+    // A handler, not "ignore", which programs that are started from this one would inherit.
+    flag::register(SIGXFSZ, Arc::default()).context("watch for signals").map(drop)
+}
 
 /// Set by SIGTERM, Ctrl-C, or the end of the time the run was given.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use clap::Parser;
 use trainer::cli::{Cli, Command};
 use trainer::complaint;
 use trainer::config::Ending;
+use trainer::interrupt;
 
 mod command;
 
@@ -17,7 +18,7 @@ const STOPPED: u8 = 75;
 fn main() -> ExitCode {
     // Workers of our own compute, each with one thread of libtorch; set before any other thread is born.
     tch::set_num_threads(1);
-    match run(&Cli::parse()) {
+    match interrupt::outlive_file_limits().and_then(|()| run(&Cli::parse())) {
         Ok(Ending::Finished) => ExitCode::SUCCESS,
         Ok(Ending::Stopped) => STOPPED.into(),
         // Whoever read our output has seen enough, as `head` does.

@@ -1,13 +1,14 @@
 //! What a step measured: one ordered list of numbers for console, `metrics.jsonl`, TensorBoard.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use crate::append_file::AppendFile;
-use crate::durable::DiskError;
+use crate::durable::{At, DiskError};
 use crate::tensorboard::EventWriter;
 
 /// The log's file name inside a run folder.
@@ -143,6 +144,17 @@ impl MetricsLog {
     pub fn length(&self) -> Result<u64, DiskError> {
         self.file.synced_length()
     }
+}
+
+/// The step of the last whole line of a run's `metrics.jsonl`; `None` where there is none.
+pub fn last_step(run: &Path) -> Result<Option<u64>, DiskError> {
+    let path = run.join(METRICS);
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.at("read", &path)?,
+    };
+    let step = |line: &str| serde_json::from_str::<Value>(line).ok()?["step"].as_u64();
+    Ok(text.lines().rev().find_map(step))
 }
 
 #[cfg(test)]

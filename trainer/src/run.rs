@@ -17,6 +17,7 @@ use crate::config::{Ending, Exactness, RunConfig, RunOptions};
 use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
+use crate::metrics;
 use crate::optimizer::Optimizer;
 use crate::preflight::{Checked, Refused};
 use crate::run_dir::{self, RunDir};
@@ -52,6 +53,8 @@ pub struct Run {
     pub measures: bool,
     /// The last evaluation of the first held-out set.
     evaluated: Option<Evaluation>,
+    /// Whether an evaluation was interrupted, that after the last step maybe: there is something left to do.
+    evaluation_cut: bool,
     config: RunConfig,
     steps: u64,
     eval_every: u64,
@@ -82,17 +85,20 @@ impl Run {
             (Some(folder), Some(tokenizer)) => (folder, tokenizer.clone()),
             _ => bail!("open `{}`", config.model.checkpoint.display()),
         };
-        let found = match &options.resume {
-            Some(path) if path.as_os_str().is_empty() => Some(run_dir::find_resume(&options.root.join(&config.name))?),
-            Some(path) => Some(run_dir::find_resume(path)?),
-            None => None,
-        };
-        let dir = match &found {
-            Some(found) => RunDir::open(&found.run)?,
+        let path = options.resume.as_ref().map(|path| match path.as_os_str().is_empty() {
+            true => options.root.join(&config.name),
+            false => path.clone(),
+        });
+        // From here on there is something to save: a signal that comes while weights are read is not lost.
+        let interrupt = Interrupt::watch(options.max_hours)?;
+        let dir = match &path {
+            Some(path) => RunDir::open(&run_dir::find_run(path)?)?,
             None => RunDir::create(&options.root, &config.name)?,
         };
-        let recorded = match &found {
-            Some(found) => Some(Progress::read(&found.checkpoint.path)?.machine.workers),
+        let found = path.as_deref().map(run_dir::find_resume).transpose()?;
+        let from = found.as_ref().and_then(|found| found.checkpoint.as_ref());
+        let recorded = match from {
+            Some(from) => Some(Progress::read(&from.path)?.machine.workers),
             None => None,
         };
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -118,18 +124,19 @@ impl Run {
         };
         let mut progress = Progress::new(config.seed, machine.clone());
         let mut warnings = Vec::new();
-        if let Some(found) = &found {
+        if let Some(from) = from {
             let mut state = StateMut {
                 policy: &mut policy,
                 optimizer: &mut optimizer,
                 reference: reference.as_mut().map(Policy::parameters_mut),
             };
-            let resumed = checkpoint::resume(&dir, &found.checkpoint, &machine, options.allow_inexact, &mut state)?;
+            let resumed = checkpoint::resume(&dir, from, &machine, options.allow_inexact, &mut state)?;
             (progress, warnings) = (resumed.progress, resumed.warnings);
             if let Some(reference) = &mut reference {
                 reference.refresh();
             }
         } else {
+            never_saved(&dir, config)?;
             let text = toml::to_string_pretty(config).context("word the configuration as TOML")?;
             durable::write_file(&dir.path().join(CONFIG), text.as_bytes())?;
         }
@@ -151,8 +158,10 @@ impl Run {
         if measures {
             log.line("old log-probabilities are computed again by the training forward, and the mismatch is measured");
         }
-        if progress.step > 0 {
-            log.line(&format!("resumed after step {}", progress.step));
+        match (&found, from) {
+            (Some(_), Some(_)) => log.line(&format!("resumed after step {}", progress.step)),
+            (Some(_), None) => log.line("resumed before its first checkpoint: starting at step 1"),
+            (None, _) => {}
         }
         Ok(Run {
             dir,
@@ -160,13 +169,14 @@ impl Run {
             policy,
             reference,
             optimizer,
-            saved: found.map(|_| progress.step),
+            saved: from.map(|_| progress.step),
             progress,
             tokenizer,
-            interrupt: Interrupt::watch(options.max_hours)?,
+            interrupt,
             workers,
             measures,
             evaluated: None,
+            evaluation_cut: false,
             config: config.clone(),
             steps: plan.steps,
             eval_every: plan.eval_every,
@@ -207,6 +217,7 @@ impl Run {
                 if self.saved != Some(step) {
                     self.save()?;
                 }
+                self.evaluation_cut = true;
                 return Ok(false);
             }
             evaluations => evaluations.context("evaluate")?,
@@ -221,6 +232,8 @@ impl Run {
             }
             self.evaluated = Some(main);
         }
+        // A checkpoint that an interrupted evaluation left does not know this one, which decides what is the best.
+        self.saved = None;
         Ok(true)
     }
 
@@ -286,7 +299,7 @@ impl Run {
 
     /// Ends the run: writes `final/` where every step was taken.
     pub fn close(mut self) -> Result<Ending> {
-        if self.progress.step < self.steps {
+        if self.progress.step < self.steps || self.evaluation_cut {
             let path = self.dir.path().display().to_string();
             self.log.line(&format!("stopped after step {}; `--resume {path}` goes on", self.progress.step));
             return Ok(Ending::Stopped);
@@ -314,6 +327,18 @@ impl Run {
     fn baseline(&self) -> Option<Evaluation> {
         let text = std::fs::read(self.dir.path().join(BASELINE)).ok()?;
         serde_json::from_slice(&text).ok()
+    }
+}
+
+/// Refuses a folder without any checkpoint whose metrics tell that there were some: they were lost, and starting over
+/// would hide it.
+fn never_saved(dir: &RunDir, config: &RunConfig) -> Result<()> {
+    let every = config.run.save_every;
+    match metrics::last_step(dir.path())? {
+        Some(step) if every > 0 && step > every => {
+            bail!("resume `{}`: it came to step {step} and every checkpoint of it is gone", dir.path().display())
+        }
+        _ => Ok(()),
     }
 }
 

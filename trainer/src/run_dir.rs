@@ -46,7 +46,7 @@ impl fmt::Display for RunDirError {
             }
             Self::NothingToResume(path) => {
                 let path = path.display();
-                write!(f, "nothing to resume in {path}: no checkpoint there or in its last run")
+                write!(f, "nothing to resume in {path}: neither it nor the last folder in it is a run")
             }
         }
     }
@@ -90,8 +90,9 @@ impl RunDir {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 made => {
                     made.at("create", &path)?;
+                    let dir = Self::open(&path)?;
                     durable::sync_folder(&runs)?;
-                    return Self::open(&path);
+                    return Ok(dir);
                 }
             }
         }
@@ -144,31 +145,41 @@ fn lock(folder: &Path) -> Result<File, RunDirError> {
 pub struct Resume {
     /// The run's folder.
     pub run: PathBuf,
-    /// The checkpoint to load, with the damaged ones passed over.
-    pub checkpoint: Sound,
+    /// The checkpoint to load, with the damaged ones passed over. `None` where the run has no checkpoint, sound or not:
+    /// it ended before it wrote its first.
+    pub checkpoint: Option<Sound>,
+}
+
+/// The run that `--resume PATH` means, nothing in it read: whoever is to write there locks it first, since a run at work
+/// removes the checkpoints that one would be looking at.
+pub fn find_run(path: &Path) -> Result<PathBuf, RunDirError> {
+    // Resolved, so that `.` and a trailing `..` have a name and a parent too.
+    let path = fs::canonicalize(path).at("resume", path)?;
+    if let (Some(_), Some(run)) = (manifest::step_of(&path), path.parent()) {
+        return Ok(run.to_owned());
+    }
+    let last = numbered(&path)?.map(|(_, run)| run);
+    for run in [Some(path.clone()), last].into_iter().flatten() {
+        if run.join(LOCK).is_file() || !manifest::checkpoints(&run)?.is_empty() {
+            return Ok(run);
+        }
+    }
+    Err(RunDirError::NothingToResume(path))
 }
 
 /// Resolves `--resume PATH`: a checkpoint `…/step_0020` means that one, a run `runs/<name>/<n>`
-/// its newest sound checkpoint, and `runs/<name>` its last run's.
+/// its newest sound checkpoint, and `runs/<name>` its last run's. A folder is a run where it was once locked as one.
 pub fn find_resume(path: &Path) -> Result<Resume, RunDirError> {
-    // Resolved, so that `.` and a trailing `..` have a name and a parent too.
-    let path = &fs::canonicalize(path).at("resume", path)?;
-    if let (Some(step), Some(run)) = (manifest::step_of(path), path.parent()) {
-        manifest::verify(path)?;
-        let checkpoint = Sound { path: path.clone(), step, damaged: Vec::new() };
-        let run = run.to_owned();
-        return Ok(Resume { run, checkpoint });
-    }
-    if let Some(checkpoint) = manifest::newest_sound(path)? {
-        let run = path.clone();
-        return Ok(Resume { run, checkpoint });
-    }
-    let last = numbered(path)?.map(|(_, run)| run);
-    let checkpoint = last.as_deref().map(manifest::newest_sound).transpose()?.flatten();
-    match (last, checkpoint) {
-        (Some(run), Some(checkpoint)) => Ok(Resume { run, checkpoint }),
-        _ => Err(RunDirError::NothingToResume(path.clone())),
-    }
+    let run = find_run(path)?;
+    let path = fs::canonicalize(path).at("resume", path)?;
+    let checkpoint = match manifest::step_of(&path) {
+        Some(step) => {
+            manifest::verify(&path)?;
+            Some(Sound { path, step, damaged: Vec::new() })
+        }
+        None => manifest::newest_sound(&run)?,
+    };
+    Ok(Resume { run, checkpoint })
 }
 
 /// The highest-numbered folder.

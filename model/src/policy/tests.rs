@@ -178,6 +178,18 @@ fn bf16_follows_f32() {
     }
 }
 
+/// Saved into the folder it came from, a policy keeps the files that lie beside its weights.
+#[test]
+fn saved_in_place_keeps_what_is_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    golden("qwen2").0.save(folder.path(), Kind::Float).unwrap();
+    let beside = folder.path().join("generation_config.json");
+    std::fs::write(&beside, "{}").unwrap();
+    let again = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
+    again.save(folder.path(), Kind::Float).unwrap();
+    assert_eq!(std::fs::read(&beside).unwrap(), b"{}");
+}
+
 /// What is saved is loaded again, bit for bit; bf16 files hold the rounded numbers.
 #[test]
 fn saved_policies_load_again() {

@@ -98,7 +98,7 @@ fn resumes_at(path: &Path, expected: &Run) -> Resumed {
     let run = RunDir::open(path).unwrap();
     let found = find_resume(path).unwrap();
     let mut loaded = Run::new();
-    let resumed = resume(&run, &found.checkpoint, &machine(), false, &mut loaded.state_mut()).unwrap();
+    let resumed = resume(&run, &found.checkpoint.unwrap(), &machine(), false, &mut loaded.state_mut()).unwrap();
     assert_eq!(resumed.progress, expected.progress);
     loaded.progress = resumed.progress.clone();
     assert!(loaded.bits() == expected.bits(), "weights or moments differ at step {}", expected.progress.step);
@@ -201,7 +201,7 @@ fn a_crash_anywhere_in_a_save_resumes_from_a_sound_checkpoint() {
         assert_eq!(saved.unwrap_err().to_string(), "crash");
         let at = run.path().to_owned();
         drop(run);
-        let step = find_resume(&at).unwrap().checkpoint.step;
+        let step = find_resume(&at).unwrap().checkpoint.unwrap().step;
         let whole = usize::from(step == 3);
         outcomes[whole] += 1;
         assert_eq!(resumes_at(&at, if whole == 1 { &third } else { &second }).warnings, [""; 0], "failpoint {n}");
@@ -308,7 +308,7 @@ fn two_hundred_damages_are_named_and_the_one_before_is_used() {
                 fs::write(&path, flipped).unwrap();
             }
         }
-        let found = find_resume(&at).unwrap().checkpoint;
+        let found = find_resume(&at).unwrap().checkpoint.unwrap();
         assert_eq!((found.step, found.damaged.len()), (1, 1), "round {round}: {name}");
         let named = found.damaged[0].to_string();
         assert!(named.contains(name), "round {round}: {name}: {named}");
@@ -318,7 +318,7 @@ fn two_hundred_damages_are_named_and_the_one_before_is_used() {
         assert!(loaded.bits() == former.bits(), "round {round}");
         fs::write(&path, whole).unwrap();
     }
-    assert_eq!(find_resume(&at).unwrap().checkpoint.step, 2);
+    assert_eq!(find_resume(&at).unwrap().checkpoint.unwrap().step, 2);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_damaged_checkpoint_is_warned_of_and_makes_room() {
     // The run comes to step 2 once more.
     let run = RunDir::open(&at).unwrap();
     save(&run, &Run::at(2, None).state(), 2).unwrap();
-    assert_eq!(find_resume(&at).unwrap().checkpoint.step, 2);
+    assert_eq!(find_resume(&at).unwrap().checkpoint.unwrap().step, 2);
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn another_machine_is_refused_unless_told_otherwise() {
     let (_root, run) = folder();
     let mut one = Run::at(1, None);
     save(&run, &one.state(), 2).unwrap();
-    let found = find_resume(run.path()).unwrap().checkpoint;
+    let found = find_resume(run.path()).unwrap().checkpoint.unwrap();
     let here = Machine { workers: 2, route: "rows of 16".into(), ..machine() };
     let error = resume(&run, &found, &here, false, &mut one.state_mut()).unwrap_err().to_string();
     for named in ["workers: 4 → 2", "kernel route: rows of 8 → rows of 16", "--allow-inexact"] {

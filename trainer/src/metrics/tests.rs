@@ -87,3 +87,11 @@ fn resume_cuts_off_what_comes_again() {
     assert!(error.contains("the checkpoint recorded 1048576"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
 }
+
+#[test]
+fn the_last_whole_line_tells_how_far_a_run_came() {
+    let run = tempfile::tempdir().unwrap();
+    assert_eq!(last_step(run.path()).unwrap(), None);
+    fs::write(run.path().join(METRICS), "{\"step\":3,\"loss\":1.0}\n{\"step\":4,\"lo").unwrap();
+    assert_eq!(last_step(run.path()).unwrap(), Some(3));
+}

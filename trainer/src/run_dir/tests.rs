@@ -51,9 +51,16 @@ fn resume_finds_the_checkpoint() {
     let cases = [("", "2", 30), ("1", "1", 20), ("2", "2", 30), ("2/step_0010", "2", 10)];
     for (given, run, step) in cases {
         let found = find_resume(&runs.join(given)).unwrap();
-        assert_eq!((found.run, found.checkpoint.step), (runs.join(run), step));
+        assert_eq!((found.run, found.checkpoint.unwrap().step), (runs.join(run), step));
     }
     fs::write(runs.join("2/step_0010/w"), "x").unwrap();
     assert!(find_resume(&runs.join("2/step_0010")).is_err());
     assert!(find_resume(&runs.join("9")).is_err());
+
+    // A run that ended before its first checkpoint, and is the last.
+    drop(RunDir::create(&base, "tiny").unwrap());
+    for given in ["", "3"] {
+        let found = find_resume(&runs.join(given)).unwrap();
+        assert_eq!((found.run, found.checkpoint.is_none()), (runs.join("3"), true));
+    }
 }
