@@ -6,4 +6,6 @@ mod architecture;
 mod cli;
 mod config;
 mod learns;
+mod memory;
 mod program;
+mod transformers;
