@@ -1,3 +1,5 @@
+use model::kv_cache::KvCache;
+
 use super::*;
 use crate::fixture::Folder;
 
@@ -67,7 +69,10 @@ fn keys_turn_the_parts_they_name() {
     let plan = Plan::new(&model, &config, Stage::Grpo, &LOAD);
     assert!(plan.part(Phase::Update, Part::Activations) < plain.part(Phase::Update, Part::Activations));
     assert_eq!(plan.part(Phase::Update, Part::Reference), weights);
-    assert_eq!(plan.hint_for_phase(Phase::Update), "lower `grpo.microbatch_tokens`");
+    assert_eq!(plan.hint_for_phase(Phase::Update), "lower `run.workers`: every worker holds a chunk of logits");
+    config.grpo.as_mut().unwrap().microbatch_tokens = 4096;
+    let long = Plan::new(&model, &config, Stage::Grpo, &LOAD);
+    assert_eq!(long.hint_for_phase(Phase::Update), "lower `grpo.microbatch_tokens`");
     config.run.workers = Some(1);
     let one = Plan::new(&model, &config, Stage::Grpo, &LOAD);
     assert_eq!(one.part(Phase::Update, Part::Gradients), 2 * 4 * model.n_parameters());
@@ -98,17 +103,18 @@ fn a_plan_is_a_table_and_is_compared_with_what_was_measured() {
     insta::assert_snapshot!(plan.to_string(), @r#"
     memory plan       sampling      update      saving
     program, data       50 MiB      50 MiB      50 MiB
-    weights             35 KiB      35 KiB      35 KiB
+    weights             51 KiB      51 KiB      51 KiB
     optimizer           70 KiB      70 KiB      70 KiB
-    gradients                –     105 KiB           –
+    gradients          105 KiB     105 KiB     105 KiB
     kv cache           408 KiB     408 KiB     408 KiB
-    activations              –     5.4 MiB           –
+    activations         89 KiB     4.1 MiB           –
     logits              16 KiB     2.1 MiB           –
-    total               51 MiB      58 MiB      51 MiB
+    file                     –           –      33 KiB
+    total               51 MiB      57 MiB      51 MiB
     "#);
-    insta::assert_snapshot!(plan.compare(60 << 20), @"memory  planned 58 MiB, peak 60 MiB");
+    insta::assert_snapshot!(plan.compare(60 << 20), @"memory  planned 57 MiB, peak 60 MiB");
     let finding = plan.check(50 << 20, Some(1 << 20)).unwrap();
-    insta::assert_snapshot!(finding.to_string(), @"`model`: update needs about 58 MiB, 51 MiB can be had");
+    insta::assert_snapshot!(finding.to_string(), @"`model`: update needs about 57 MiB, 51 MiB can be had");
     assert_eq!(plan.check(50 << 20, Some(1 << 30)), None);
     assert_eq!(plan.check(50 << 20, None), None);
 }
