@@ -33,3 +33,4 @@ pub mod sft;
 pub mod step_log;
 pub mod stopping;
 pub mod tensorboard;
+mod workers;

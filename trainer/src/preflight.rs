@@ -167,7 +167,7 @@ pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
         checked.findings.extend(disk::check(model.n_parameters(), run, stage, machine.free_disk));
         let load = Load {
             cores: machine.cores,
-            program: memory::measured_peak().unwrap_or(0),
+            program: memory::held().unwrap_or(0),
             longest_prompt: longest_prompt(&checked),
             n_heldout: checked.heldout.iter().map(|(_, set)| set.problems().len()).max().unwrap_or(0),
         };

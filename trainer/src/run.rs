@@ -19,6 +19,7 @@ use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
 use crate::metrics;
 use crate::optimizer::Optimizer;
+use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
 use crate::run_dir::{self, RunDir};
 use crate::step_log::{StepLog, Verbosity};
@@ -49,6 +50,8 @@ pub struct Run {
     pub interrupt: Interrupt,
     /// Threads that compute.
     pub workers: usize,
+    /// The memory that each phase may take.
+    pub memory: memory::Plan,
     /// Whether old log-probabilities are computed again, because sampler and trainer may differ.
     pub measures: bool,
     /// The last evaluation of the first held-out set.
@@ -81,8 +84,8 @@ impl Run {
     /// Where the check refuses the run, and where anything cannot be read or written.
     pub fn open(config: &RunConfig, options: &RunOptions, checked: &Checked, plan: &Plan) -> Result<Run> {
         refuse(checked)?;
-        let (folder, tokenizer) = match (&checked.folder, &checked.tokenizer) {
-            (Some(folder), Some(tokenizer)) => (folder, tokenizer.clone()),
+        let (folder, tokenizer, memory) = match (&checked.folder, &checked.tokenizer, &checked.plan) {
+            (Some(folder), Some(tokenizer), Some(memory)) => (folder, tokenizer.clone(), memory.clone()),
             _ => bail!("open `{}`", config.model.checkpoint.display()),
         };
         let path = options.resume.as_ref().map(|path| match path.as_os_str().is_empty() {
@@ -103,6 +106,12 @@ impl Run {
         };
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.run.workers.or(recorded).unwrap_or_else(cores).max(1);
+
+        // What a stage has encoded by now is data, too.
+        let memory = match memory::held() {
+            Some(held) => memory.with_program(held),
+            None => memory,
+        };
 
         let mut policy = Policy::load(folder, &config.model, config.seed)
             .with_context(|| format!("load policy `{}`", folder.display()))?;
@@ -151,6 +160,7 @@ impl Run {
         let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, progress.lengths, progress.step + 1)?;
         log.detail(&format!("{workers} workers, {}", machine.route));
         log.line(&format!("stop ids: {}", checked.stop));
+        memory.to_string().lines().for_each(|line| log.detail(line));
         for finding in &checked.findings {
             log.warn(&finding.to_string());
         }
@@ -174,6 +184,7 @@ impl Run {
             tokenizer,
             interrupt,
             workers,
+            memory,
             measures,
             evaluated: None,
             evaluation_cut: false,
@@ -220,7 +231,8 @@ impl Run {
                 self.evaluation_cut = true;
                 return Ok(false);
             }
-            evaluations => evaluations.context("evaluate")?,
+            Err(error) => return Err(self.memory.explain(Phase::Evaluation, error)).context("evaluate"),
+            Ok(evaluations) => evaluations,
         };
         drop(span);
         self.log.evaluations(step, &evaluations)?;
@@ -299,6 +311,9 @@ impl Run {
 
     /// Ends the run: writes `final/` where every step was taken.
     pub fn close(mut self) -> Result<Ending> {
+        if let Some(peak) = memory::measured_peak() {
+            self.log.line(&self.memory.compare(peak));
+        }
         if self.progress.step < self.steps || self.evaluation_cut {
             let path = self.dir.path().display().to_string();
             self.log.line(&format!("stopped after step {}; `--resume {path}` goes on", self.progress.step));

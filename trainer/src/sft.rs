@@ -20,6 +20,7 @@ pub use sequence::{Encoder, Sequence, Sequences, end_of_sequence};
 use crate::config::{Ending, RunConfig, RunOptions};
 use crate::eval::EvalSets;
 use crate::gradient::Gradient;
+use crate::preflight::memory::Phase;
 use crate::preflight::{self, Stage};
 use crate::run::{self, Plan, Run};
 
@@ -43,7 +44,8 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let batch: Vec<&Sequence> = batches.batch(step).into_iter().map(|place| &sequences.all[place]).collect();
         let span = run.log.span("update");
-        let learned = learn(&run.policy, &batch, sft, run.workers, &mut gradient);
+        let Run { policy, workers, .. } = &run;
+        let learned = run.memory.guard(Phase::Update, || learn(policy, &batch, sft, *workers, &mut gradient))?;
         run.log.set("loss", learned.loss);
         run.log.set("tokens", learned.n_tokens as f64);
         run.log.set("learned_tokens", learned.n_learned as f64);

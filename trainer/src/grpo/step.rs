@@ -3,7 +3,6 @@
 use anyhow::Result;
 use model::philox::Purpose;
 use model::policy::Policy;
-use rayon::prelude::*;
 use rewards::Rubric;
 use rollout::completion::FinishReason;
 use rollout::pool::{Request, RolloutPool};
@@ -14,10 +13,13 @@ use crate::batch::{Microbatch, TokenValues, Update};
 use crate::config::RunConfig;
 use crate::gradient::Gradient;
 use crate::objective::{Tally, clipped_objective, kl_reward};
+use crate::preflight::memory::Phase;
 use crate::prompting::PreparedProblem;
 use crate::run::Run;
 use crate::samples::SampleRecord;
 use crate::scoring::{Scored, sample_and_score};
+use crate::step_log::Progress;
+use crate::workers;
 
 /// One step: its number, from 1, and the problems it is about.
 pub(super) struct Step<'a> {
@@ -48,7 +50,8 @@ impl Step<'_> {
             cancel: run.interrupt.flag(),
         };
         let bar = run.log.progress(&format!("step {} · sampling groups", self.number), self.problems.len() as u64);
-        let mut scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &bar)?;
+        let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &bar);
+        let mut scored = scored.map_err(|error| run.memory.explain(Phase::Sampling, error))?;
         drop((bar, span));
         if run.measures {
             self.record_old_logprobs(run, &mut scored);
@@ -92,7 +95,7 @@ impl Step<'_> {
     pub(super) fn advantages(&self, run: &mut Run, scored: &Scored) -> Result<Vec<Vec<Option<f64>>>> {
         let mut rewards = scored.rewards();
         if let (true, Some(reference)) = (self.grpo.objective.kl_in_reward(), &run.reference) {
-            let values = self.logprobs_by(reference, scored);
+            let values = self.logprobs_by(reference, scored, run.workers);
             for ((rewards, group), values) in rewards.iter_mut().zip(&scored.groups).zip(values) {
                 for ((reward, completion), reference) in rewards.iter_mut().zip(&group.completions).zip(values) {
                     if let Some(reward) = reward {
@@ -168,27 +171,7 @@ impl Step<'_> {
         let span = run.log.span("update");
         let mut microbatches = update.microbatches(self.grpo.microbatch_tokens);
         let bar = run.log.progress(&format!("step {} · microbatches", self.number), microbatches.len() as u64);
-        let Run { policy, reference, workers, .. } = &*run;
-        if let Some(reference) = reference {
-            microbatches.par_iter_mut().for_each(|microbatch| {
-                let known = reference.logprobs(&microbatch.packed, &microbatch.targets, self.temperature());
-                microbatch.reference = Some(known.logprobs);
-            });
-        }
-        let found = gradient.sum(&microbatches, *workers, |microbatch, own| {
-            let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
-            let checkpointing = self.grpo.activation_checkpointing;
-            let Microbatch { packed, targets, .. } = microbatch;
-            policy.backward(packed, targets, self.temperature(), checkpointing, own, &mut |range, tokens| {
-                found.mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
-                found.entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
-                let objective = clipped_objective(&microbatch.tokens(range, &tokens.logprobs), &self.grpo.objective);
-                found.tally += objective.tally;
-                objective.d_logprob
-            });
-            bar.advance(1);
-            found
-        });
+        let found = run.memory.guard(Phase::Update, || self.learn(run, gradient, &mut microbatches, &bar))?;
         drop(bar);
         let mut tally = Tally::default();
         for (microbatch, found) in microbatches.iter().zip(&found) {
@@ -208,6 +191,31 @@ impl Step<'_> {
         }
         drop(span);
         Ok(())
+    }
+
+    /// The gradient of an update, and what each backward pass found.
+    fn learn(&self, run: &Run, gradient: &mut Gradient, microbatches: &mut [Microbatch], bar: &Progress) -> Vec<Found> {
+        let Run { policy, reference, workers: n_workers, .. } = run;
+        if let Some(reference) = reference {
+            let known = workers::map(microbatches, *n_workers, |microbatch| self.logprobs(reference, microbatch));
+            for (microbatch, known) in microbatches.iter_mut().zip(known) {
+                microbatch.reference = Some(known);
+            }
+        }
+        gradient.sum(microbatches, *n_workers, |microbatch, own| {
+            let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
+            let checkpointing = self.grpo.activation_checkpointing;
+            let Microbatch { packed, targets, .. } = microbatch;
+            policy.backward(packed, targets, self.temperature(), checkpointing, own, &mut |range, tokens| {
+                found.mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
+                found.entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
+                let objective = clipped_objective(&microbatch.tokens(range, &tokens.logprobs), &self.grpo.objective);
+                found.tally += objective.tally;
+                objective.d_logprob
+            });
+            bar.advance(1);
+            found
+        })
     }
 
     fn log_tally(&self, run: &mut Run, tally: &Tally) {
@@ -232,7 +240,7 @@ impl Step<'_> {
 
     /// Takes the training forward's log-probabilities for old ones, and logs how far the rollout's were.
     fn record_old_logprobs(&self, run: &mut Run, scored: &mut Scored) {
-        let values = self.logprobs_by(&run.policy, scored);
+        let values = self.logprobs_by(&run.policy, scored, run.workers);
         for (group, values) in scored.groups.iter_mut().zip(values) {
             for (completion, values) in group.completions.iter_mut().zip(values) {
                 let mut mismatch = parity::Mismatch::default();
@@ -244,18 +252,20 @@ impl Step<'_> {
     }
 
     /// Log-probabilities of every sampled token by `policy`, `[P][G][T]`.
-    fn logprobs_by(&self, policy: &Policy, scored: &Scored) -> TokenValues {
+    fn logprobs_by(&self, policy: &Policy, scored: &Scored, n_workers: usize) -> TokenValues {
         let microbatches = Update::measuring(&scored.groups).microbatches(self.grpo.microbatch_tokens);
         let mut values: TokenValues =
             scored.groups.iter().map(|group| vec![Vec::new(); group.completions.len()]).collect();
-        let compute = |microbatch: &Microbatch| {
-            policy.logprobs(&microbatch.packed, &microbatch.targets, self.temperature()).logprobs
-        };
-        let found: Vec<Vec<f32>> = microbatches.par_iter().map(compute).collect();
+        let found = workers::map(&microbatches, n_workers, |microbatch| self.logprobs(policy, microbatch));
         for (microbatch, found) in microbatches.iter().zip(found) {
             microbatch.scatter(&found, &mut values);
         }
         values
+    }
+
+    /// Log-probabilities of a microbatch's targets by `policy`.
+    fn logprobs(&self, policy: &Policy, microbatch: &Microbatch) -> Vec<f32> {
+        policy.logprobs(&microbatch.packed, &microbatch.targets, self.temperature()).logprobs
     }
 
     /// Lets the reference become the policy where that is due.

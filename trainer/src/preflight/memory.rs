@@ -1,26 +1,22 @@
 //! The memory plan: what a run will hold at once, phase by phase, before any of it is allocated.
 //!
-//! Master weights, gradients and both moments of AdamW are f32. The backward pass keeps, of every packed row and
-//! block, the inputs of its products and kernels; the head's logits exist for a chunk of rows at a time.
+//! How many bytes each part takes is in `memory/needs.rs`; what is said when they cannot be had, in
+//! `memory/shortage.rs`.
 
 use std::fmt;
 
-use model::config::{Dtype, ModelConfig};
-use model::kernels::TILE;
-use model::kv_cache::KvCache;
+use model::config::ModelConfig;
 
 use super::{Finding, Stage};
 use crate::config::RunConfig;
+use needs::Needs;
 
+mod needs;
+mod shortage;
 #[cfg(test)]
 mod tests;
 
-const F32: u64 = 4;
-const BF16: u64 = 2;
-
-/// Bytes that a chunk of logits may take, and its most rows: those of `model`'s head.
-const CHUNK_BYTES: u64 = 64 << 20;
-const CHUNK_ROWS: u64 = 1024;
+pub(super) use needs::{longest_completion, pages};
 
 /// A stretch of a run with memory needs of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,20 +47,23 @@ impl fmt::Display for Phase {
 pub enum Part {
     /// The program, libtorch and the data, as measured when the plan was made.
     Program,
-    /// Master weights, and the copy that bf16 compute multiplies with.
+    /// Master weights, the copy that bf16 compute multiplies with, the tables of rotary positions.
     Weights,
     /// The reference's weights.
     Reference,
     /// AdamW's two moments.
     Optimizer,
-    /// The sum, and one gradient for every worker where there are several.
+    /// The sum, and one gradient for every worker that computes one. They stay from update to update.
     Gradients,
-    /// Keys and values.
+    /// Keys and values. Pages stay, to be used again.
     Cache,
-    /// What the backward pass keeps, with what one block needs while it runs, over all workers.
+    /// What the backward pass keeps, with what one block needs while it runs beyond the logits' place; over all
+    /// workers.
     Activations,
     /// Logits, over all workers.
     Logits,
+    /// The tensor that is being written.
+    File,
 }
 
 impl fmt::Display for Part {
@@ -78,6 +77,7 @@ impl fmt::Display for Part {
             Part::Cache => "kv cache",
             Part::Activations => "activations",
             Part::Logits => "logits",
+            Part::File => "file",
         })
     }
 }
@@ -87,7 +87,7 @@ impl fmt::Display for Part {
 pub struct Load {
     /// Threads that compute where `run.workers` does not say.
     pub cores: usize,
-    /// Memory held when the plan is made, in bytes: program, libtorch, data.
+    /// Memory held before a weight is loaded, in bytes: program, libtorch, data.
     pub program: u64,
     /// Longest prompt that is kept, in tokens.
     pub longest_prompt: usize,
@@ -106,42 +106,30 @@ pub struct Plan {
 impl Plan {
     /// Plans a run. A pure function: the same values give the same plan.
     pub fn new(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load) -> Plan {
-        let needs = Needs { model, run, load, workers: run.run.workers.unwrap_or(load.cores).max(1) as u64 };
-        let mut phases = Vec::new();
-        let standing = needs.standing(stage);
-        let mut add = |phase: Phase, more: Vec<(Part, u64)>| {
-            let parts = standing.iter().copied().chain(more).filter(|(_, bytes)| *bytes > 0).collect();
-            phases.push((phase, parts));
-        };
-        // The cache of the largest request stays between phases: it is used again, not freed.
-        let sampling = (stage == Stage::Grpo).then(|| needs.sampling());
-        let evaluation = run.eval.as_ref().map(|_| needs.evaluation());
-        let cache = sampling.iter().chain(&evaluation).map(|sampled| sampled.cache).max().unwrap_or(0);
-        if let Some(sampled) = sampling {
-            add(Phase::Sampling, vec![(Part::Cache, cache), (Part::Logits, sampled.logits)]);
+        let needs = Needs::new(model, run, stage, load);
+        let standing = needs.standing();
+        let phases = [
+            (Phase::Sampling, needs.sampling()),
+            (Phase::Update, needs.update()),
+            (Phase::Evaluation, needs.evaluation()),
+            (Phase::Saving, needs.saving()),
+        ];
+        let phases = phases.into_iter().filter_map(|(phase, more)| {
+            let parts = standing.iter().copied().chain(more?).filter(|(_, bytes)| *bytes > 0).collect();
+            Some((phase, parts))
+        });
+        Plan { phases: phases.collect(), stage, checkpointing: needs.checkpointing() }
+    }
+
+    /// The same plan where the program and its data hold `bytes`.
+    #[must_use]
+    pub fn with_program(mut self, bytes: u64) -> Plan {
+        for (part, held) in self.phases.iter_mut().flat_map(|(_, parts)| parts) {
+            if *part == Part::Program {
+                *held = bytes;
+            }
         }
-        let checkpointing = needs.update(stage).is_some_and(|update| update.checkpointing);
-        if let Some(update) = needs.update(stage) {
-            let passes = needs.passes(update);
-            let (kept, logits) = needs.backward(update, passes);
-            let gradients = if passes > 1 { passes + 1 } else { 1 };
-            add(
-                Phase::Update,
-                vec![
-                    (Part::Gradients, gradients * model.n_parameters() * F32),
-                    (Part::Cache, cache),
-                    (Part::Activations, kept),
-                    (Part::Logits, logits),
-                ],
-            );
-        }
-        if let Some(sampled) = evaluation {
-            add(Phase::Evaluation, vec![(Part::Cache, cache), (Part::Logits, sampled.logits)]);
-        }
-        if stage != Stage::Eval {
-            add(Phase::Saving, vec![(Part::Cache, cache)]);
-        }
-        Plan { phases, stage, checkpointing }
+        self
     }
 
     /// Bytes of a phase, all parts together; 0 for a phase that the run does not have.
@@ -164,14 +152,14 @@ impl Plan {
     pub fn hint_for_phase(&self, phase: Phase) -> String {
         let table = if self.stage == Stage::Sft { "sft" } else { "grpo" };
         let turnable = |part: Part| match part {
+            Part::Activations | Part::Logits if phase != Phase::Update => Some("lower `rollout.max_batch`".to_owned()),
             Part::Activations if !self.checkpointing => Some(format!("set `{table}.activation_checkpointing = true`")),
             Part::Activations => Some(format!("lower `{table}.microbatch_tokens`")),
             Part::Gradients => Some("lower `run.workers`: every worker adds up a gradient of its own".to_owned()),
             Part::Cache => Some("lower `rollout.kv_bytes`".to_owned()),
-            Part::Logits if phase != Phase::Update => Some("lower `rollout.max_batch`".to_owned()),
             Part::Logits => Some("lower `run.workers`: every worker holds a chunk of logits".to_owned()),
             Part::Reference => Some("set `grpo.objective.kl_coef = 0`, which needs no reference".to_owned()),
-            Part::Program | Part::Weights | Part::Optimizer => None,
+            Part::Program | Part::Weights | Part::Optimizer | Part::File => None,
         };
         let mut parts = self.parts(phase).to_vec();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -179,11 +167,9 @@ impl Plan {
         found.unwrap_or_else(|| "take a smaller checkpoint in `model.checkpoint`".to_owned())
     }
 
-    /// One line that compares the plan with what was measured at the run's end, in bytes.
+    /// One line that compares the plan with the most that was held, in bytes.
     pub fn compare(&self, measured: u64) -> String {
-        let (phase, planned) = self.peak();
-        let off = 100.0 * (measured as f64 / planned.max(1) as f64 - 1.0);
-        format!("memory: {} at most, {} planned ({phase}), {off:+.0} %", bytes(measured), bytes(planned))
+        format!("memory  planned {}, peak {}", bytes(self.peak().1), bytes(measured))
     }
 
     /// Warns where the peak exceeds what is held already and what could still be taken, in bytes.
@@ -202,7 +188,7 @@ impl Plan {
 impl fmt::Display for Plan {
     /// A table: parts down, phases across, a total at the foot.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PARTS: [Part; 8] = [
+        const PARTS: [Part; 9] = [
             Part::Program,
             Part::Weights,
             Part::Reference,
@@ -211,6 +197,7 @@ impl fmt::Display for Plan {
             Part::Cache,
             Part::Activations,
             Part::Logits,
+            Part::File,
         ];
         write!(f, "{:<14}", "memory plan")?;
         for (phase, _) in &self.phases {
@@ -234,128 +221,19 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What sampling holds.
-struct Sampled {
-    cache: u64,
-    logits: u64,
-}
-
-/// The knobs of a backward pass.
-#[derive(Clone, Copy)]
-struct Update {
-    /// Packed rows of a microbatch, at most.
-    rows: u64,
-    /// Packed rows of an update.
-    all_rows: u64,
-    checkpointing: bool,
-}
-
-struct Needs<'a> {
-    model: &'a ModelConfig,
-    run: &'a RunConfig,
-    load: &'a Load,
-    workers: u64,
-}
-
-impl Needs<'_> {
-    /// What every phase holds.
-    fn standing(&self, stage: Stage) -> Vec<(Part, u64)> {
-        let copy = if self.run.model.dtype == Dtype::Bf16 { BF16 } else { 0 };
-        let weights = self.model.n_parameters() * (F32 + copy);
-        let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef > 0.0);
-        let optimizer = if stage == Stage::Eval { 0 } else { 2 * self.model.n_parameters() * F32 };
-        vec![
-            (Part::Program, self.load.program),
-            (Part::Weights, weights),
-            (Part::Reference, if stage == Stage::Grpo && has_reference { weights } else { 0 }),
-            (Part::Optimizer, optimizer),
-        ]
-    }
-
-    fn sampling(&self) -> Sampled {
-        let n = self.run.grpo.as_ref().map_or(1, |grpo| grpo.prompts_per_step * grpo.group_size);
-        let group_size = self.run.grpo.as_ref().map_or(1, |grpo| grpo.group_size);
-        self.sampled(n, group_size, longest_completion(self.run))
-    }
-
-    fn evaluation(&self) -> Sampled {
-        let eval = self.run.eval.as_ref();
-        let samples = eval.map_or(1, |eval| eval.samples);
-        let max_tokens = eval.and_then(|eval| eval.max_tokens).unwrap_or(self.run.rollout.max_tokens);
-        self.sampled(self.load.n_heldout * samples, samples, max_tokens)
-    }
-
-    /// `n` completions, of which a replica decodes `max_batch` at once; each group shares its prompt's full pages.
-    fn sampled(&self, n: usize, group_size: usize, max_tokens: usize) -> Sampled {
-        let at_once = (n as u64).min(self.workers * self.run.rollout.max_batch as u64);
-        let groups = at_once.div_ceil(group_size.max(1) as u64);
-        let (prompt, completion) = pages(self.load.longest_prompt, max_tokens);
-        let needed = (groups * prompt + at_once * completion) * KvCache::page_bytes(self.model) as u64;
-        Sampled { cache: needed.min(self.run.rollout.kv_bytes), logits: at_once * self.model.vocab_size as u64 * F32 }
-    }
-
-    fn update(&self, stage: Stage) -> Option<Update> {
-        match stage {
-            Stage::Grpo => self.run.grpo.as_ref().map(|grpo| {
-                let longest = self.load.longest_prompt + longest_completion(self.run);
-                let group = self.load.longest_prompt + grpo.group_size * longest_completion(self.run);
-                let groups = grpo.prompts_per_step.div_ceil(grpo.updates_per_step.max(1));
-                let all_rows = (groups * group) as u64;
-                let rows = all_rows.min(grpo.microbatch_tokens.max(longest) as u64);
-                Update { rows, all_rows, checkpointing: grpo.activation_checkpointing }
-            }),
-            Stage::Sft => self.run.sft.as_ref().map(|sft| {
-                let rows = sft.batch_tokens.min(sft.microbatch_tokens.max(sft.max_tokens)) as u64;
-                Update { rows, all_rows: sft.batch_tokens as u64, checkpointing: sft.activation_checkpointing }
-            }),
-            Stage::Eval => None,
-        }
-    }
-
-    /// Backward passes that run at the same time.
-    fn passes(&self, update: Update) -> u64 {
-        self.workers.min(update.all_rows.div_ceil(update.rows.max(1))).max(1)
-    }
-
-    /// What the backward passes keep, and the logits of their heads.
-    fn backward(&self, update: Update, passes: u64) -> (u64, u64) {
-        let c = self.model;
-        let wide = |n: usize| n as u64;
-        let (d, f) = (wide(c.hidden_dim), wide(c.ffn_dim));
-        let (q, kv) = (wide(c.n_heads * c.head_dim), wide(c.n_kv_heads * c.head_dim));
-        // Input, both norms' outputs and roots, q, k, v, attended with its log-sums, the middle of the stream, gate,
-        // up, gated; with norms on heads also what went into them.
-        let head_norms = if c.qk_norm { q + kv + wide(c.n_heads + c.n_kv_heads) } else { 0 };
-        let kept = 3 * d + 2 + 2 * q + 2 * kv + wide(c.n_heads) + 3 * f + head_norms;
-        // Gradients of the same things while one block runs backward.
-        let running = 4 * d + 3 * f + 4 * q + 6 * kv;
-        let layers = wide(c.n_layers);
-        let block = match update.checkpointing {
-            false => layers * (d + kept) + running,
-            true => layers * d + kept + running,
-        };
-        let chunk_rows = (CHUNK_BYTES / (F32 * wide(c.vocab_size).max(1))).clamp(8, CHUNK_ROWS).min(update.rows.max(8));
-        let logits = chunk_rows * wide(c.vocab_size) * F32;
-        (passes * update.rows * block * F32, passes * logits)
-    }
-}
-
-/// The longest completion a run samples while training, schedule included, in tokens.
-pub(super) fn longest_completion(run: &RunConfig) -> usize {
-    let changes = run.grpo.iter().flat_map(|grpo| &grpo.max_tokens_schedule).map(|change| change.max_tokens);
-    changes.chain([run.rollout.max_tokens]).max().unwrap_or(0)
-}
-
-/// Pages of keys and values that a prompt takes, and those that each of its completions may need beside them.
-pub(super) fn pages(prompt: usize, max_tokens: usize) -> (u64, u64) {
-    let shared = prompt / TILE;
-    (KvCache::pages_for(prompt) as u64, (KvCache::pages_for(prompt + max_tokens) - shared) as u64)
-}
-
-/// The most memory this process ever held, in bytes (`VmHWM`); `None` where the system does not say.
+/// The most memory this process ever held, in bytes; `None` where the system does not say.
 pub fn measured_peak() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// The memory this process holds now, in bytes; `None` where the system does not say.
+pub fn held() -> Option<u64> {
+    status("VmRSS:")
+}
+
+fn status(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

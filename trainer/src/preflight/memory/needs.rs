@@ -1,0 +1,259 @@
+//! `Needs`: what the code allocates, part by part, in bytes.
+//!
+//! Master weights, gradients and both moments of AdamW are f32, and so is everything that flows through the network;
+//! with bf16 compute the operands of a product are rounded copies that live as long as the product. Attention keeps no
+//! probabilities, and the head's logits exist for a chunk of rows at a time. Where lengths are not known yet they are
+//! the longest there may be.
+
+use model::config::{Dtype, ModelConfig};
+use model::kernels::TILE;
+use model::kv_cache::KvCache;
+
+use super::{Load, Part};
+use crate::config::RunConfig;
+use crate::preflight::Stage;
+
+const F32: u64 = 4;
+const BF16: u64 = 2;
+
+/// Bytes that a chunk of logits may take, and its most rows: those of `model`'s head.
+const CHUNK_BYTES: u64 = 64 << 20;
+const CHUNK_ROWS: u64 = 1024;
+
+pub(super) struct Needs<'a> {
+    model: &'a ModelConfig,
+    run: &'a RunConfig,
+    stage: Stage,
+    load: &'a Load,
+    workers: u64,
+    widths: Widths,
+}
+
+/// Numbers of one row.
+#[derive(Clone, Copy)]
+struct Widths {
+    /// D: the stream.
+    stream: u64,
+    /// F: the feed-forward.
+    ffn: u64,
+    /// V: logits.
+    vocabulary: u64,
+    /// What a block keeps for its gradient, its input aside.
+    kept: u64,
+    /// What a block holds besides until its output is there.
+    forward: u64,
+    /// What its gradient holds besides.
+    backward: u64,
+}
+
+/// The rows of an update.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// Of a microbatch, at most.
+    microbatch: u64,
+    /// Of the update.
+    all: u64,
+    checkpointing: bool,
+}
+
+type Parts = Vec<(Part, u64)>;
+
+impl<'a> Needs<'a> {
+    pub(super) fn new(model: &'a ModelConfig, run: &'a RunConfig, stage: Stage, load: &'a Load) -> Needs<'a> {
+        let workers = run.run.workers.unwrap_or(load.cores).max(1) as u64;
+        Needs { model, run, stage, load, workers, widths: Widths::of(model, run.model.dtype) }
+    }
+
+    /// What every phase holds.
+    pub(super) fn standing(&self) -> Parts {
+        let n = self.model.n_parameters();
+        // What products read: a rounded copy of all, or in f32 the matrices in panels (an embedding that is not the head
+        // is looked up, not multiplied with).
+        let looked_up = if self.model.tied_head { 0 } else { (self.model.vocab_size * self.model.hidden_dim) as u64 };
+        let copies = if self.is_bf16() { n * BF16 } else { (n - looked_up) * F32 };
+        // Cosines and sines of half a head's width.
+        let tables = self.model.max_positions as u64 * self.model.head_dim as u64 * F32;
+        let weights = n * F32 + copies + tables;
+        let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
+        let reference = if self.stage == Stage::Grpo && has_reference { weights } else { 0 };
+        let gradients = self.rows().map_or(0, |rows| (1 + self.passes(rows)) * n * F32);
+        vec![
+            (Part::Program, self.load.program),
+            (Part::Weights, weights),
+            (Part::Reference, reference),
+            (Part::Optimizer, if self.stage == Stage::Eval { 0 } else { 2 * n * F32 }),
+            (Part::Gradients, gradients),
+            (Part::Cache, self.cache()),
+        ]
+    }
+
+    /// Sampling the completions of a step.
+    pub(super) fn sampling(&self) -> Option<Parts> {
+        let training = self.training()?;
+        Some(self.sampled(training))
+    }
+
+    /// Sampling held-out problems.
+    pub(super) fn evaluation(&self) -> Option<Parts> {
+        let evaluation = self.heldout()?;
+        Some(self.sampled(evaluation))
+    }
+
+    /// Backward passes side by side.
+    pub(super) fn update(&self) -> Option<Parts> {
+        let rows = self.rows()?;
+        let passes = self.passes(rows);
+        let together = (passes * rows.microbatch).min(rows.all);
+        let Widths { stream, kept, forward, backward, vocabulary, ffn, .. } = self.widths;
+        let layers = self.model.n_layers as u64;
+        let (stack, block) = match rows.checkpointing {
+            false => (layers * (stream + kept), backward),
+            true => (layers * stream, kept + backward.max(forward)),
+        };
+        let chunk_rows = (CHUNK_BYTES / (F32 * vocabulary.max(1))).clamp(8, CHUNK_ROWS).min(rows.microbatch.max(8));
+        // In bf16 logits are rounded for their products, which are made whole before they are added to the gradient.
+        let (mut logits, mut block_product) = (chunk_rows * vocabulary * F32, 0);
+        if self.is_bf16() {
+            logits += chunk_rows * vocabulary * BF16 + vocabulary * stream * (F32 + BF16);
+            block_product = 2 * ffn * stream * (F32 + BF16);
+        }
+        // A block's gradient is taken where the logits have been; they are not there at once.
+        let logits = passes * logits;
+        let head = logits + together * 2 * stream * F32 + passes * chunk_rows * 4 * stream * F32;
+        let block = together * block * F32 + passes * block_product;
+        let activations = together * stack * F32 + head.max(block).saturating_sub(logits);
+        Some(vec![(Part::Activations, activations), (Part::Logits, logits)])
+    }
+
+    /// Writing a checkpoint: one tensor at a time, as numbers and as bytes.
+    pub(super) fn saving(&self) -> Option<Parts> {
+        let Widths { stream, ffn, vocabulary, .. } = self.widths;
+        let largest = stream * vocabulary.max(ffn);
+        (self.stage != Stage::Eval).then(|| vec![(Part::File, 2 * largest * F32)])
+    }
+
+    /// Whether only blocks' inputs are kept for the backward pass.
+    pub(super) fn checkpointing(&self) -> bool {
+        self.rows().is_some_and(|rows| rows.checkpointing)
+    }
+
+    fn is_bf16(&self) -> bool {
+        self.run.model.dtype == Dtype::Bf16
+    }
+
+    fn rows(&self) -> Option<Rows> {
+        match self.stage {
+            Stage::Grpo => self.run.grpo.as_ref().map(|grpo| {
+                let longest = self.load.longest_prompt + longest_completion(self.run);
+                let group = self.load.longest_prompt + grpo.group_size * longest_completion(self.run);
+                let groups = grpo.prompts_per_step.div_ceil(grpo.updates_per_step.max(1));
+                let all = (groups * group) as u64;
+                let microbatch = all.min(grpo.microbatch_tokens.max(longest) as u64);
+                Rows { microbatch, all, checkpointing: grpo.activation_checkpointing }
+            }),
+            Stage::Sft => self.run.sft.as_ref().map(|sft| {
+                // The document that reaches the limit is whole.
+                let all = (sft.batch_tokens + sft.max_tokens) as u64;
+                let microbatch = (sft.batch_tokens.min(sft.microbatch_tokens)).max(sft.max_tokens) as u64;
+                Rows { microbatch, all, checkpointing: sft.activation_checkpointing }
+            }),
+            Stage::Eval => None,
+        }
+    }
+
+    /// Backward passes that run at the same time.
+    fn passes(&self, rows: Rows) -> u64 {
+        self.workers.min(rows.all.div_ceil(rows.microbatch.max(1))).max(1)
+    }
+
+    /// What a step samples.
+    fn training(&self) -> Option<Sampled> {
+        let grpo = self.run.grpo.as_ref().filter(|_| self.stage == Stage::Grpo)?;
+        Some(Sampled {
+            n: grpo.prompts_per_step * grpo.group_size,
+            group_size: grpo.group_size,
+            max_tokens: longest_completion(self.run),
+        })
+    }
+
+    /// What an evaluation samples.
+    fn heldout(&self) -> Option<Sampled> {
+        let eval = self.run.eval.as_ref()?;
+        Some(Sampled {
+            n: self.load.n_heldout * eval.samples,
+            group_size: eval.samples,
+            max_tokens: eval.max_tokens.unwrap_or(self.run.rollout.max_tokens),
+        })
+    }
+
+    /// Completions that all replicas decode at once.
+    fn at_once(&self, sampled: Sampled) -> u64 {
+        (sampled.n as u64).min(self.workers * self.run.rollout.max_batch as u64)
+    }
+
+    /// Pages in use, of the request that needs most; each group shares its prompt's full pages.
+    fn cache(&self) -> u64 {
+        let needed = |sampled: Sampled| {
+            let at_once = self.at_once(sampled);
+            let groups = at_once.div_ceil(sampled.group_size.max(1) as u64);
+            let (prompt, completion) = pages(self.load.longest_prompt, sampled.max_tokens);
+            let pages = groups * prompt + at_once * completion;
+            (pages * KvCache::page_bytes(self.model) as u64).min(self.run.rollout.kv_bytes)
+        };
+        [self.training(), self.heldout()].into_iter().flatten().map(needed).max().unwrap_or(0)
+    }
+
+    /// What replicas hold beside their caches: one block of a prompt or of a batch, and its logits.
+    fn sampled(&self, sampled: Sampled) -> Parts {
+        let at_once = self.at_once(sampled);
+        let replicas = self.workers.min(at_once);
+        let rows = (replicas * self.load.longest_prompt as u64).max(at_once);
+        let Widths { stream, kept, forward, vocabulary, .. } = self.widths;
+        let half = if self.is_bf16() { BF16 } else { 0 };
+        let block = rows * (stream + kept + forward) * F32;
+        vec![(Part::Activations, block), (Part::Logits, at_once * vocabulary * (F32 + half))]
+    }
+}
+
+/// Completions that are sampled in one go.
+#[derive(Clone, Copy)]
+struct Sampled {
+    n: usize,
+    group_size: usize,
+    max_tokens: usize,
+}
+
+impl Widths {
+    fn of(model: &ModelConfig, dtype: Dtype) -> Widths {
+        let wide = |n: usize| n as u64;
+        let (d, f) = (wide(model.hidden_dim), wide(model.ffn_dim));
+        let (heads, kv_heads, k) = (wide(model.n_heads), wide(model.n_kv_heads), wide(model.head_dim));
+        let (q, kv) = (heads * k, kv_heads * k);
+        // Both norms' outputs and roots, q, k, v, attended with its log-sums, the middle of the stream, gate, up,
+        // gated; with norms on heads also what went into them.
+        let head_norms = if model.qk_norm { q + kv + heads + kv_heads } else { 0 };
+        let kept = 3 * d + 2 + 2 * q + 2 * kv + heads + 3 * f + head_norms;
+        // The joint projection, q and k before they are rotated, and the output.
+        let mut forward = 2 * q + 3 * kv + d;
+        // Gradients of the output, of gated, gate and up, of both norms' outputs and inputs; of q, k and v as they
+        // leave attention, turned back, and joined.
+        let mut backward = 5 * d + 3 * f + 4 * q + 5 * kv;
+        if dtype == Dtype::Bf16 {
+            forward += d / 2 + f;
+            backward += (q + 2 * kv) / 2 + d;
+        }
+        Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward }
+    }
+}
+
+/// The longest completion a run samples while training, schedule included, in tokens.
+pub(crate) fn longest_completion(run: &RunConfig) -> usize {
+    let changes = run.grpo.iter().flat_map(|grpo| &grpo.max_tokens_schedule).map(|change| change.max_tokens);
+    changes.chain([run.rollout.max_tokens]).max().unwrap_or(0)
+}
+
+/// Pages of keys and values that a prompt takes, and those that each of its completions may need beside them.
+pub(crate) fn pages(prompt: usize, max_tokens: usize) -> (u64, u64) {
+    let shared = prompt / TILE;
+    (KvCache::pages_for(prompt) as u64, (KvCache::pages_for(prompt + max_tokens) - shared) as u64)
+}

@@ -1,0 +1,43 @@
+//! Work spread over threads that end with it.
+//!
+//! Unlike rayon's, such threads leave what they allocated to the next ones: a pool of threads that live on would keep
+//! the memory of its largest task beside that of every other phase.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// `work` of each item, on up to `workers` threads; results are in the items' order.
+///
+/// # Panics
+/// With the first panic of a worker.
+pub(crate) fn map<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let share = || {
+        let mut results = Vec::new();
+        while let i = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(item) = items.get(i)
+        {
+            results.push((i, work(item)));
+        }
+        results
+    };
+    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers.clamp(1, items.len().max(1))).map(|_| scope.spawn(share)).collect();
+        let ends: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        ends.into_iter().flat_map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    results.sort_by_key(|(i, _)| *i);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn results_keep_the_order_of_items() {
+        let items: Vec<usize> = (0..50).collect();
+        for workers in [0, 1, 3, 80] {
+            assert_eq!(super::map(&items, workers, |n| n * 2), items.iter().map(|n| n * 2).collect::<Vec<_>>());
+        }
+        assert!(super::map(&[] as &[usize], 2, |n| *n).is_empty());
+    }
+}
