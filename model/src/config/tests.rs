@@ -7,7 +7,7 @@ fn published(name: &str) -> Option<ModelConfig> {
     let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/model-configs");
     let folder = Path::new(shared).join(name);
     if !folder.exists() {
-        println!("skipped {name}: {} is missing", folder.display());
+        println!("skipped: {name}, {} is missing", folder.display());
         return None;
     }
     Some(ModelConfig::from_folder(&folder).unwrap())
@@ -76,7 +76,7 @@ fn published_but_unsupported() {
     for name in ["DeepSeek-V3", "Mixtral-8x7B-v0.1", "Qwen3-30B-A3B", "gemma-3-1b-it"] {
         let folder = Path::new(shared).join(name);
         if !folder.exists() {
-            println!("skipped {name}: {} is missing", folder.display());
+            println!("skipped: {name}, {} is missing", folder.display());
             continue;
         }
         let message = ModelConfig::from_folder(&folder).unwrap_err().to_string();
