@@ -139,39 +139,83 @@ struct Running {
 
 }  // namespace
 
-// Attends one query to the first `count` keys of a tile. `sums` is padded to whole vectors. Packed and paged attention
-// call this one compiled body, so that neither can round where the other does not.
-GROUPER_CLONES __attribute__((noinline)) void attend(const float* q, const float* key_columns, const float* value_rows, int64_t k,
-                           int64_t padded, int64_t count, float scale, Running& state, float* sums) {
-  float score[kTile];
-  Lanes low, high;
-  against_columns(q, key_columns, k, low, high);
-  low = low * scale;
-  high = high * scale;
-  store(score, low);
-  store(score + kHalf, high);
-  for (int64_t j = count; j < kTile; ++j) score[j] = -std::numeric_limits<float>::infinity();
-  load(low, score);
-  load(high, score + kHalf);
-  const float top = std::max(state.top, std::max(largest(low), largest(high)));
-  const float shrink = state.total == 0.0f ? 0.0f : exponential(state.top - top);
-  low = exponential(low - top);
-  high = exponential(high - top);
-  state.total = state.total * shrink + (sum(low) + sum(high));
-  state.top = top;
-  store(score, low);
-  store(score + kHalf, high);
+// One query's part in a tile: what it attends with, to how many of the tile's keys, and where its sums stand.
+struct Query {
+  const float* q;
+  int64_t count;
+  Running* state;
+  float* sums;
+};
+
+// Attends Q queries side by side, each exactly as it would be alone: a query's own chains of additions do not change,
+// there are only others to hide their latency behind. `sums` are padded to whole vectors.
+template <int Q>
+GROUPER_INLINE void attend_block(const Query* query, const float* key_columns, const float* value_rows, int64_t k,
+                                 int64_t padded, float scale) {
+  Lanes low[Q], high[Q];
+  for (int q = 0; q < Q; ++q) low[q] = high[q] = Lanes{};
+  for (int64_t i = 0; i < k; ++i) {
+    Lanes a, b;
+    load(a, key_columns + i * kTile);
+    load(b, key_columns + i * kTile + kHalf);
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) {
+      low[q] += query[q].q[i] * a;
+      high[q] += query[q].q[i] * b;
+    }
+  }
+  float weight[Q][kTile], shrink[Q];
+  int64_t common = kTile;
+  for (int q = 0; q < Q; ++q) {
+    Running& state = *query[q].state;
+    store(weight[q], low[q] * scale);
+    store(weight[q] + kHalf, high[q] * scale);
+    for (int64_t j = query[q].count; j < kTile; ++j) weight[q][j] = -std::numeric_limits<float>::infinity();
+    Lanes a, b;
+    load(a, weight[q]);
+    load(b, weight[q] + kHalf);
+    const float top = std::max(state.top, std::max(largest(a), largest(b)));
+    shrink[q] = state.total == 0.0f ? 0.0f : exponential(state.top - top);
+    a = exponential(a - top);
+    b = exponential(b - top);
+    state.total = state.total * shrink[q] + (sum(a) + sum(b));
+    state.top = top;
+    store(weight[q], a);
+    store(weight[q] + kHalf, b);
+    common = std::min(common, query[q].count);
+  }
   for (int64_t i = 0; i < padded; i += kLanes) {
-    Lanes acc;
-    load(acc, sums + i);
-    acc = acc * shrink;
-    for (int64_t j = 0; j < count; ++j) {
+    Lanes acc[Q];
+    for (int q = 0; q < Q; ++q) {
+      load(acc[q], query[q].sums + i);
+      acc[q] = acc[q] * shrink[q];
+    }
+    for (int64_t j = 0; j < common; ++j) {
       Lanes v;
       load(v, value_rows + j * padded + i);
-      acc += score[j] * v;
+#pragma GCC unroll 4
+      for (int q = 0; q < Q; ++q) acc[q] += weight[q][j] * v;
     }
-    store(sums + i, acc);
+    // Keys that only some of the queries see; the others must not even add a zero.
+    for (int q = 0; q < Q; ++q) {
+      for (int64_t j = common; j < query[q].count; ++j) {
+        Lanes v;
+        load(v, value_rows + j * padded + i);
+        acc[q] += weight[q][j] * v;
+      }
+      store(query[q].sums + i, acc[q]);
+    }
   }
+}
+
+// Attends queries to the keys of one tile. Packed and paged attention call this one compiled body.
+GROUPER_CLONES __attribute__((noinline)) void attend(const Query* query, int64_t n, const float* key_columns,
+                                                     const float* value_rows, int64_t k, int64_t padded,
+                                                     float scale) {
+  for (; n >= 4; n -= 4, query += 4) attend_block<4>(query, key_columns, value_rows, k, padded, scale);
+  if (n == 3) attend_block<3>(query, key_columns, value_rows, k, padded, scale);
+  if (n == 2) attend_block<2>(query, key_columns, value_rows, k, padded, scale);
+  if (n == 1) attend_block<1>(query, key_columns, value_rows, k, padded, scale);
 }
 
 // The output of a query whose tiles are all attended to.
@@ -329,6 +373,7 @@ GROUPER_CLONES void attention_forward(const float* q, const float* key, const fl
   Tile tile(k);
   const int64_t per_kv = heads / kv_heads;
   std::vector<Running> state;
+  std::vector<Query> queries;
   std::vector<float> sums;
   for (int64_t s = 0; s < n_segments; ++s) {
     const Segment segment = segment_at(segments, s);
@@ -338,13 +383,15 @@ GROUPER_CLONES void attention_forward(const float* q, const float* key, const fl
       sums.assign(segment.length * per_kv * tile.padded, 0.0f);
       for (int64_t first = 0; first < end; first += kTile) {
         gather(tile, key, value, segment, first, std::min(kTile, end - first), kv_heads, kv);
+        queries.clear();
         for (int64_t i = std::max<int64_t>(0, first - segment.prefix_length); i < segment.length; ++i) {
           const int64_t count = std::min(kTile, segment.prefix_length + i + 1 - first);
           for (int64_t h = 0; h < per_kv; ++h)
-            attend(q + ((segment.start + i) * heads + kv * per_kv + h) * k, tile.key_columns.data(),
-                   tile.value_rows.data(), k, tile.padded, count, scale, state[i * per_kv + h],
-                   sums.data() + (i * per_kv + h) * tile.padded);
+            queries.push_back({q + ((segment.start + i) * heads + kv * per_kv + h) * k, count,
+                               &state[i * per_kv + h], sums.data() + (i * per_kv + h) * tile.padded});
         }
+        attend(queries.data(), static_cast<int64_t>(queries.size()), tile.key_columns.data(), tile.value_rows.data(), k,
+               tile.padded, scale);
       }
       for (int64_t i = 0; i < segment.length; ++i)
         for (int64_t h = 0; h < per_kv; ++h) {
@@ -377,19 +424,22 @@ GROUPER_CLONES void attention_paged(const float* q, const float* arena, const in
                                     const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k,
                                     int64_t stride, int64_t layer, float scale, float* out) {
   const int64_t per_kv = heads / kv_heads, padded = round_up(k), head_floats = kTile * (k + padded);
-  std::vector<float> sums(padded);
+  std::vector<float> sums(per_kv * padded);
+  std::vector<Running> state(per_kv);
+  std::vector<Query> queries(per_kv);
   for (int64_t row = 0; row < n; ++row)
-    for (int64_t head = 0; head < heads; ++head) {
-      Running state;
+    for (int64_t kv = 0; kv < kv_heads; ++kv) {
       std::fill(sums.begin(), sums.end(), 0.0f);
-      const int64_t at = (row * heads + head) * k;
+      std::fill(state.begin(), state.end(), Running{});
+      const int64_t at = (row * heads + kv * per_kv) * k;
       for (int64_t first = 0; first < lengths[row]; first += kTile) {
-        const float* columns = arena + pages[row * max_pages + first / kTile] * stride +
-                               (layer * kv_heads + head / per_kv) * head_floats;
-        attend(q + at, columns, columns + k * kTile, k, padded, std::min<int64_t>(kTile, lengths[row] - first), scale,
-               state, sums.data());
+        const float* columns =
+            arena + pages[row * max_pages + first / kTile] * stride + (layer * kv_heads + kv) * head_floats;
+        const int64_t count = std::min<int64_t>(kTile, lengths[row] - first);
+        for (int64_t h = 0; h < per_kv; ++h) queries[h] = {q + at + h * k, count, &state[h], sums.data() + h * padded};
+        attend(queries.data(), per_kv, columns, columns + k * kTile, k, padded, scale);
       }
-      finish(state, sums.data(), k, out + at);
+      for (int64_t h = 0; h < per_kv; ++h) finish(state[h], sums.data() + h * padded, k, out + at + h * k);
     }
 }
 

@@ -44,14 +44,19 @@ impl SamplingConfig {
             return top as u32;
         }
         let scale = 1.0 / self.temperature as f32;
-        let mut best = (logits[top] * scale + noise(stream, position, top), top);
+        let mut best = (logits[top] * scale + noise(unit(stream, position, top)), top);
         let mut consider = |id: usize| {
             let scaled = logits[id] * scale;
             // Most tokens of a trained policy cannot win whatever their noise, and need none.
-            if scaled + LARGEST_NOISE < best.0 {
+            let behind = best.0 - scaled;
+            if behind > LARGEST_NOISE {
                 return;
             }
-            let value = scaled + noise(stream, position, id);
+            let unit = unit(stream, position, id);
+            if cannot_win(unit, behind) {
+                return;
+            }
+            let value = scaled + noise(unit);
             if value > best.0 || (value == best.0 && id < best.1) {
                 best = (value, id);
             }
@@ -105,10 +110,23 @@ fn argmax(logits: &[f32]) -> usize {
     best
 }
 
-/// Gumbel noise of one token.
-fn noise(stream: &Stream, position: u32, id: usize) -> f32 {
-    let words = stream.block(position, (id / 4) as u32);
-    -(-open_unit(words[id % 4]).ln()).ln()
+/// The uniform number behind a token's noise.
+fn unit(stream: &Stream, position: u32, id: usize) -> f32 {
+    open_unit(stream.block(position, (id / 4) as u32)[id % 4])
+}
+
+/// Gumbel noise.
+fn noise(unit: f32) -> f32 {
+    -(-unit.ln()).ln()
+}
+
+/// Whether the noise of `unit` is surely less than `behind`, told without a logarithm.
+///
+/// −ln u ≥ 1 − u, so the noise is at most −ln(1 − u), which exceeds t only where 1 − u < e^−t; and e^−t is less than
+/// 1 ÷ (1 + t + t²/2 + t³/6) for t > 0. A thousandth is left for rounding.
+fn cannot_win(unit: f32, behind: f32) -> bool {
+    let growth = 1.0 + behind * (1.0 + behind * (0.5 + behind * (1.0 / 6.0)));
+    behind > 0.0 && (1.0 - unit) * growth > 1.001
 }
 
 #[cfg(test)]

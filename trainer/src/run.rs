@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use model::config::Dtype;
 use model::policy::Policy;
 use model::probe::Probe;
 use model::tokenizer::Tokenizer;
@@ -362,15 +363,19 @@ pub(crate) fn refuse(checked: &Checked) -> Result<()> {
     if checked.is_refused() { Err(Refused(checked.findings.clone()).into()) } else { Ok(()) }
 }
 
-/// What the products run as, in words: `f32, rows in blocks of 8, exact`.
+/// What the products run as, in words: `f32, own products with avx512`, or `bf16, libtorch's products in blocks of 8 rows`.
 fn route(policy: &Policy, probe: &Probe, measures: bool) -> String {
-    let dtype = format!("{:?}", policy.dtype()).to_lowercase();
-    let promise = match &probe.failed {
-        None => "exact".to_owned(),
-        Some(([out, input], rows)) => format!("inexact with {rows} rows of [{out}, {input}]"),
+    let mut route = match policy.dtype() {
+        Dtype::Bf16 => "bf16, libtorch's products in blocks of 8 rows".to_owned(),
+        _ => format!("f32, own products with {}", model::product::route()),
     };
-    let measured = if measures { ", measured" } else { "" };
-    format!("{dtype}, rows in blocks of 8, {promise}{measured}")
+    if let Some(([out, input], rows)) = &probe.failed {
+        route += &format!(", inexact with {rows} rows of [{out}, {input}]");
+    }
+    if measures {
+        route += ", old log-probabilities computed again";
+    }
+    route
 }
 
 /// `1.9M params`.

@@ -80,3 +80,14 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// The shortcut never turns away a token whose noise would have won.
+    #[test]
+    fn what_cannot_win_does_not(word: u32, behind in 0f32..17.0) {
+        let unit = open_unit(word);
+        if cannot_win(unit, behind) {
+            prop_assert!(noise(unit) < behind, "{} of {unit} is not below {behind}", noise(unit));
+        }
+    }
+}
