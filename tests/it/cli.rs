@@ -69,6 +69,26 @@ fn a_file_that_is_not_there_is_the_users_mistake() {
 }
 
 #[test]
+fn what_was_named_wrongly_exits_with_2() {
+    let folder = tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    let (grpo, sft) = ("configs/r1_zero_tiny.toml", "configs/sft_tiny.toml");
+    for (arguments, names) in [
+        (&["grpo", sft][..], "needs the table `[grpo]`"),
+        (&["sft", grpo], "needs the table `[sft]`"),
+        (&["grpo", grpo, "--resume", &nowhere], "No such file"),
+        (&["grpo", grpo, "--run", grpo], "Not a directory"),
+        (&["grpo", grpo, "--run", &nowhere, "--set", "model.device=cuda"], "`model.device`: is `cuda`"),
+        (&["report", "configs"], "a run's folder is"),
+        (&["sample", "--model", "configs/checkpoints/tiny", "--prompt", "1", "--template", "chat"], "no chat template"),
+    ] {
+        let told = complaint(arguments, 2);
+        assert!(told.contains(names), "{arguments:?}: {told}");
+    }
+    assert!(!Path::new(&nowhere).exists(), "a refused run leaves nothing behind");
+}
+
+#[test]
 fn a_refused_config_lists_every_finding() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("x.toml");
@@ -201,6 +221,23 @@ fn a_streamed_completion_is_the_one_sampled_whole() {
         sample(&["--json", "--n", "3"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(three[0], whole);
     assert!(three[1] != three[0] && three[2] != three[1]);
+}
+
+#[test]
+fn a_completion_has_what_the_prompt_leaves_of_the_context() {
+    let folder = tempdir().unwrap();
+    let model = drawn_policy(&folder.path().join("model"));
+    let sample = |prompt: &str| {
+        let text = stdout(&["sample", "--model", &model, "--prompt", prompt, "--json", "--tokens"]);
+        let line: Value = serde_json::from_str(&text).unwrap();
+        line["tokens"].as_array().unwrap().len()
+    };
+    let prompt = "1".repeat(250);
+    assert!((1..=6).contains(&sample(&prompt)), "256 positions");
+    let arguments = ["sample", "--model", &model, "--prompt", &prompt, "--max-tokens", "7"];
+    assert!(complaint(&arguments, 2).contains("turn `--max-tokens` down"));
+    let prompt = "1".repeat(256);
+    assert!(complaint(&["sample", "--model", &model, "--prompt", &prompt], 2).contains("fill the policy's 256 positions"));
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub use retention::best;
 use crate::config::SaveDtype;
 use crate::durable::{self, At};
 use crate::manifest::{self, Sound};
+use crate::mistake::Mistake;
 use crate::optimizer::Optimizer;
 use crate::run_dir::RunDir;
 
@@ -180,11 +181,9 @@ pub fn resume(
     if !differences.is_empty() {
         let list = differences.join("\n  ");
         if !allow_inexact {
-            bail!(
-                "`{}` cannot be resumed as the same run; in the checkpoint → here:\n  {list}\n\
-                 hint: `--allow-inexact` goes on all the same, with results that may differ",
-                from.path.display()
-            );
+            let path = from.path.display();
+            let message = format!("`{path}` cannot be resumed as the same run; in the checkpoint → here:\n  {list}");
+            bail!(Mistake::new(message).hint("`--allow-inexact` goes on all the same, with results that may differ"));
         }
         warnings.push(format!("resumed inexactly, results may differ; in the checkpoint → here:\n  {list}"));
     }

@@ -99,6 +99,9 @@ pub struct EvalArgs {
     /// How a problem of FILE is put: `r1_zero`, `chat` or `plain`; the checkpoint's chat template where it has one.
     #[arg(long, value_parser = word::<Template>, requires = "data")]
     pub template: Option<Template>,
+    /// Longest completion, in tokens; by default 1024, or half of the policy's positions where that is less.
+    #[arg(long, requires = "data")]
+    pub max_tokens: Option<NonZero<usize>>,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
@@ -190,9 +193,9 @@ pub struct SampleArgs {
     /// Keep tokens at least this share of the likeliest one's probability; 0 keeps all.
     #[arg(long, default_value_t = 0.0, value_parser = min_p)]
     pub min_p: f64,
-    /// Longest completion, in tokens.
-    #[arg(long, default_value_t = NonZero::new(256).expect("256 is not 0"))]
-    pub max_tokens: NonZero<usize>,
+    /// Longest completion, in tokens; by default 256, or what the prompt leaves of the policy's positions.
+    #[arg(long)]
+    pub max_tokens: Option<NonZero<usize>>,
     /// Completions to sample.
     #[arg(long, default_value_t = NonZero::<usize>::MIN)]
     pub n: NonZero<usize>,

@@ -1,5 +1,7 @@
 //! How an error that ends the program is told, and whose fault the exit code says it is.
 
+use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+
 use anyhow::Error;
 use model::checkpoint::LoadError;
 use model::config::ConfigError;
@@ -18,8 +20,15 @@ pub fn exit_code(error: &Error) -> u8 {
             || cause.downcast_ref::<RunDirError>().is_some_and(|error| {
                 matches!(error, RunDirError::InUse { .. } | RunDirError::Name(_) | RunDirError::NothingToResume(_))
             })
+            || cause.downcast_ref::<RunDirError>().is_some_and(names_no_place)
     });
     if mended { 2 } else { 1 }
+}
+
+/// Whether a run was to be read or made at a path where there can be none: the command line named it.
+fn names_no_place(error: &RunDirError) -> bool {
+    let RunDirError::Disk(error) = error else { return false };
+    matches!(error.reason.kind(), NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// The operation that failed, the causes below it, and what to try.

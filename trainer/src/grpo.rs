@@ -15,7 +15,7 @@ use crate::config::{Ending, RunConfig, RunOptions};
 use crate::eval::EvalSets;
 use crate::gradient::Gradient;
 use crate::preflight::{self, Stage};
-use crate::run::{Plan, Run};
+use crate::run::{self, Plan, Run};
 use step::Step;
 
 /// Trains the policy with GRPO.
@@ -24,8 +24,9 @@ use step::Step;
 /// and nudge the policy towards the better ones. The rollout's log-probabilities are the old ones: they are those of
 /// the training forward, bit for bit.
 pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
-    let grpo = config.grpo.as_ref().context("the config has no `[grpo]` table")?;
     let checked = preflight::check(config, Stage::Grpo, &options.root);
+    run::refuse(&checked)?;
+    let grpo = config.grpo.as_ref().context("the config has no `[grpo]` table")?;
     let mut run = Run::open(config, options, &checked, &plan(grpo))?;
     let prompts = checked.prompts.context("open `data.source`")?;
     let rubric = Rubric::new(&config.rewards).context("read `rewards`")?;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::DataConfig;
 use crate::data::{self, Problem, ProblemSet, PromptText, Template};
+use crate::mistake::Mistake;
 
 #[cfg(test)]
 mod tests;
@@ -134,7 +135,7 @@ impl Prompter {
 /// When the checkpoint has none, or it is no Jinja template.
 pub fn chat_template(tokenizer: &Tokenizer) -> Result<ChatTemplate> {
     let source = tokenizer.chat_template().ok_or_else(|| {
-        anyhow!("the tokenizer has no chat template: neither chat_template.jinja nor tokenizer_config.json holds one")
+        Mistake::new("the tokenizer has no chat template: neither chat_template.jinja nor tokenizer_config.json holds one")
     })?;
     ChatTemplate::new(source, tokenizer.special_tokens().clone())
 }

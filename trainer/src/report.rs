@@ -22,6 +22,7 @@ use toml::{Table, Value};
 
 use crate::durable;
 use crate::metrics::METRICS;
+use crate::mistake::Mistake;
 use crate::samples::SAMPLES;
 use crate::step_log::RUN_LOG;
 use charts::{Chart, charts};
@@ -45,7 +46,8 @@ pub fn write(run: &Path) -> Result<PathBuf> {
 
 fn page(run: &Path) -> Result<String> {
     if ![METRICS, CONFIG, SAMPLES].iter().any(|name| run.join(name).is_file()) {
-        bail!("no `{METRICS}`, `{CONFIG}` or `{SAMPLES}` there\nhint: a run's folder is `runs/<name>/<n>`");
+        let message = format!("no `{METRICS}`, `{CONFIG}` or `{SAMPLES}` there");
+        bail!(Mistake::new(message).hint("a run's folder is `runs/<name>/<n>`"));
     }
     let config_text = text(&run.join(CONFIG))?;
     // A file that no longer parses is shown as it is.

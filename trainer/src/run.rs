@@ -284,7 +284,7 @@ impl Run {
             Ok(report) => {
                 self.policy.refresh();
                 self.progress.skipped_in_a_row = 0;
-                self.log.set("grad", report.grad_norm);
+                self.log.mean("grad", report.grad_norm, 1.0);
                 self.log.set("lr", report.lr);
                 Ok(true)
             }

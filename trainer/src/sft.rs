@@ -29,9 +29,9 @@ use crate::run::{self, Plan, Run};
 /// One step: take the next documents of a seeded order until `batch_tokens` is reached, raise the likelihood of what is
 /// learned in them.
 pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
-    let sft = config.sft.as_ref().context("the config has no `[sft]` table")?;
     let checked = preflight::check(config, Stage::Sft, &options.root);
     run::refuse(&checked)?;
+    let sft = config.sft.as_ref().context("the config has no `[sft]` table")?;
     let sequences = checked.sequences.as_ref().context("open `data.source`")?;
     let mut batches = Batches::new(sequences.lengths(), config.seed, sft.batch_tokens);
     let plan = Plan { steps: sft.steps, eval_every: sft.eval_every, work: sequences.to_string(), reference: false };

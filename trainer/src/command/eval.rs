@@ -34,7 +34,7 @@ fn config(arguments: &EvalArgs) -> Result<RunConfig> {
             }
             Ok(config)
         }
-        (None, Some(model), Some(data)) => eval::config_for(model, data, arguments.template),
+        (None, Some(model), Some(data)) => eval::config_for(model, data, arguments.template, arguments.max_tokens),
         _ => unreachable!("clap asks for a config, or for a model and data"),
     }
 }

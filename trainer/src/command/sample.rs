@@ -1,6 +1,7 @@
 //! `grouper sample`: completions of one prompt.
 
 use std::io::Write;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -29,6 +30,9 @@ use super::checkpoint;
 /// Completions decoded at once, at most: those of one prompt share one replica.
 const MAX_BATCH: usize = 64;
 
+/// Longest completion where the command line does not say.
+const MAX_TOKENS: usize = 256;
+
 /// Samples and prints; one plain completion is printed while it grows.
 pub(crate) fn run(arguments: &SampleArgs) -> Result<Ending> {
     let (folder, policy) = checkpoint::open(&arguments.checkpoint)?;
@@ -40,15 +44,11 @@ pub(crate) fn run(arguments: &SampleArgs) -> Result<Ending> {
     if prompt.tokens.is_empty() {
         return Err(Mistake::new("the prompt has no token").into());
     }
-    if prompt.tokens.len() + arguments.max_tokens.get() > positions {
-        let (n, max) = (prompt.tokens.len(), arguments.max_tokens.get());
-        let message = format!("{n} tokens of prompt and {max} of completion exceed the policy's {positions} positions");
-        return Err(Mistake::new(message).hint("turn `--max-tokens` down").into());
-    }
+    let max_tokens = max_tokens(prompt.tokens.len(), arguments.max_tokens, positions)?;
 
     let stop = StopIds::find(&folder, policy.config(), &tokenizer)?.rules(&[]);
     let n = arguments.n.get();
-    let pages = KvCache::pages_for(prompt.tokens.len() + arguments.max_tokens.get()) + 1;
+    let pages = KvCache::pages_for(prompt.tokens.len() + max_tokens) + 1;
     let batch = n.min(MAX_BATCH);
     let config = RolloutConfig {
         max_batch: batch,
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &SampleArgs) -> Result<Ending> {
             purpose: Purpose::Sample,
             step: 0,
             n,
-            max_tokens: arguments.max_tokens.get(),
+            max_tokens,
             sampling: &sampling,
             cancel: &never,
         };
@@ -96,6 +96,21 @@ pub(crate) fn run(arguments: &SampleArgs) -> Result<Ending> {
         }
     }
     Ok(Ending::Finished)
+}
+
+/// How long a completion may be: as `asked`, else the default or what `prompt` tokens leave of `positions`.
+fn max_tokens(prompt: usize, asked: Option<NonZero<usize>>, positions: usize) -> Result<usize> {
+    let left = positions.saturating_sub(prompt);
+    match asked.map(NonZero::get) {
+        None if left > 0 => Ok(left.min(MAX_TOKENS)),
+        None => Err(Mistake::new(format!("the prompt's {prompt} tokens fill the policy's {positions} positions")).into()),
+        Some(asked) if asked <= left => Ok(asked),
+        Some(asked) => {
+            let both = format!("{prompt} tokens of prompt and {asked} of completion");
+            let mistake = Mistake::new(format!("{both} exceed the policy's {positions} positions"));
+            Err(mistake.hint("turn `--max-tokens` down").into())
+        }
+    }
 }
 
 /// Writes text as soon as no later token can change it, and a line end behind it.

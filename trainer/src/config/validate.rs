@@ -1,5 +1,6 @@
 //! Rules between keys, checked without opening a file: all findings at once.
 
+use model::config::DeviceChoice;
 use rewards::{Rubric, RubricError, RuleConfig};
 use rollout::sampling::SamplingConfig;
 
@@ -139,6 +140,8 @@ impl Findings {
         });
         let checkpoint = config.model.checkpoint.as_os_str();
         self.refuse(checkpoint.is_empty(), "model.checkpoint", || "is empty".into());
+        let message = "is `cuda`: this program computes on the CPU only".to_owned();
+        self.hint(config.model.device == DeviceChoice::Cuda, "model.device", message, "`auto` takes what there is");
         self.refuse(config.run.workers == Some(0), "run.workers", || "is 0: nothing would compute".into());
         self.refuse(config.run.keep_last == 0, "run.keep_last", || "is 0: nothing could be resumed".into());
         self.refuse(config.run.max_skipped_updates == 0, "run.max_skipped_updates", || {

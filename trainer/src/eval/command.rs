@@ -1,13 +1,14 @@
 //! `grouper eval`: a checkpoint against held-out problems.
 
 use std::io::Write;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result};
-use model::config::PolicyConfig;
+use model::config::{ModelConfig, PolicyConfig};
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
 use rewards::{AccuracyKind, Extract, RuleConfig};
@@ -52,21 +53,31 @@ pub fn run(config: &RunConfig, json: bool, cancel: &AtomicBool, out: &mut impl W
 /// The run of `grouper eval --model DIR --data FILE`: the numbers in the file's answers, found in whatever form a
 /// completion gives them, sampled as R1 was evaluated.
 ///
-/// `template` is the checkpoint's chat template, where it has one and none is asked for, else R1-Zero's prompt.
+/// `template` is the checkpoint's chat template, where it has one and none is asked for, else R1-Zero's prompt. Prompts
+/// that leave no room for `max_tokens` are left out and counted.
 ///
 /// # Errors
-/// When the checkpoint's tokenizer cannot be read.
-pub fn config_for(model: &Path, data: &Path, template: Option<Template>) -> Result<RunConfig> {
+/// When the checkpoint's config.json or tokenizer cannot be read.
+pub fn config_for(
+    model: &Path,
+    data: &Path,
+    template: Option<Template>,
+    max_tokens: Option<NonZero<usize>>,
+) -> Result<RunConfig> {
+    let folder = hub::resolve(model)?;
+    let positions = ModelConfig::from_folder(&folder)?.max_positions;
+    let rollout = RolloutConfig::default();
+    let max_tokens = max_tokens.map_or(rollout.max_tokens.min(positions / 2), NonZero::get);
     let template = match template {
         Some(template) => template,
-        None => match Tokenizer::from_folder(&hub::resolve(model)?)?.chat_template() {
+        None => match Tokenizer::from_folder(&folder)?.chat_template() {
             Some(_) => Template::Chat,
             None => Template::R1Zero,
         },
     };
     let files = Files { paths: vec![data.to_owned()], layout: None, fields: Fields::default(), limit: None };
-    let problems =
-        DataConfig { source: Source::Files(files), template, system_prompt: None, max_prompt_tokens: usize::MAX };
+    let max_prompt_tokens = positions.saturating_sub(max_tokens).max(1);
+    let problems = DataConfig { source: Source::Files(files), template, system_prompt: None, max_prompt_tokens };
     let name = data.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy().into_owned());
     // An answer with `####` is GSM8K's; one without is taken whole.
     let rule = RuleConfig::Accuracy { weight: 1.0, kind: AccuracyKind::Gsm8k, extract: Extract::Any };
@@ -81,7 +92,7 @@ pub fn config_for(model: &Path, data: &Path, template: Option<Template>) -> Resu
             random_init: false,
         },
         data: problems,
-        rollout: RolloutConfig::default(),
+        rollout: RolloutConfig { max_tokens, ..rollout },
         rewards: Vec::new(),
         grpo: None,
         sft: None,

@@ -11,7 +11,7 @@ fn config() -> (TempDir, RunConfig) {
     let folder = Folder::default().write();
     let data = folder.path().join("gsm.jsonl");
     fs::write(&data, "{\"question\": \"3 + 4?\", \"answer\": \"3 + 4 = 7\\n#### 7\"}\n").unwrap();
-    let mut config = config_for(folder.path(), &data, None).unwrap();
+    let mut config = config_for(folder.path(), &data, None, None).unwrap();
     config.model.random_init = true;
     config.rollout.max_tokens = 6;
     config.rollout.kv_bytes = 1 << 24;
@@ -34,6 +34,17 @@ fn a_checkpoint_and_a_file_are_enough() {
     let json: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json[0]["pass_at"]["1"].as_f64(), evaluations[0].pass_at_1());
     assert_eq!(json[0]["shown"][0]["record"]["completion"], evaluations[0].shown[0].record.completion.as_str());
+}
+
+#[test]
+fn the_default_length_leaves_room_for_prompts() {
+    let folder = Folder::default().write();
+    let lengths = |asked| {
+        let config = config_for(folder.path(), Path::new("gsm.jsonl"), None, asked).unwrap();
+        (config.rollout.max_tokens, config.data.max_prompt_tokens)
+    };
+    assert_eq!(lengths(None), (256, 256), "the checkpoint has 512 positions");
+    assert_eq!(lengths(NonZero::new(500)), (500, 12));
 }
 
 #[test]
