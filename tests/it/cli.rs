@@ -237,7 +237,9 @@ fn a_completion_has_what_the_prompt_leaves_of_the_context() {
     let arguments = ["sample", "--model", &model, "--prompt", &prompt, "--max-tokens", "7"];
     assert!(complaint(&arguments, 2).contains("turn `--max-tokens` down"));
     let prompt = "1".repeat(256);
-    assert!(complaint(&["sample", "--model", &model, "--prompt", &prompt], 2).contains("fill the policy's 256 positions"));
+    assert!(
+        complaint(&["sample", "--model", &model, "--prompt", &prompt], 2).contains("fill the policy's 256 positions")
+    );
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let mut gradient = Gradient::new(run.policy.layout());
 
     while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
-        let step = Step { number, config, grpo, problems: prompts.batch(number - 1, grpo.prompts_per_step) };
+        let problems = prompts.batch(number - 1, grpo.prompts_per_step);
+        let step = Step { number, config, grpo, problems, moves: run.optimizer.state().2 };
         let scored = match step.sample(&mut run, &mut pool, &rubric) {
             Err(error) if matches!(error.downcast_ref(), Some(PoolError::Cancelled)) => continue,
             scored => scored?,

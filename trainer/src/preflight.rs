@@ -223,6 +223,13 @@ fn open_data(run: &RunConfig, stage: Stage, checked: &mut Checked) {
             template::round_trip(&prompter, &run.data, findings);
             template::prompts(&prompter, set.problems(), findings);
         }
+        let (n, wanted) = (checked.prompts.as_ref().map(|set| set.problems().len()), run.grpo.as_ref());
+        if let (Some(n), Some(wanted)) = (n, wanted.map(|grpo| grpo.prompts_per_step))
+            && wanted > n
+        {
+            let message = format!("is {wanted}, the data has {n} problems: a step samples some of them twice, alike");
+            findings.push(Finding::warning("grpo.prompts_per_step", message).hint("lower it, or add problems"));
+        }
     }
     if stage == Stage::Sft {
         checked.sequences = open_documents(run, tokenizer, checked.model.as_ref(), &checked.stop, findings);

@@ -135,7 +135,9 @@ impl Prompter {
 /// When the checkpoint has none, or it is no Jinja template.
 pub fn chat_template(tokenizer: &Tokenizer) -> Result<ChatTemplate> {
     let source = tokenizer.chat_template().ok_or_else(|| {
-        Mistake::new("the tokenizer has no chat template: neither chat_template.jinja nor tokenizer_config.json holds one")
+        Mistake::new(
+            "the tokenizer has no chat template: neither chat_template.jinja nor tokenizer_config.json holds one",
+        )
     })?;
     ChatTemplate::new(source, tokenizer.special_tokens().clone())
 }

@@ -1,13 +1,13 @@
 //! `grouper eval`: a policy against held-out problems.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use trainer::cli::EvalArgs;
 use trainer::config::{Ending, RunConfig, Stage};
 use trainer::eval;
-use trainer::interrupt::Interrupt;
 use trainer::preflight::{self, Refused};
 
 /// Prints a table, or JSON, on standard output.
@@ -17,11 +17,12 @@ pub(crate) fn run(arguments: &EvalArgs) -> Result<Ending> {
     if checked.is_refused() {
         return Err(Refused(checked.findings)).context("check the evaluation");
     }
-    let interrupt = Interrupt::watch(None)?;
-    match eval::run(&config, arguments.json, interrupt.flag(), &mut io::stdout()) {
-        Err(_) if interrupt.is_due() => Ok(Ending::Stopped),
-        evaluated => evaluated.map(|_| Ending::Finished),
-    }
+    // Standard output has the table alone.
+    let told: String = checked.findings.iter().map(|finding| format!("warning: {finding}\n")).collect();
+    io::stderr().write_all(told.as_bytes()).context("write to standard error")?;
+    // There is nothing to save: a signal ends the process.
+    let never = AtomicBool::new(false);
+    eval::run(&config, arguments.json, &never, &mut io::stdout()).map(|_| Ending::Finished)
 }
 
 fn config(arguments: &EvalArgs) -> Result<RunConfig> {

@@ -103,7 +103,9 @@ fn max_tokens(prompt: usize, asked: Option<NonZero<usize>>, positions: usize) ->
     let left = positions.saturating_sub(prompt);
     match asked.map(NonZero::get) {
         None if left > 0 => Ok(left.min(MAX_TOKENS)),
-        None => Err(Mistake::new(format!("the prompt's {prompt} tokens fill the policy's {positions} positions")).into()),
+        None => {
+            Err(Mistake::new(format!("the prompt's {prompt} tokens fill the policy's {positions} positions")).into())
+        }
         Some(asked) if asked <= left => Ok(asked),
         Some(asked) => {
             let both = format!("{prompt} tokens of prompt and {asked} of completion");

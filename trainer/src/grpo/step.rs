@@ -3,7 +3,7 @@
 use anyhow::Result;
 use model::philox::Purpose;
 use model::policy::Policy;
-use rewards::Rubric;
+use rewards::{Rubric, RuleConfig};
 use rollout::completion::FinishReason;
 use rollout::pool::{Request, RolloutPool};
 
@@ -27,6 +27,8 @@ pub(super) struct Step<'a> {
     pub(super) config: &'a RunConfig,
     pub(super) grpo: &'a GrpoConfig,
     pub(super) problems: Vec<&'a PreparedProblem>,
+    /// How often the weights that sample had moved.
+    pub(super) moves: u64,
 }
 
 /// What one microbatch's backward pass found.
@@ -34,6 +36,12 @@ struct Found {
     tally: Tally,
     entropy: f64,
     mismatch: parity::Mismatch,
+}
+
+/// The place of the rule that says what is right: the first accuracy, else the first countdown, else the first rule.
+pub(super) fn judge(rules: &[RuleConfig]) -> usize {
+    let accuracy = rules.iter().position(|rule| matches!(rule, RuleConfig::Accuracy { .. }));
+    accuracy.or_else(|| rules.iter().position(RuleConfig::judges)).unwrap_or(0)
 }
 
 impl Step<'_> {
@@ -118,13 +126,14 @@ impl Step<'_> {
         rewards: &[Vec<Option<f64>>],
         advantages: &[Vec<Option<f64>>],
     ) {
+        let judge = judge(&self.config.rewards);
         let (mut right, mut wrong, mut skipped) = (0, 0, 0);
         for ((rewards, scores), advantages) in rewards.iter().zip(&scored.scores).zip(advantages) {
             if rewards.iter().flatten().count() < 2 {
                 skipped += 1;
             } else if advantages.iter().flatten().all(|a| *a == 0.0) {
-                // The first rule judges; equal rewards below its full value are all equally wrong.
-                let full = |score: &rewards::Score| score.parts[0].value.is_some_and(|value| value >= 1.0);
+                // Equal rewards below the judge's full value are all equally wrong.
+                let full = |score: &rewards::Score| score.parts[judge].value.is_some_and(|value| value >= 1.0);
                 if scores.iter().all(full) { right += 1 } else { wrong += 1 }
             }
         }
@@ -171,13 +180,14 @@ impl Step<'_> {
         let span = run.log.span("update");
         let mut microbatches = update.microbatches(self.grpo.microbatch_tokens);
         let bar = run.log.progress(&format!("step {} · microbatches", self.number), microbatches.len() as u64);
+        let on_policy = run.optimizer.state().2 == self.moves;
         let found = run.memory.guard(Phase::Update, || self.learn(run, gradient, &mut microbatches, &bar))?;
         drop(bar);
         let mut tally = Tally::default();
         for (microbatch, found) in microbatches.iter().zip(&found) {
             tally += found.tally;
             run.log.mean("entropy", found.entropy / found.tally.n_tokens as f64, found.tally.n_tokens as f64);
-            if index == 0 {
+            if on_policy {
                 self.check_parity(run, microbatch, &found.mismatch)?;
             }
         }
@@ -228,7 +238,7 @@ impl Step<'_> {
         }
     }
 
-    /// The first update of a step sees the weights that sampled: its log-probabilities are the rollout's.
+    /// An update sees the weights that sampled until the first that moves them: its log-probabilities are the rollout's.
     fn check_parity(&self, run: &mut Run, microbatch: &Microbatch, mismatch: &parity::Mismatch) -> Result<()> {
         run.log.max("mismatch_max", f64::from(mismatch.largest));
         run.log.add("parity_tokens", mismatch.n_tokens as f64);

@@ -57,6 +57,9 @@ fn with_rows(checkpoint: &Path, rows: &[Value]) -> (RunConfig, TempDir) {
     let file = data.path().join("rows.jsonl");
     fs::write(&file, lines.join("\n")).unwrap();
     let mut run = run(checkpoint);
+    if let Some(grpo) = &mut run.grpo {
+        grpo.prompts_per_step = rows.len();
+    }
     run.data.source = toml::from_str(&format!("files = {{ paths = ['{}'] }}", file.display())).unwrap();
     run.eval = None;
     (run, data)
@@ -378,4 +381,15 @@ fn free_space_is_that_of_the_nearest_folder_there_is() {
     let folder = tempfile::tempdir().unwrap();
     assert!(disk::free(&folder.path().join("runs/not/yet")).unwrap() > 0);
     assert!(disk::free(Path::new("runs-not-yet")).is_some());
+}
+
+#[test]
+fn a_step_of_more_problems_than_there_are_is_told() {
+    let folder = sound().write();
+    let mut run = run(folder.path());
+    run.grpo.as_mut().unwrap().prompts_per_step = 41;
+    insta::assert_snapshot!(messages(&run, &[]), @r"
+    warning: `grpo.prompts_per_step`: is 41, the data has 40 problems: a step samples some of them twice, alike
+    hint: lower it, or add problems
+    ");
 }

@@ -212,8 +212,8 @@ fn texts_of_a_run_stay_texts() {
 #[test]
 fn runs_that_have_just_begun() {
     let run = tempfile::tempdir().unwrap();
-    let error = format!("{:#}", write(run.path()).unwrap_err());
-    assert!(error.starts_with("report run `") && error.contains("hint: a run's folder is"), "{error}");
+    let error = crate::complaint::text(&write(run.path()).unwrap_err(), false);
+    assert!(error.starts_with("error: report run `") && error.contains("hint: a run's folder is"), "{error}");
 
     fs::write(run.path().join(METRICS), "").unwrap();
     let html = written(run.path());

@@ -84,7 +84,7 @@ fn what_is_missing_is_named() {
     let root = tempfile::tempdir().unwrap();
     let without = RunConfig { sft: None, ..config(folder.path(), 1) };
     let error = train(&without, &options(root.path(), None)).unwrap_err();
-    assert_eq!(error.to_string(), "the config has no `[sft]` table");
+    assert!(crate::complaint::text(&error, false).contains("`grouper sft` needs the table `[sft]`"), "{error}");
 }
 
 #[test]
