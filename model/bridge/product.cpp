@@ -21,8 +21,9 @@ namespace {
 enum class Set { kAvx512, kAvx2, kSse2 };
 
 Set find() {
-  if (__builtin_cpu_supports("avx512f")) return Set::kAvx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Set::kAvx2;
+  // All of the level that the file was compiled for: the compiler may use any of it.
+  if (__builtin_cpu_supports("x86-64-v4")) return Set::kAvx512;
+  if (__builtin_cpu_supports("x86-64-v3")) return Set::kAvx2;
   return Set::kSse2;
 }
 

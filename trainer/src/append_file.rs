@@ -55,6 +55,11 @@ impl AppendFile {
         Ok(self.length)
     }
 
+    /// Its length in bytes, flushed or not.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,7 +3,7 @@
 //! Each worker computes whole microbatches into an array of its own and adds it to the total when its turn comes. The
 //! order of summation is that of the microbatches, so the bits of the sum do not depend on the number of workers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -29,7 +29,8 @@ impl Gradient {
     }
 
     /// Calls `backward` for each microbatch, on up to `workers` threads, with an array of zeros to add its gradient to;
-    /// sums the gradients and returns what `backward` did, both in the order of the microbatches.
+    /// sums the gradients and returns what `backward` did, both in the order of the microbatches. `None`, and no sum,
+    /// where `cancel` was set before all were begun.
     ///
     /// # Panics
     /// With the first panic of a worker.
@@ -37,8 +38,9 @@ impl Gradient {
         &mut self,
         microbatches: &[M],
         workers: usize,
+        cancel: &AtomicBool,
         backward: impl Fn(&M, &mut Buffer) -> R + Sync,
-    ) -> Vec<R> {
+    ) -> Option<Vec<R>> {
         self.total.fill(0.0);
         let workers = workers.clamp(1, microbatches.len().max(1));
         while self.own.len() < workers {
@@ -48,7 +50,9 @@ impl Gradient {
         let next = AtomicUsize::new(0);
         let work = |own: &mut Buffer| {
             let mut results = Vec::new();
-            while let i = next.fetch_add(1, Ordering::Relaxed)
+            // One that was taken is always added: those behind it wait for its turn.
+            while !cancel.load(Ordering::Relaxed)
+                && let i = next.fetch_add(1, Ordering::Relaxed)
                 && let Some(microbatch) = microbatches.get(i)
             {
                 let leaving = turns.enter();
@@ -64,8 +68,11 @@ impl Gradient {
             let ends: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
             ends.into_iter().flat_map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
+        if results.len() < microbatches.len() {
+            return None;
+        }
         results.sort_by_key(|(i, _)| *i);
-        results.into_iter().map(|(_, result)| result).collect()
+        Some(results.into_iter().map(|(_, result)| result).collect())
     }
 }
 

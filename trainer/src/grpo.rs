@@ -8,7 +8,7 @@ pub use config::{GrpoConfig, LengthChange};
 
 use anyhow::{Context, Result};
 use rewards::Rubric;
-use rollout::pool::{PoolError, RolloutPool};
+use rollout::pool::RolloutPool;
 
 use crate::batch::Update;
 use crate::config::{Ending, RunConfig, RunOptions};
@@ -35,18 +35,17 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let heldout = EvalSets::of(config, &run.tokenizer)?;
     let mut gradient = Gradient::new(run.policy.layout());
 
-    while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
+    'steps: while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let problems = prompts.batch(number - 1, grpo.prompts_per_step);
-        let step = Step { number, config, grpo, problems, moves: run.optimizer.state().2 };
-        let scored = match step.sample(&mut run, &mut pool, &rubric) {
-            Err(error) if matches!(error.downcast_ref(), Some(PoolError::Cancelled)) => continue,
-            scored => scored?,
-        };
+        let step = Step { number, config, grpo, problems, before: Step::count(&run) };
+        let Some(scored) = step.sample(&mut run, &mut pool, &rubric)? else { continue };
         let advantages = step.advantages(&mut run, &scored)?;
         let updates = Update::split(&scored.groups, &advantages, grpo);
         for epoch in 0..grpo.epochs_per_step {
             for (i, update) in updates.iter().enumerate() {
-                step.update(&mut run, &mut gradient, update, epoch * updates.len() + i)?;
+                if !step.update(&mut run, &mut gradient, update, epoch * updates.len() + i)? {
+                    continue 'steps;
+                }
             }
         }
         step.refresh_reference(&mut run);

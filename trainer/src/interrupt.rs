@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
@@ -22,7 +23,6 @@ pub fn outlive_file_limits() -> Result<()> {
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
-    deadline: Option<Instant>,
 }
 
 impl Interrupt {
@@ -34,19 +34,25 @@ impl Interrupt {
             flag::register_conditional_shutdown(signal, KILLED, flag.clone()).context("watch for signals")?;
             flag::register(signal, flag.clone()).context("watch for signals")?;
         }
-        let deadline = max_hours.map(|hours| Instant::now() + Duration::from_secs_f64(hours * 3600.0));
-        Ok(Interrupt { flag, deadline })
+        if let Some(hours) = max_hours {
+            let (flag, time) = (flag.clone(), Duration::from_secs_f64(hours * 3600.0));
+            match time.is_zero() {
+                true => flag.store(true, Ordering::Relaxed),
+                false => drop(thread::spawn(move || {
+                    thread::sleep(time);
+                    flag.store(true, Ordering::Relaxed);
+                })),
+            }
+        }
+        Ok(Interrupt { flag })
     }
 
     /// Whether the run should end now.
     pub fn is_due(&self) -> bool {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.flag.store(true, Ordering::Relaxed);
-        }
         self.flag.load(Ordering::Relaxed)
     }
 
-    /// What sampling looks at between two tokens.
+    /// What sampling looks at between two tokens, and learning between two microbatches.
     pub fn flag(&self) -> &AtomicBool {
         &self.flag
     }

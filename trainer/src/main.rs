@@ -18,7 +18,11 @@ const STOPPED: u8 = 75;
 fn main() -> ExitCode {
     // Workers of our own compute, each with one thread of libtorch; set before any other thread is born.
     tch::set_num_threads(1);
-    match interrupt::outlive_file_limits().and_then(|()| run(&Cli::parse())) {
+    let cli = Cli::parse();
+    // What a panic has to say is on standard error by then.
+    let run = || interrupt::outlive_file_limits().and_then(|()| run(&cli));
+    let Ok(ended) = std::panic::catch_unwind(run) else { return ExitCode::FAILURE };
+    match ended {
         Ok(Ending::Finished) => ExitCode::SUCCESS,
         Ok(Ending::Stopped) => STOPPED.into(),
         // Whoever read our output has seen enough, as `head` does.

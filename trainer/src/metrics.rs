@@ -140,6 +140,11 @@ impl MetricsLog {
         &mut self.events
     }
 
+    /// Length of `metrics.jsonl` in bytes, flushed or not.
+    pub fn written(&self) -> u64 {
+        self.file.length()
+    }
+
     /// Flushes `metrics.jsonl` to disk and gives its length, for a checkpoint to record.
     pub fn length(&self) -> Result<u64, DiskError> {
         self.file.synced_length()

@@ -31,6 +31,9 @@ pub const CONFIG: &str = "config.toml";
 /// The first evaluation, for the comparison at the end.
 pub const BASELINE: &str = "baseline.json";
 
+/// The last evaluation, for the same.
+pub const LATEST: &str = "evaluation.json";
+
 /// A stage at work.
 pub struct Run {
     /// Where it writes.
@@ -55,8 +58,6 @@ pub struct Run {
     pub memory: memory::Plan,
     /// Whether old log-probabilities are computed again, because sampler and trainer may differ.
     pub measures: bool,
-    /// The last evaluation of the first held-out set.
-    evaluated: Option<Evaluation>,
     /// Whether an evaluation was interrupted, that after the last step maybe: there is something left to do.
     evaluation_cut: bool,
     config: RunConfig,
@@ -187,7 +188,6 @@ impl Run {
             workers,
             memory,
             measures,
-            evaluated: None,
             evaluation_cut: false,
             config: config.clone(),
             steps: plan.steps,
@@ -206,7 +206,9 @@ impl Run {
         }
         let step = self.progress.step;
         let every = self.config.run.save_every;
-        let due = step == self.steps || (every > 0 && step.is_multiple_of(every) && step > 0);
+        // The best by evaluation is kept whenever it comes.
+        let best = self.progress.best.is_some_and(|best| best.step == step);
+        let due = step == self.steps || (step > 0 && (best || (every > 0 && step.is_multiple_of(every))));
         if (due || self.interrupt.is_due()) && self.saved != Some(step) {
             self.save()?;
         }
@@ -237,13 +239,12 @@ impl Run {
         };
         drop(span);
         self.log.evaluations(step, &evaluations)?;
-        if let Some(main) = evaluations.into_iter().next() {
+        self.progress.lengths = self.log.written();
+        if let Some(main) = evaluations.first() {
             self.progress.note_evaluation(main.pass_at_1().unwrap_or(0.0));
-            if step == 0 {
-                let text = serde_json::to_vec_pretty(&main).context("word an evaluation as JSON")?;
-                durable::write_file(&self.dir.path().join(BASELINE), &text)?;
-            }
-            self.evaluated = Some(main);
+            let name = if step == 0 { BASELINE } else { LATEST };
+            let text = serde_json::to_vec_pretty(main).context("word an evaluation as JSON")?;
+            durable::write_file(&self.dir.path().join(name), &text)?;
         }
         // A checkpoint that an interrupted evaluation left does not know this one, which decides what is the best.
         self.saved = None;
@@ -253,7 +254,8 @@ impl Run {
     /// Writes the checkpoint of the last finished step.
     pub fn save(&mut self) -> Result<()> {
         let span = self.log.span("save");
-        self.progress.lengths = self.log.lengths()?;
+        // Flushed; what they hold of a step that was given up is not part of the checkpoint.
+        self.log.lengths()?;
         self.progress.update = self.optimizer.state().2;
         let state = State {
             policy: &self.policy,
@@ -307,6 +309,7 @@ impl Run {
     pub fn finish_step(&mut self, step: u64) -> Result<()> {
         self.log.finish(step)?;
         self.progress.step = step;
+        self.progress.lengths = self.log.written();
         Ok(())
     }
 
@@ -328,8 +331,8 @@ impl Run {
 
     /// Before and after, and where things lie.
     fn tell(&mut self, folder: &Path, report: &Path) {
-        if let (Some(before), Some(after)) = (self.baseline(), &self.evaluated) {
-            for line in Evaluation::comparison(&before, after) {
+        if let (Some(before), Some(after)) = (self.evaluation(BASELINE), self.evaluation(LATEST)) {
+            for line in Evaluation::comparison(&before, &after) {
                 self.log.line(&line);
             }
         }
@@ -339,9 +342,9 @@ impl Run {
 }
 
 impl Run {
-    /// The evaluation before the first update, where this run or the one it goes on made one.
-    fn baseline(&self) -> Option<Evaluation> {
-        let text = std::fs::read(self.dir.path().join(BASELINE)).ok()?;
+    /// An evaluation that this run or the one it goes on wrote.
+    fn evaluation(&self, name: &str) -> Option<Evaluation> {
+        let text = std::fs::read(self.dir.path().join(name)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 }

@@ -1,5 +1,6 @@
 //! Scores groups while others are still being sampled.
 
+use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ pub fn sample_and_score(
     problems: &[&PreparedProblem],
     bar: &Progress,
 ) -> Result<Scored, PoolError> {
-    let prompts: Vec<Prompt> = problems.iter().map(|one| one.prompt.clone()).collect();
+    let prompts = prompts(problems);
     let (sender, groups) = crossbeam_channel::unbounded();
     thread::scope(|scope| {
         let scoring = scope.spawn(|| score_as_sampled(rubric, problems, groups, bar));
@@ -60,6 +61,18 @@ pub fn sample_and_score(
         let (groups, scores) = done.into_iter().map(|one| (one.group, one.scores)).unzip();
         Ok(Scored { groups, scores, hidden })
     })
+}
+
+/// The problems' prompts. A problem that stands in a step a second time, at the border of two epochs, draws by another
+/// index: the same draws would only repeat its first group.
+fn prompts(problems: &[&PreparedProblem]) -> Vec<Prompt> {
+    let mut seen: HashMap<u64, u64> = HashMap::new();
+    let prompt = |one: &&PreparedProblem| {
+        let times = seen.entry(one.prompt.index).or_default();
+        *times += 1;
+        Prompt { index: one.prompt.index | (*times - 1) << 48, tokens: one.prompt.tokens.clone() }
+    };
+    problems.iter().map(prompt).collect()
 }
 
 /// One group with its scores, and how long they took.

@@ -44,8 +44,9 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let batch: Vec<&Sequence> = batches.batch(step).into_iter().map(|place| &sequences.all[place]).collect();
         let span = run.log.span("update");
-        let Run { policy, workers, .. } = &run;
-        let learned = run.memory.guard(Phase::Update, || learn(policy, &batch, sft, *workers, &mut gradient))?;
+        let Run { policy, workers, interrupt, .. } = &run;
+        let learn = || learn(policy, &batch, sft, *workers, interrupt.flag(), &mut gradient);
+        let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
         run.log.set("loss", learned.loss);
         run.log.set("tokens", learned.n_tokens as f64);
         run.log.set("learned_tokens", learned.n_learned as f64);

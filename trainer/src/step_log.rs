@@ -215,6 +215,11 @@ impl StepLog {
         self.console.failure()
     }
 
+    /// The files' lengths as they are, flushed or not.
+    pub fn written(&self) -> Lengths {
+        Lengths { metrics: self.metrics.written(), samples: self.samples.length() }
+    }
+
     /// Flushes `metrics.jsonl` and `samples.jsonl` to disk and gives their lengths, for a checkpoint to record.
     pub fn lengths(&self) -> Result<Lengths, DiskError> {
         Ok(Lengths { metrics: self.metrics.length()?, samples: self.samples.synced_length()? })

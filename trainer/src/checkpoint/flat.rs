@@ -26,7 +26,11 @@ impl View for Part<'_> {
 
     // Made when the writer comes to it, so that one tensor is copied at a time.
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+        let mut bytes = vec![0; self.data_len()];
+        for (to, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(self.numbers) {
+            *to = number.to_le_bytes();
+        }
+        Cow::Owned(bytes)
     }
 
     fn data_len(&self) -> usize {

@@ -4,6 +4,8 @@ use model::config::ModelConfig;
 
 use super::*;
 
+static GO: AtomicBool = AtomicBool::new(false);
+
 fn layout() -> Layout {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen2");
     Layout::new(&ModelConfig::from_folder(&folder).unwrap())
@@ -18,14 +20,14 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
             let mut gradient = Gradient::new(&layout());
             // Twice: the second sum begins at zero again.
             for _ in 0..2 {
-                let results = gradient.sum(&microbatches, workers, |&i, own| {
+                let results = gradient.sum(&microbatches, workers, &GO, |&i, own| {
                     assert!(own.iter().all(|&g| g == 0.0), "each microbatch begins with zeros");
                     // Later ones finish first, so that turns are waited for.
                     thread::sleep(std::time::Duration::from_micros(u64::from(200 - 8 * i)));
                     own.iter_mut().enumerate().for_each(|(at, g)| *g = 1.0 / (1.0 + i as f32 + at as f32 * 0.37));
                     i * 10
                 });
-                assert_eq!(results, microbatches.iter().map(|i| i * 10).collect::<Vec<_>>());
+                assert_eq!(results.unwrap(), microbatches.iter().map(|i| i * 10).collect::<Vec<_>>());
             }
             gradient.total().iter().map(|g| g.to_bits()).collect()
         })
@@ -38,7 +40,7 @@ fn a_panic_of_one_worker_ends_all_of_them() {
     let mut gradient = Gradient::new(&layout());
     let microbatches: Vec<u32> = (0..16).collect();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        gradient.sum(&microbatches, 4, |&i, _| assert!(i != 3, "microbatch 3 fails"));
+        gradient.sum(&microbatches, 4, &GO, |&i, _| assert!(i != 3, "microbatch 3 fails"));
     }));
     assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"microbatch 3 fails"));
 }
@@ -46,7 +48,22 @@ fn a_panic_of_one_worker_ends_all_of_them() {
 #[test]
 fn nothing_sums_to_zero() {
     let mut gradient = Gradient::new(&layout());
-    gradient.sum(&[1], 1, |_, own| own.fill(2.0));
-    assert!(gradient.sum(&[] as &[u8], 4, |_, _| ()).is_empty());
+    gradient.sum(&[1], 1, &GO, |_, own| own.fill(2.0));
+    assert!(gradient.sum(&[] as &[u8], 4, &GO, |_, _| ()).unwrap().is_empty());
     assert!(gradient.total().iter().all(|&g| g == 0.0));
+}
+
+#[test]
+fn a_sum_that_is_cancelled_is_none() {
+    let mut gradient = Gradient::new(&layout());
+    let microbatches: Vec<u32> = (0..16).collect();
+    let cancel = AtomicBool::new(false);
+    let found = gradient.sum(&microbatches, 3, &cancel, |&i, _| {
+        if i == 5 {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    });
+    assert_eq!(found, None);
+    let found = gradient.sum(&microbatches, 3, &GO, |&i, _| i);
+    assert_eq!(found, Some(microbatches), "and the next one is whole");
 }

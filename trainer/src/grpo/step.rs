@@ -1,11 +1,13 @@
 //! `Step`: the parts of one round of sampling and learning.
 
+use std::sync::atomic::AtomicBool;
+
 use anyhow::Result;
 use model::philox::Purpose;
 use model::policy::Policy;
 use rewards::{Rubric, RuleConfig};
 use rollout::completion::FinishReason;
-use rollout::pool::{Request, RolloutPool};
+use rollout::pool::{PoolError, Request, RolloutPool};
 
 use super::{GrpoConfig, parity};
 use crate::advantage::group_advantages;
@@ -27,8 +29,15 @@ pub(super) struct Step<'a> {
     pub(super) config: &'a RunConfig,
     pub(super) grpo: &'a GrpoConfig,
     pub(super) problems: Vec<&'a PreparedProblem>,
-    /// How often the weights that sample had moved.
-    pub(super) moves: u64,
+    /// How often weights had been moved and moves been skipped before it.
+    pub(super) before: Count,
+}
+
+/// How often weights were moved, and how often a move was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    moves: u64,
+    skipped: u64,
 }
 
 /// What one microbatch's backward pass found.
@@ -45,8 +54,12 @@ pub(super) fn judge(rules: &[RuleConfig]) -> usize {
 }
 
 impl Step<'_> {
-    /// Samples a group for each problem, scores it, and logs what came of it.
-    pub(super) fn sample(&self, run: &mut Run, pool: &mut RolloutPool, rubric: &Rubric) -> Result<Scored> {
+    pub(super) fn count(run: &Run) -> Count {
+        Count { moves: run.optimizer.state().2, skipped: run.progress.skipped }
+    }
+
+    /// Samples a group for each problem, scores it, and logs what came of it; `None` where the run was interrupted.
+    pub(super) fn sample(&self, run: &mut Run, pool: &mut RolloutPool, rubric: &Rubric) -> Result<Option<Scored>> {
         let span = run.log.span("sample");
         let request = Request {
             seed: self.config.seed,
@@ -59,13 +72,16 @@ impl Step<'_> {
         };
         let bar = run.log.progress(&format!("step {} · sampling groups", self.number), self.problems.len() as u64);
         let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &bar);
-        let mut scored = scored.map_err(|error| run.memory.explain(Phase::Sampling, error))?;
         drop((bar, span));
+        let mut scored = match scored {
+            Err(PoolError::Cancelled) => return Ok(None),
+            scored => scored.map_err(|error| run.memory.explain(Phase::Sampling, error))?,
+        };
         if run.measures {
             self.record_old_logprobs(run, &mut scored);
         }
         self.log(run, &scored);
-        Ok(scored)
+        Ok(Some(scored))
     }
 
     /// The completion limit of this step.
@@ -167,21 +183,28 @@ impl Step<'_> {
     }
 
     /// One move of the weights. `index` counts the step's updates from 0.
+    ///
+    /// False where the run was interrupted before anything of this step had changed: the step is then given up, and
+    /// taken again on resume. Later ones are carried through, since half a step has no checkpoint.
     pub(super) fn update(
         &self,
         run: &mut Run,
         gradient: &mut Gradient,
         update: &Update<'_>,
         index: usize,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if update.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let span = run.log.span("update");
         let mut microbatches = update.microbatches(self.grpo.microbatch_tokens);
         let bar = run.log.progress(&format!("step {} · microbatches", self.number), microbatches.len() as u64);
-        let on_policy = run.optimizer.state().2 == self.moves;
-        let found = run.memory.guard(Phase::Update, || self.learn(run, gradient, &mut microbatches, &bar))?;
+        let now = Step::count(run);
+        let on_policy = now.moves == self.before.moves;
+        let carry_on = AtomicBool::new(false);
+        let cancel = if now == self.before { run.interrupt.flag() } else { &carry_on };
+        let learn = || self.learn(run, gradient, cancel, &mut microbatches, &bar);
+        let Some(found) = run.memory.guard(Phase::Update, learn)? else { return Ok(false) };
         drop(bar);
         let mut tally = Tally::default();
         for (microbatch, found) in microbatches.iter().zip(&found) {
@@ -200,11 +223,18 @@ impl Step<'_> {
             run.log.line(&format!("the batch is in {}", path.display()));
         }
         drop(span);
-        Ok(())
+        Ok(true)
     }
 
-    /// The gradient of an update, and what each backward pass found.
-    fn learn(&self, run: &Run, gradient: &mut Gradient, microbatches: &mut [Microbatch], bar: &Progress) -> Vec<Found> {
+    /// The gradient of an update, and what each backward pass found; `None` where `cancel` was set on the way.
+    fn learn(
+        &self,
+        run: &Run,
+        gradient: &mut Gradient,
+        cancel: &AtomicBool,
+        microbatches: &mut [Microbatch],
+        bar: &Progress,
+    ) -> Option<Vec<Found>> {
         let Run { policy, reference, workers: n_workers, .. } = run;
         if let Some(reference) = reference {
             let known = workers::map(microbatches, *n_workers, |microbatch| self.logprobs(reference, microbatch));
@@ -212,7 +242,7 @@ impl Step<'_> {
                 microbatch.reference = Some(known);
             }
         }
-        gradient.sum(microbatches, *n_workers, |microbatch, own| {
+        gradient.sum(microbatches, *n_workers, cancel, |microbatch, own| {
             let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
             let checkpointing = self.grpo.activation_checkpointing;
             let Microbatch { packed, targets, .. } = microbatch;

@@ -1,5 +1,7 @@
 //! The loss of an update and its gradient.
 
+use std::sync::atomic::AtomicBool;
+
 use model::policy::Policy;
 
 use super::batches::{cut, pack};
@@ -17,19 +19,21 @@ pub struct Learned {
     pub n_tokens: usize,
 }
 
-/// Computes the loss of an update, and its gradient into `gradient`, on up to `workers` threads.
+/// Computes the loss of an update, and its gradient into `gradient`, on up to `workers` threads; `None` where `cancel`
+/// was set on the way.
 pub fn learn(
     policy: &Policy,
     batch: &[&Sequence],
     config: &SftConfig,
     workers: usize,
+    cancel: &AtomicBool,
     gradient: &mut Gradient,
-) -> Learned {
+) -> Option<Learned> {
     let lengths: Vec<usize> = batch.iter().map(|sequence| sequence.tokens.len()).collect();
     let n_learned: usize = batch.iter().map(|sequence| sequence.n_learned()).sum();
     // Of the whole update, not of a microbatch: cutting a batch to fit in memory must not change a token's weight.
     let weight = 1.0 / n_learned.max(1) as f64;
-    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), workers, |places, own| {
+    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), workers, cancel, |places, own| {
         let (packed, targets) = pack(batch[places.clone()].iter().copied());
         let mut loss = 0.0;
         policy.backward(&packed, &targets, 1.0, config.activation_checkpointing, own, &mut |range, found| {
@@ -37,8 +41,8 @@ pub fn learn(
             vec![-weight as f32; range.len()]
         });
         loss
-    });
-    Learned { loss: losses.iter().sum(), n_learned, n_tokens: lengths.iter().sum() }
+    })?;
+    Some(Learned { loss: losses.iter().sum(), n_learned, n_tokens: lengths.iter().sum() })
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ fn sequence(length: usize, seed: i64) -> Sequence {
 /// [`learn`] with the gradient it leaves.
 fn learned(policy: &Policy, batch: &[&Sequence], config: &SftConfig, workers: usize) -> (Learned, Vec<f32>) {
     let mut gradient = Gradient::new(policy.layout());
-    let learned = learn(policy, batch, config, workers, &mut gradient);
+    let cancel = AtomicBool::new(false);
+    let learned = learn(policy, batch, config, workers, &cancel, &mut gradient).unwrap();
     (learned, gradient.total().to_vec())
 }
 
