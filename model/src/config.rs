@@ -13,7 +13,7 @@ pub struct PolicyConfig {
     /// Number format of activations and of the weights they are multiplied with. Master weights are always f32.
     #[serde(default)]
     pub dtype: Dtype,
-    /// Where the policy computes. `auto` takes the first CUDA device, if there is one.
+    /// Where the policy computes: in this version on the CPU.
     #[serde(default)]
     pub device: DeviceChoice,
     /// Draw fresh weights from `config.json` instead of reading them (needs only config.json and the tokenizer).
@@ -25,7 +25,7 @@ pub struct PolicyConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
-    /// f32 on CPU, bf16 on a GPU.
+    /// f32, on the CPU.
     #[default]
     Auto,
     /// 32-bit float.
@@ -38,12 +38,12 @@ pub enum Dtype {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// The first CUDA device, or else the CPU.
+    /// The best there is; in this version the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The first CUDA device; an error where there is none.
+    /// The first CUDA device; refused by this version.
     Cuda,
 }
 

@@ -174,3 +174,49 @@ fn equal_answers_are_the_same_text() {
     assert_eq!(of(countdown, "<answer> (3 + 4)*2</answer>").as_deref(), Some("(3+4)*2"));
     assert_eq!(of(json!({"length_k15": {"weight": 1.0}}), "<answer>72</answer>"), None);
 }
+
+/// docs/rewards.md tells these values to its readers.
+#[test]
+fn the_examples_of_the_page_hold() {
+    let columns = json!({"nums": [3, 5, 7], "target": 26});
+    let columns = columns.as_object().unwrap();
+    let of = |rule: serde_json::Value, expected: &str, completion: &str, n_tokens: usize| {
+        let sample = Sample { prompt: "", completion, n_tokens, truncated: false, expected, columns };
+        Rubric::new(&rules(json!([rule]))).unwrap().score_group(&[sample])[0].total
+    };
+    let accuracy = |kind: &str| json!({"accuracy": {"weight": 1.0, "kind": kind, "extract": "answer_tag"}});
+    let format = json!({"format": {"weight": 1.0, "style": "think_answer"}});
+    let countdown = json!({"countdown": {"weight": 1.0, "format_score": 0.1}});
+    let overlong = json!({"soft_overlong": {"weight": 1.0, "max_tokens": 512, "buffer": 128}});
+    for (kind, expected, answer, value) in [
+        ("exact", "42", "42", Some(1.0)),
+        ("exact", "42", "42.0", Some(0.0)),
+        ("numeric", "0.5", "1/2", Some(1.0)),
+        ("numeric", "0.5", "\\frac{1}{2}", Some(1.0)),
+        ("numeric", "0.5", ".5", Some(1.0)),
+        ("numeric", "0.5", "0.49", Some(0.0)),
+        ("gsm8k", "so #### 1,200", "1200", Some(1.0)),
+        ("gsm8k", "so #### 1,200", "$1,200.", Some(1.0)),
+        ("gsm8k", "so #### 1,200", "12,00", Some(0.0)),
+        ("numeric", "x^2-1", "x^2-1", None),
+    ] {
+        let completion = format!("<answer>{answer}</answer>");
+        assert_eq!(of(accuracy(kind), expected, &completion, 9), value, "{kind} {expected} {answer}");
+    }
+    for (completion, value) in [
+        ("<think>48 + 24 = 72</think> <answer>72</answer>", 1.0),
+        ("<think>48 + 24 = 72</think> <answer>72</answer> I am sure.", 0.0),
+        ("<answer>72</answer>", 0.0),
+    ] {
+        assert_eq!(of(format.clone(), "72", completion, 9), Some(value), "{completion}");
+    }
+    for (expression, value) in
+        [("3*7+5", 1.0), ("(3 * 7) + 5 = 26", 1.0), ("3*5+7", 0.1), ("26", 0.0), ("5*5+1", 0.0), ("3*7+5+5-5", 0.0)]
+    {
+        let completion = format!("<answer>{expression}</answer>");
+        assert_eq!(of(countdown.clone(), "", &completion, 9), Some(value), "{expression}");
+    }
+    for (n_tokens, value) in [(384, 0.0), (448, -0.5), (512, -1.0)] {
+        assert_eq!(of(overlong.clone(), "", "", n_tokens), Some(value), "{n_tokens}");
+    }
+}
