@@ -29,7 +29,7 @@ use model::layout::Layout;
 use model::policy::Policy;
 use tch::Kind;
 
-pub use machine::{Machine, config_hash, program};
+pub use machine::{Machine, config_text, program};
 pub use progress::{Evaluated, Progress, STATE};
 pub use retention::best;
 

@@ -56,6 +56,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
 
 fn plan(grpo: &GrpoConfig) -> Plan {
     Plan {
+        verb: "grpo",
         steps: grpo.steps,
         eval_every: grpo.eval_every,
         work: format!("{} prompts × {} completions", grpo.prompts_per_step, grpo.group_size),

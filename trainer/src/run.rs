@@ -61,6 +61,7 @@ pub struct Run {
     /// Whether an evaluation was interrupted, that after the last step maybe: there is something left to do.
     evaluation_cut: bool,
     config: RunConfig,
+    verb: &'static str,
     steps: u64,
     eval_every: u64,
     saved: Option<u64>,
@@ -68,6 +69,8 @@ pub struct Run {
 
 /// What a stage tells of itself.
 pub struct Plan {
+    /// The stage's verb on the command line.
+    pub verb: &'static str,
     /// Steps in all.
     pub steps: u64,
     /// Steps between evaluations; 0 evaluates at the start and the end only.
@@ -131,7 +134,7 @@ impl Run {
             workers,
             threads: 1,
             route: route(&policy, &probe, measures),
-            config: checkpoint::config_hash(config),
+            config: checkpoint::config_text(config),
         };
         let mut progress = Progress::new(config.seed, machine.clone());
         let mut warnings = Vec::new();
@@ -190,6 +193,7 @@ impl Run {
             measures,
             evaluation_cut: false,
             config: config.clone(),
+            verb: plan.verb,
             steps: plan.steps,
             eval_every: plan.eval_every,
         })
@@ -319,8 +323,11 @@ impl Run {
             self.log.line(&self.memory.compare(peak));
         }
         if self.progress.step < self.steps || self.evaluation_cut {
-            let path = self.dir.path().display().to_string();
-            self.log.line(&format!("stopped after step {}; `--resume {path}` goes on", self.progress.step));
+            let (verb, path) = (self.verb, self.dir.path().display().to_string());
+            self.log.line(&format!(
+                "stopped after step {}; `grouper {verb} {path}/{CONFIG} --resume {path}` goes on",
+                self.progress.step
+            ));
             return Ok(Ending::Stopped);
         }
         let folder = checkpoint::save_final(&self.dir, &self.policy, self.config.run.save_dtype)?;

@@ -34,7 +34,13 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let sft = config.sft.as_ref().context("the config has no `[sft]` table")?;
     let sequences = checked.sequences.as_ref().context("open `data.source`")?;
     let mut batches = Batches::new(sequences.lengths(), config.seed, sft.batch_tokens);
-    let plan = Plan { steps: sft.steps, eval_every: sft.eval_every, work: sequences.to_string(), reference: false };
+    let plan = Plan {
+        verb: "sft",
+        steps: sft.steps,
+        eval_every: sft.eval_every,
+        work: sequences.to_string(),
+        reference: false,
+    };
     let mut run = Run::open(config, options, &checked, &plan)?;
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);

@@ -1,9 +1,11 @@
 //! `Machine`: what a resumed run must have in common with the run it goes on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::File;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::config::{RunConfig, RunSettings};
 use crate::durable::{At, DiskError};
@@ -20,7 +22,7 @@ pub struct Machine {
     pub threads: usize,
     /// The kernels that the probe at the start chose, in words.
     pub route: String,
-    /// BLAKE3 hash of the resolved configuration, as [`config_hash`] gives it.
+    /// What the resolved configuration says of the run's numbers, as [`config_text`] gives it.
     pub config: String,
 }
 
@@ -34,10 +36,18 @@ impl Machine {
             ("workers", &workers, &workers_here),
             ("intra-op threads", &threads, &threads_here),
             ("kernel route", &self.route, &here.route),
-            ("configuration", &self.config, &here.config),
         ];
         let differing = fields.into_iter().filter(|(_, there, here)| there != here);
-        differing.map(|(name, there, here)| format!("{name}: {there} → {here}")).collect()
+        let mut list: Vec<String> = differing.map(|(name, there, here)| format!("{name}: {there} → {here}")).collect();
+        if self.config != here.config {
+            let (there, here) = (keys(&self.config), keys(&here.config));
+            let all: BTreeSet<&String> = there.keys().chain(here.keys()).collect();
+            let value =
+                |keys: &BTreeMap<String, String>, key| keys.get(key).map_or("nothing", String::as_str).to_owned();
+            let both = all.into_iter().map(|key| (key, value(&there, key), value(&here, key)));
+            list.extend(both.filter(|(_, a, b)| a != b).map(|(key, a, b)| format!("`{key}`: {a} → {b}")));
+        }
+        list
     }
 }
 
@@ -49,13 +59,30 @@ pub fn program() -> Result<String, DiskError> {
     Ok(format!("{} ({})", env!("CARGO_PKG_VERSION"), &hasher.finalize().to_hex()[..16]))
 }
 
-/// Hash of what a run's configuration says about its numbers. Its name, how often and in which format it is saved
+/// What a run's configuration says about its numbers, as JSON. Its name, how often and in which format it is saved
 /// and how many checkpoints are kept may change on resume; the number of workers is compared by itself.
-pub fn config_hash(config: &RunConfig) -> String {
+pub fn config_text(config: &RunConfig) -> String {
     let RunSettings { save_every, keep_last, workers, save_dtype, .. } = RunSettings::default();
     let mut config = config.clone();
     config.name = String::new();
     config.run = RunSettings { save_every, keep_last, workers, save_dtype, ..config.run };
-    let text = serde_json::to_vec(&config).expect("a configuration is plain values");
-    blake3::hash(&text).to_hex()[..16].to_owned()
+    serde_json::to_string(&config).expect("a configuration is plain values")
+}
+
+/// Every value of a JSON text under its path: `grpo.steps`, `rewards.0.accuracy.weight`.
+fn keys(text: &str) -> BTreeMap<String, String> {
+    fn walk(path: String, value: Value, keys: &mut BTreeMap<String, String>) {
+        let below = |name: String| if path.is_empty() { name } else { format!("{path}.{name}") };
+        match value {
+            Value::Object(map) => map.into_iter().for_each(|(name, value)| walk(below(name), value, keys)),
+            Value::Array(list) => {
+                list.into_iter().enumerate().for_each(|(i, value)| walk(below(i.to_string()), value, keys));
+            }
+            value => drop(keys.insert(path, value.to_string())),
+        }
+    }
+    let mut found = BTreeMap::new();
+    // A text that is no JSON is shown as it is.
+    walk(String::new(), serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)), &mut found);
+    found
 }

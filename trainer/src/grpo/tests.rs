@@ -127,6 +127,9 @@ fn another_number_of_workers_is_told_and_changes_nothing() {
     let cut = Some(root.path().join("sums/1/step_0001"));
     let error = train(&config, &options(root.path(), cut)).unwrap_err();
     assert!(format!("{error:#}").contains("workers: 2 → 3"), "{error:#}");
+    config.optimizer.lr = 0.002;
+    let error = train(&config, &options(root.path(), Some(root.path().join("sums/1/step_0001")))).unwrap_err();
+    assert!(format!("{error:#}").contains("`optimizer.lr`: 0.001 → 0.002"), "{error:#}");
 }
 
 #[test]
