@@ -7,6 +7,7 @@ use crate::buffer::Buffer;
 use crate::kernels::{self, TokenLogprobs};
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
+use crate::share::{Hand, Share};
 use crate::transformer::{Kept, Rows};
 use std::ops::Range;
 use tch::Tensor;
@@ -63,9 +64,7 @@ impl Policy {
     }
 
     /// Adds to `gradient` (flat, as [`crate::layout::Layout`] orders it) the gradient of a loss on the
-    /// log-probabilities of `targets`; `objective` gives the loss's own gradient, chunk by chunk.
-    ///
-    /// With `checkpointing` only each block's input is kept, and the rest computed again.
+    /// log-probabilities of `targets`. See [`Policy::backward_in_parts`].
     pub fn backward(
         &self,
         packed: &Packed,
@@ -76,6 +75,35 @@ impl Policy {
         objective: &mut Objective<'_>,
     ) {
         assert_eq!(gradient.len(), self.layout.len(), "a gradient has the layout's length");
+        let mut share = Share::new(&self.layout);
+        self.backward_in_parts(
+            packed,
+            targets,
+            temperature,
+            checkpointing,
+            &mut share,
+            objective,
+            &mut |_, range, part| {
+                gradient[range].iter_mut().zip(part).for_each(|(to, from)| *to += from);
+            },
+        );
+    }
+
+    /// The gradient of a loss on the log-probabilities of `targets`, handed over part by part as it is computed;
+    /// `objective` gives the loss's own gradient, chunk by chunk. `share` is zero before and after.
+    ///
+    /// With `checkpointing` only each block's input is kept, and the rest computed again.
+    #[expect(clippy::too_many_arguments, reason = "what to learn, how, and where to")]
+    pub fn backward_in_parts(
+        &self,
+        packed: &Packed,
+        targets: &Targets,
+        temperature: f32,
+        checkpointing: bool,
+        gradient: &mut Share,
+        objective: &mut Objective<'_>,
+        hand: &mut Hand<'_>,
+    ) {
         let (tokens, positions) = packed.padded();
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut inputs: Vec<(Buffer, Option<Kept>)> = Vec::with_capacity(self.config.n_layers);
@@ -87,10 +115,12 @@ impl Policy {
             let (x, kept) = inputs.pop().expect("one input a block");
             let kept = kept.unwrap_or_else(|| self.packed_block(layer, &x, rows).1);
             dx = self.block_backward(layer, &dx, &x, &kept, rows, gradient);
+            gradient.hand_block(layer, hand);
         }
         let slot = self.layout.embedding;
-        let mut d_embedding = gradient.matrix(slot.offset, slot.rows, slot.columns);
+        let mut d_embedding = gradient.matrix(slot);
         let _ = d_embedding.index_add_(0, &Tensor::from_slice(&tokens), &dx.rows(slot.columns));
+        gradient.hand_ends(hand);
     }
 
     /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.
@@ -143,10 +173,11 @@ impl Policy {
         x: &Buffer,
         targets: &Targets,
         temperature: f32,
-        gradient: &mut Buffer,
+        gradient: &mut Share,
         objective: &mut Objective<'_>,
     ) -> Buffer {
         let d = self.config.hidden_dim;
+        gradient.turn_to(self.config.n_layers - 1);
         let mut dx = Buffer::zeros(x.len());
         for range in self.chunks(targets) {
             let HeadChunk { hidden, normed, rstd, mut logits, found } =

@@ -107,6 +107,12 @@ impl Layout {
         &self.parameters
     }
 
+    /// Where the blocks lie: one after the other, each laid out alike.
+    pub(crate) fn block_range(&self) -> Range<usize> {
+        let start = (self.embedding.offset + self.embedding.rows * self.embedding.columns).next_multiple_of(ALIGNMENT);
+        start..self.norm.offset
+    }
+
     /// Numbers in the flat array, a few of them unused between groups.
     #[expect(clippy::len_without_is_empty, reason = "no architecture is without parameters")]
     pub fn len(&self) -> usize {

@@ -41,5 +41,6 @@ pub mod policy;
 pub mod probe;
 pub mod product;
 pub mod rope;
+pub mod share;
 pub mod tokenizer;
 mod transformer;

@@ -12,6 +12,7 @@ use crate::layout::{Layout, Slot};
 use crate::philox::{Purpose, Stream};
 use crate::product::{self, Panels};
 use crate::rope;
+use crate::share::Share;
 use crate::tokenizer;
 use std::collections::BTreeMap;
 use std::fs;
@@ -242,21 +243,21 @@ impl Policy {
         x: &Buffer,
         weight: Slot,
         bias: Option<Slot>,
-        gradient: &mut Buffer,
+        gradient: &mut Share,
     ) -> Buffer {
         if let Some(bias) = bias {
-            let d_bias = &mut gradient[bias.range()];
+            let d_bias = gradient.slot(bias);
             dy.chunks_exact(weight.rows).for_each(|row| add(d_bias, row));
         }
         match &self.operands {
             Operands::F32(_) => {
-                product::add_weight_gradient(dy, x, weight.columns, &mut gradient[weight.range()]);
+                product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight));
                 product::input_gradient(dy, self.vector(weight), weight.columns)
             }
             Operands::Bf16(half) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
-                let mut d_weight = gradient.matrix(weight.offset, weight.rows, weight.columns);
+                let mut d_weight = gradient.matrix(weight);
                 let _ = d_weight.g_add_(&dy.transpose(0, 1).matmul(&x).to_kind(Kind::Float));
                 Buffer::of(dy.matmul(&half.matrix(weight)))
             }

@@ -8,6 +8,7 @@ use crate::buffer::Buffer;
 use crate::kernels::{self, AttentionSaved, Heads, Rotation, Segment};
 use crate::layout::Slot;
 use crate::policy::Policy;
+use crate::share::Share;
 use tch::Tensor;
 
 /// Attention of one block: (layer, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
@@ -116,10 +117,11 @@ impl Policy {
         x: &Buffer,
         kept: &Kept,
         rows: Rows<'_>,
-        gradient: &mut Buffer,
+        gradient: &mut Share,
     ) -> Buffer {
         let slots = &self.layout.blocks[layer];
         let heads = self.heads();
+        gradient.turn_to(layer);
         let d_gated = self.project_backward(d_out, &kept.gated, slots.down, None, gradient);
         let d_gate_up = kernels::swiglu_backward(&d_gated, &kept.gate_up, self.config.ffn_dim);
         let d_normed = self.project_backward(&d_gate_up, &kept.ffn_normed, slots.gate_up, None, gradient);
@@ -151,9 +153,9 @@ impl Policy {
         x: &[f32],
         weight: Slot,
         rstd: &[f32],
-        gradient: &mut Buffer,
+        gradient: &mut Share,
     ) -> Buffer {
-        kernels::rms_norm_backward(dy, x, self.vector(weight), rstd, &mut gradient[weight.range()])
+        kernels::rms_norm_backward(dy, x, self.vector(weight), rstd, gradient.slot(weight))
     }
 
     fn rotate(&self, x: &[f32], positions: &[i32], to: Rotation) -> Buffer {

@@ -1,26 +1,28 @@
 //! `Gradient`: the gradient of an update, summed over microbatches by worker threads.
 //!
-//! Each worker computes whole microbatches into an array of its own and adds it to the total when its turn comes. The
-//! order of summation is that of the microbatches, so the bits of the sum do not depend on the number of workers.
+//! A worker computes a microbatch's gradient part by part and adds each part to the total when its turn comes. Of every
+//! part the order of summation is that of the microbatches, so the bits of the sum do not depend on the number of workers.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use model::buffer::Buffer;
 use model::layout::Layout;
+use model::share::{Hand, Share};
 
-/// The sum, and an array for each worker, kept from update to update.
+/// The sum, and room for a microbatch for each worker, kept from update to update.
 pub struct Gradient {
     total: Buffer,
-    own: Vec<Buffer>,
-    len: usize,
+    own: Vec<Share>,
+    layout: Layout,
 }
 
 impl Gradient {
     /// Zeros for every number of `layout`.
     pub fn new(layout: &Layout) -> Gradient {
-        Gradient { total: Buffer::zeros(layout.len()), own: Vec::new(), len: layout.len() }
+        Gradient { total: Buffer::zeros(layout.len()), own: Vec::new(), layout: layout.clone() }
     }
 
     /// The sum of the last call of [`Gradient::sum`].
@@ -28,8 +30,8 @@ impl Gradient {
         &self.total
     }
 
-    /// Calls `backward` for each microbatch, on up to `workers` threads, with an array of zeros to add its gradient to;
-    /// sums the gradients and returns what `backward` did, both in the order of the microbatches. `None`, and no sum,
+    /// Calls `backward` for each microbatch, on up to `workers` threads, with room for its gradient and a hand that takes
+    /// the parts; sums the gradients and returns what `backward` did, both in the order of the microbatches. `None`, and no sum,
     /// where `cancel` was set before all were begun.
     ///
     /// # Panics
@@ -39,16 +41,16 @@ impl Gradient {
         microbatches: &[M],
         workers: usize,
         cancel: &AtomicBool,
-        backward: impl Fn(&M, &mut Buffer) -> R + Sync,
+        backward: impl Fn(&M, &mut Share, &mut Hand<'_>) -> R + Sync,
     ) -> Option<Vec<R>> {
         self.total.fill(0.0);
         let workers = workers.clamp(1, microbatches.len().max(1));
         while self.own.len() < workers {
-            self.own.push(Buffer::zeros(self.len));
+            self.own.push(Share::new(&self.layout));
         }
-        let turns = Turns::new(&mut self.total);
+        let turns = Turns::new(&mut self.total, Share::n_parts(&self.layout));
         let next = AtomicUsize::new(0);
-        let work = |own: &mut Buffer| {
+        let work = |own: &mut Share| {
             let mut results = Vec::new();
             // One that was taken is always added: those behind it wait for its turn.
             while !cancel.load(Ordering::Relaxed)
@@ -56,9 +58,8 @@ impl Gradient {
                 && let Some(microbatch) = microbatches.get(i)
             {
                 let leaving = turns.enter();
-                own.fill(0.0);
-                results.push((i, backward(microbatch, own)));
-                turns.add(i, own);
+                let mut hand = |part, range, numbers: &[f32]| turns.add(i, part, range, numbers);
+                results.push((i, backward(microbatch, own, &mut hand)));
                 leaving.done();
             }
             results
@@ -84,27 +85,28 @@ struct Turns<'a> {
 
 struct State<'a> {
     total: &'a mut Buffer,
-    /// The microbatch whose turn it is; `None` once a worker died, and the sum will never be whole.
-    turn: Option<usize>,
+    /// For each part the microbatch whose turn it is; `None` once a worker died, and the sum will never be whole.
+    turns: Option<Vec<usize>>,
 }
 
 impl<'a> Turns<'a> {
-    fn new(total: &'a mut Buffer) -> Turns<'a> {
-        Turns { state: Mutex::new(State { total, turn: Some(0) }), changed: Condvar::new() }
+    fn new(total: &'a mut Buffer, n_parts: usize) -> Turns<'a> {
+        Turns { state: Mutex::new(State { total, turns: Some(vec![0; n_parts]) }), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for microbatch `i`'s turn and adds its gradient. Every microbatch before it is in the hands of a worker
-    /// that will add it or die, so the wait ends.
-    fn add(&self, i: usize, own: &Buffer) {
-        let waiting = |state: &mut State<'_>| state.turn.is_some_and(|turn| turn != i);
+    /// Waits for microbatch `i`'s turn at `part` and adds its numbers. Every microbatch before it is in the hands of a
+    /// worker that waits for none behind it and will add its own or die, so the wait ends.
+    fn add(&self, i: usize, part: usize, range: Range<usize>, numbers: &[f32]) {
+        let waiting = |state: &mut State<'_>| state.turns.as_ref().is_some_and(|turns| turns[part] != i);
         let mut state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        if state.turn.is_some() {
-            state.total.add(own);
-            state.turn = Some(i + 1);
+        let State { total, turns } = &mut *state;
+        if let Some(turns) = turns {
+            total[range].iter_mut().zip(numbers).for_each(|(to, from)| *to += from);
+            turns[part] = i + 1;
         }
         self.changed.notify_all();
     }
@@ -129,7 +131,7 @@ impl Leaving<'_, '_> {
 impl Drop for Leaving<'_, '_> {
     fn drop(&mut self) {
         if !self.done {
-            self.turns.lock().turn = None;
+            self.turns.lock().turns = None;
             self.turns.changed.notify_all();
         }
     }

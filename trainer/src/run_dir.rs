@@ -5,6 +5,8 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -120,7 +122,7 @@ fn lock(folder: &Path) -> Result<File, RunDirError> {
     let path = folder.join(LOCK);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).at("lock", &path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match take(&file) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut pid = String::new();
@@ -138,6 +140,18 @@ fn lock(folder: &Path) -> Result<File, RunDirError> {
     file.rewind().at("write", &path)?;
     writeln!(file, "{}", std::process::id()).at("write", &path)?;
     Ok(file)
+}
+
+/// Tries for half a second: a process that has just been started holds its parent's locks until it becomes the other
+/// program.
+fn take(file: &File) -> rustix::io::Result<()> {
+    for _ in 0..50 {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(10)),
+            taken => return taken,
+        }
+    }
+    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Where a resumed run goes on.

@@ -2,6 +2,7 @@ use super::*;
 use crate::backward::Targets;
 use crate::config::DeviceChoice;
 use crate::packed::Packed;
+use crate::share::Share;
 
 fn config(folder: &Path) -> PolicyConfig {
     PolicyConfig { checkpoint: folder.into(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false }
@@ -217,4 +218,30 @@ fn the_probe_tries_every_shape() {
     assert!(probe.shapes.contains(&[widths, c.hidden_dim]) && probe.shapes.contains(&[c.vocab_size, c.hidden_dim]));
     assert!(probe.shapes.contains(&[2 * c.ffn_dim, c.hidden_dim]) && probe.shapes.contains(&[c.hidden_dim, c.ffn_dim]));
     assert_eq!(probe.failed, None);
+}
+
+/// Handed over in parts, a gradient is the same numbers, every one of them once, and the share is left as zeros.
+#[test]
+fn parts_make_the_whole_gradient() {
+    for family in ["qwen2", "qwen3", "llama"] {
+        let (policy, tensors) = golden(family);
+        let whole = gradient(&policy, &tensors, false);
+        let (packed, targets) = packed(named(&tensors, "ids"));
+        let weight = -1.0 / targets.tokens.len() as f32;
+        let mut share = Share::new(policy.layout());
+        assert!(policy.config().n_layers == 1 || share.len() < policy.layout().len());
+        for _ in 0..2 {
+            let (mut sum, mut seen) = (vec![0.0; policy.layout().len()], Vec::new());
+            let mut objective = |range: std::ops::Range<usize>, _: &_| vec![weight; range.len()];
+            let mut hand = |part, range: std::ops::Range<usize>, numbers: &[f32]| {
+                seen.push((range.start, range.end, part));
+                sum[range].copy_from_slice(numbers);
+            };
+            policy.backward_in_parts(&packed, &targets, 1.0, false, &mut share, &mut objective, &mut hand);
+            assert!(sum[..] == whole[..], "{family}");
+            seen.sort_unstable();
+            assert!(seen.iter().map(|s| s.2).eq(0..Share::n_parts(policy.layout())), "{family}: {seen:?}");
+            assert!(seen.windows(2).all(|pair| pair[0].1 == pair[1].0), "{family}: side by side {seen:?}");
+        }
+    }
 }

@@ -11,6 +11,17 @@ fn layout() -> Layout {
     Layout::new(&ModelConfig::from_folder(&folder).unwrap())
 }
 
+/// A gradient whose every number depends on the microbatch and on its own place, handed over in the order of a backward
+/// pass: from the last part to the first.
+fn hand_over(i: u32, hand: &mut Hand<'_>) {
+    let (n, len) = (Share::n_parts(&layout()), layout().len());
+    for part in (0..n).rev() {
+        let range = part * len / n..(part + 1) * len / n;
+        let numbers: Vec<f32> = range.clone().map(|at| 1.0 / (1.0 + i as f32 + at as f32 * 0.37)).collect();
+        hand(part, range, &numbers);
+    }
+}
+
 #[test]
 fn the_sum_has_the_same_bits_for_any_number_of_workers() {
     let microbatches: Vec<u32> = (0..23).collect();
@@ -20,11 +31,10 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
             let mut gradient = Gradient::new(&layout());
             // Twice: the second sum begins at zero again.
             for _ in 0..2 {
-                let results = gradient.sum(&microbatches, workers, &GO, |&i, own| {
-                    assert!(own.iter().all(|&g| g == 0.0), "each microbatch begins with zeros");
-                    // Later ones finish first, so that turns are waited for.
+                let results = gradient.sum(&microbatches, workers, &GO, |&i, _, hand| {
+                    // Later ones are ready first, so that turns are waited for.
                     thread::sleep(std::time::Duration::from_micros(u64::from(200 - 8 * i)));
-                    own.iter_mut().enumerate().for_each(|(at, g)| *g = 1.0 / (1.0 + i as f32 + at as f32 * 0.37));
+                    hand_over(i, hand);
                     i * 10
                 });
                 assert_eq!(results.unwrap(), microbatches.iter().map(|i| i * 10).collect::<Vec<_>>());
@@ -33,6 +43,8 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
         })
         .collect();
     assert!(sums.iter().all(|sum| *sum == sums[0]));
+    let first: f32 = (0..23).fold(0.0, |sum, i| sum + 1.0 / (1.0 + i as f32));
+    assert_eq!(sums[0][0], first.to_bits(), "added in order");
 }
 
 #[test]
@@ -40,7 +52,10 @@ fn a_panic_of_one_worker_ends_all_of_them() {
     let mut gradient = Gradient::new(&layout());
     let microbatches: Vec<u32> = (0..16).collect();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        gradient.sum(&microbatches, 4, &GO, |&i, _| assert!(i != 3, "microbatch 3 fails"));
+        gradient.sum(&microbatches, 4, &GO, |&i, _, hand| {
+            assert!(i != 3, "microbatch 3 fails");
+            hand_over(i, hand);
+        });
     }));
     assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"microbatch 3 fails"));
 }
@@ -48,8 +63,8 @@ fn a_panic_of_one_worker_ends_all_of_them() {
 #[test]
 fn nothing_sums_to_zero() {
     let mut gradient = Gradient::new(&layout());
-    gradient.sum(&[1], 1, &GO, |_, own| own.fill(2.0));
-    assert!(gradient.sum(&[] as &[u8], 4, &GO, |_, _| ()).unwrap().is_empty());
+    gradient.sum(&[1], 1, &GO, |_, _, hand| hand_over(1, hand));
+    assert!(gradient.sum(&[] as &[u8], 4, &GO, |_, _, _| ()).unwrap().is_empty());
     assert!(gradient.total().iter().all(|&g| g == 0.0));
 }
 
@@ -58,12 +73,12 @@ fn a_sum_that_is_cancelled_is_none() {
     let mut gradient = Gradient::new(&layout());
     let microbatches: Vec<u32> = (0..16).collect();
     let cancel = AtomicBool::new(false);
-    let found = gradient.sum(&microbatches, 3, &cancel, |&i, _| {
+    let found = gradient.sum(&microbatches, 3, &cancel, |&i, _, _| {
         if i == 5 {
             cancel.store(true, Ordering::Relaxed);
         }
     });
     assert_eq!(found, None);
-    let found = gradient.sum(&microbatches, 3, &GO, |&i, _| i);
+    let found = gradient.sum(&microbatches, 3, &GO, |&i, _, _| i);
     assert_eq!(found, Some(microbatches), "and the next one is whole");
 }

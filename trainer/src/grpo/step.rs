@@ -1,8 +1,10 @@
 //! `Step`: the parts of one round of sampling and learning.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
+use model::kernels::TokenLogprobs;
 use model::philox::Purpose;
 use model::policy::Policy;
 use rewards::{Rubric, RuleConfig};
@@ -242,17 +244,19 @@ impl Step<'_> {
                 microbatch.reference = Some(known);
             }
         }
-        gradient.sum(microbatches, *n_workers, cancel, |microbatch, own| {
+        gradient.sum(microbatches, *n_workers, cancel, |microbatch, own, hand| {
             let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
             let checkpointing = self.grpo.activation_checkpointing;
             let Microbatch { packed, targets, .. } = microbatch;
-            policy.backward(packed, targets, self.temperature(), checkpointing, own, &mut |range, tokens| {
+            let mut objective = |range: Range<usize>, tokens: &TokenLogprobs| {
                 found.mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
                 found.entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
                 let objective = clipped_objective(&microbatch.tokens(range, &tokens.logprobs), &self.grpo.objective);
                 found.tally += objective.tally;
                 objective.d_logprob
-            });
+            };
+            let temperature = self.temperature();
+            policy.backward_in_parts(packed, targets, temperature, checkpointing, own, &mut objective, hand);
             bar.advance(1);
             found
         })

@@ -1,7 +1,9 @@
 //! The loss of an update and its gradient.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+use model::kernels::TokenLogprobs;
 use model::policy::Policy;
 
 use super::batches::{cut, pack};
@@ -33,13 +35,15 @@ pub fn learn(
     let n_learned: usize = batch.iter().map(|sequence| sequence.n_learned()).sum();
     // Of the whole update, not of a microbatch: cutting a batch to fit in memory must not change a token's weight.
     let weight = 1.0 / n_learned.max(1) as f64;
-    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), workers, cancel, |places, own| {
+    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), workers, cancel, |places, own, hand| {
         let (packed, targets) = pack(batch[places.clone()].iter().copied());
         let mut loss = 0.0;
-        policy.backward(&packed, &targets, 1.0, config.activation_checkpointing, own, &mut |range, found| {
+        let mut objective = |range: Range<usize>, found: &TokenLogprobs| {
             loss -= found.logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() * weight;
             vec![-weight as f32; range.len()]
-        });
+        };
+        let checkpointing = config.activation_checkpointing;
+        policy.backward_in_parts(&packed, &targets, 1.0, checkpointing, own, &mut objective, hand);
         loss
     })?;
     Some(Learned { loss: losses.iter().sum(), n_learned, n_tokens: lengths.iter().sum() })

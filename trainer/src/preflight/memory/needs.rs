@@ -76,7 +76,9 @@ impl<'a> Needs<'a> {
         let weights = n * F32 + copies + tables;
         let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
         let reference = if self.stage == Stage::Grpo && has_reference { weights } else { 0 };
-        let gradients = self.rows().map_or(0, |rows| (1 + self.passes(rows)) * n * F32);
+        // The sum, and for each pass the ends and one block.
+        let share = ModelConfig { n_layers: 1, ..self.model.clone() }.n_parameters();
+        let gradients = self.rows().map_or(0, |rows| (n + self.passes(rows) * share) * F32);
         vec![
             (Part::Program, self.load.program),
             (Part::Weights, weights),

@@ -28,7 +28,9 @@ fn every_part_is_counted() {
     assert_eq!(plan.part(Phase::Update, Part::Weights), 8 * n + 512 * 8 * 4);
     assert_eq!(plan.part(Phase::Update, Part::Optimizer), 8 * n);
     // 4 groups of 40 + 8 × 100 tokens are 3,360: more than one microbatch of 1,024 for each of two workers.
-    assert_eq!(plan.part(Phase::Update, Part::Gradients), 3 * 4 * n);
+    // The sum, and for each worker the ends and one block.
+    let share = ModelConfig { n_layers: 1, ..model.clone() }.n_parameters();
+    assert_eq!(plan.part(Phase::Update, Part::Gradients), 4 * (n + 2 * share));
     assert_eq!(plan.part(Phase::Update, Part::Reference), 0);
     // 16 completions at once, from 2 groups. Prompts of 40 take 2 pages of 32; each completion ends on page 5, of which
     // the first is shared.
@@ -45,7 +47,7 @@ fn every_part_is_counted() {
     assert_eq!(plan.part(Phase::Update, Part::Logits), 2 * 1024 * 264 * 4);
     let head = 2 * 1024 * (2 * 16 + 4 * 16);
     assert_eq!(plan.part(Phase::Update, Part::Activations), (2 * 1024 * 2 * (16 + kept) + head) * 4);
-    assert_eq!(plan.part(Phase::Saving, Part::Gradients), 3 * 4 * n, "they stay");
+    assert_eq!(plan.part(Phase::Saving, Part::Gradients), 4 * (n + 2 * share), "they stay");
     assert_eq!(plan.part(Phase::Saving, Part::File), 2 * 264 * 16 * 4);
     assert_eq!(plan.peak().0, Phase::Update);
     assert_eq!(plan.total(Phase::Evaluation), 0, "there is no held-out set");
@@ -76,7 +78,8 @@ fn keys_turn_the_parts_they_name() {
     assert_eq!(long.hint_for_phase(Phase::Update), "lower `grpo.microbatch_tokens`");
     config.run.workers = Some(1);
     let one = Plan::new(&model, &config, Stage::Grpo, &LOAD);
-    assert_eq!(one.part(Phase::Update, Part::Gradients), 2 * 4 * model.n_parameters());
+    let share = ModelConfig { n_layers: 1, ..model.clone() }.n_parameters();
+    assert_eq!(one.part(Phase::Update, Part::Gradients), 4 * (model.n_parameters() + share));
 }
 
 #[test]
@@ -88,7 +91,8 @@ fn fine_tuning_and_evaluation_have_their_own_phases() {
     let plan = Plan::new(&model, &config, Stage::Sft, &LOAD);
     assert_eq!((plan.total(Phase::Sampling), plan.part(Phase::Update, Part::Cache)), (0, 0));
     // The document that reaches the limit may open a second microbatch, so both workers run.
-    assert_eq!(plan.part(Phase::Update, Part::Gradients), 3 * 4 * model.n_parameters());
+    let share = ModelConfig { n_layers: 1, ..model.clone() }.n_parameters();
+    assert_eq!(plan.part(Phase::Update, Part::Gradients), 4 * (model.n_parameters() + 2 * share));
     let eval = "[eval]\nsets = [{ name = 'a', data = { source = { chain = { n_problems = 9 } } } }]";
     let config: RunConfig = toml::from_str(&format!("{text}\n{eval}")).unwrap();
     let plan = Plan::new(&model, &config, Stage::Eval, &Load { n_heldout: 9, ..LOAD });
@@ -106,7 +110,7 @@ fn a_plan_is_a_table_and_is_compared_with_what_was_measured() {
     program, data       50 MiB      50 MiB      50 MiB
     weights             86 KiB      86 KiB      86 KiB
     optimizer           70 KiB      70 KiB      70 KiB
-    gradients          105 KiB     105 KiB     105 KiB
+    gradients           87 KiB      87 KiB      87 KiB
     kv cache           408 KiB     408 KiB     408 KiB
     activations         89 KiB     4.1 MiB           –
     logits              16 KiB     2.1 MiB           –
