@@ -66,14 +66,13 @@ def grpo(results):
             rows.append([f"`{size}` {label}", spread(a), spread(b), f"{median(b) / median(a):.2f}×"])
         tokens = 4 * 8 * 128
         a, b = tokens / median(s["seconds"] for s in ours), tokens / median(s["seconds"] for s in theirs)
-        rows.append([f"`{size}` sampled tokens a second of the step", number(a), number(b), f"{a / b:.2f}×"])
+        rows.append([f"`{size}` sampled tokens a second of the step †", number(a), number(b), f"{a / b:.2f}×"])
         for label, key in (("peak memory, MiB", "rss_mib"), ("start to the end of step 1, s", "first_step")):
             a, b = [run[key] for run in one["ours"]], [run[key] for run in one["theirs"]]
             rows.append([f"`{size}` {label}", spread(a), spread(b), f"{median(b) / median(a):.2f}×"])
         a, b = (max(run["others"] for run in one[whose]) for whose in ("ours", "theirs"))
         rows.append([f"`{size}` cores taken by others", quietness(a), quietness(b), ""])
     text = table(["", "grouper", "TRL", "TRL ÷ grouper"], rows)
-    text = text.replace("sampled tokens a second of the step |", "sampled tokens a second of the step † |")
     left_out = sum(run["left_out"] for size in ("tiny", "small") for run in found[size]["ours"])
     mismatch = max(run["mismatch_max"] for size in ("tiny", "small") for run in found[size]["ours"])
     text += f"""
@@ -133,8 +132,8 @@ def sampling(results):
             f"{rate / overall['median']:.2f}×", number(theirs["decode"]["median"]),
             quietness(ours["others"]), quietness(theirs["others"]),
         ])
-    head = ["completions", "grouper, tokens/s", "`generate()`, tokens/s", "grouper ÷ theirs", "theirs, decoding steps only"]
-    head += ["others' cores, ours", "others' cores, theirs"]
+    head = ["completions", "grouper, tokens/s", "`generate()`, tokens/s", "grouper ÷ theirs"]
+    head += ["theirs, decoding steps only", "others' cores, ours", "others' cores, theirs"]
     return table(head, rows) + f"\nPrompts of {found['prompt_tokens']} tokens (mean). " + load(found)
 
 
@@ -167,7 +166,8 @@ def limits(results):
     one, all_threads, ours = found["torch"]["1"], found["torch"][threads], found["ours"]
     rows = []
     for name, n, k in SHAPES:
-        for kind, m in [("forward", m) for m in (1, 8, 32, 1156)] + [(f"{w}_gradient", 1156) for w in ("input", "weight")]:
+        products = [("forward", 1), ("forward", 8), ("forward", 32), ("forward", 1156)]
+        for kind, m in [*products, ("input_gradient", 1156), ("weight_gradient", 1156)]:
             key = f"{name}/{kind}/{m}"
             cells = [one["gflops"][key], all_threads["gflops"][key], ours.get(f"{key}/1"), ours.get(f"{key}/{threads}")]
             label = f"`{name}` [{n}, {k}] {kind.replace('_', ' ')}, {m} row" + ("s" if m > 1 else "")
@@ -220,7 +220,8 @@ def plots(results, docs):
             for label, whose in (("grouper", "ours"), ("TRL", "theirs")):
                 steps = grpo_steps(found[size], whose)
                 sample, update, whole = (median(s[key] for s in steps) for key in ("sample", "update", "seconds"))
-                rows.append((label, [("sample", sample), ("update", update), ("other", max(whole - sample - update, 0))]))
+                parts = [("sample", sample), ("update", update), ("other", max(whole - sample - update, 0))]
+                rows.append((label, parts))
             name = f"benchmarks-grpo-{size}.svg"
             bars(docs / name, f"qwen2-{size}: a GRPO step", "s", rows)
             shown["grpo"] = shown.get("grpo", "") + f"\n![A GRPO step of qwen2-{size}]({name})\n"
@@ -248,12 +249,13 @@ def write(results, docs):
 
 <!-- Written by scripts/bench. -->
 
-{machine['date']}, commit {machine['commit']}. {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB,
-Linux {machine['kernel']}. Both sides had {machine['threads']} threads, float32, the same checkpoints and the same amount of
-work. Peers: {versions(results) or 'versions not noted'}.
+{machine['date']}, commit {machine['commit']}. {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB.
+Both sides had {machine['threads']} threads, float32, the same checkpoints and the same amount of work. Peers:
+{versions(results) or 'versions not noted'}.
 
 `scripts/bench` measures all of this again and rewrites the page; `scripts/bench --only sft` measures one part. It takes
-about ten minutes. Ours and theirs run in turns, one process at a time, with nothing else to do for the machine.
+about ten minutes on an idle machine. Ours and theirs run in turns, one process at a time. Raw numbers are left in
+`target/bench/results.json`.
 
 ## How to read this
 
@@ -261,23 +263,23 @@ about ten minutes. Ours and theirs run in turns, one process at a time, with not
 - Checkpoints have random weights: `tiny` has about 1M parameters (vocabulary 1,024), `small` 15M (4,096), both of the
   Qwen2 architecture. Speed does not depend on what the weights are; what is learned is not looked at.
 - *Others' cores* is the CPU time other processes took while a process ran, in cores. From {QUIET} on a row is marked as
-  disturbed. A program of OpenMP barriers, which PyTorch is, suffers more from a neighbour than threads that never wait
+  disturbed; steps and processes that were not are preferred where there are any. A program of OpenMP barriers, which PyTorch is, suffers more from a neighbour than threads that never wait
   for each other, which ours are: where a row is disturbed its ratio flatters us.
 - Peak memory is the largest resident set of the whole process.
 
 ## A GRPO step
 
 4 prompts × 8 completions × 128 tokens, then one AdamW update on all of them: `grouper grpo` beside TRL's `GRPOTrainer`
-(`dapo` loss, micro-batches of 8 completions, no gradient checkpointing). The prompts are the same. Completions never end early: TRL
-suppresses the end token; ours get a copy of the checkpoint whose tokenizer does not know it. The rewards are rules on
-both sides, and take no time to speak of. Ours cuts the update into one microbatch for each group.
+(`dapo` loss, micro-batches of 8 completions, no gradient checkpointing). The prompts are the same. Completions never
+end early: TRL suppresses the end token; ours get a copy of the checkpoint whose tokenizer does not know it. The rewards
+are rules on both sides, and take no time to speak of. Ours cuts the update into one microbatch for each group.
 
 {grpo(results)}{shown.get('grpo', '')}
 ## Sampling
 
-128 tokens after each prompt at temperature 1, `small`: the evaluation of a run (each completion has a prompt of its own, {machine['threads']}
-replicas of one thread) beside transformers' `generate()`. Both rates count the new tokens over the whole call, prompts
-included.
+128 tokens after each prompt at temperature 1, `small`: the evaluation of a run (each completion has a prompt of its
+own, {machine['threads']} replicas of one thread) beside transformers' `generate()`. Both rates count the new tokens over
+the whole call, prompts included.
 
 {sampling(results)}{shown.get('sample', '')}
 ## Supervised fine-tuning

@@ -41,7 +41,7 @@ def wait_for_quiet():
 
 
 def run(command, name, *, mark=None, limit=600, env=None):
-    """Runs a command to its end: wall seconds, peak memory, cores others took, seconds to the first line with `mark`."""
+    """Runs a command to its end: seconds, peak memory, cores others took, seconds to the first line with `mark`."""
     wait_for_quiet()
     log = WORK / f"{name}.log"
     started, busy = time.perf_counter(), busy_seconds()
