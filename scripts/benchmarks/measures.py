@@ -143,7 +143,7 @@ def grpo(args, checkpoints):
         left = undisturbed([step for run in theirs for step in run["steps"]])
         for run in theirs:
             run["steps"] = [step for step in run["steps"] if step in left]
-            run["others"] = min((step["others"] for step in run["steps"]), default=run["others"])
+            run["others"] = max((step["others"] for step in run["steps"]), default=0)
         quiet = [run for run in ours if run["others"] <= QUIET]
         found[size] = {"ours": quiet or ours, "theirs": theirs}
         note(f"grpo {size}: {statistics.median(s['seconds'] for r in ours for s in r['steps']):.3f} s ours, "
@@ -263,7 +263,7 @@ def sft(args, checkpoints):
             cell = result["cells"][0]
             theirs[way] = {
                 "rates": [step["tokens"] / step["seconds"] for step in undisturbed(cell["steps"][1:])],
-                "others": min(step["others"] for step in cell["steps"][1:]), "rss_mib": result["seen"]["rss_mib"],
+                "others": max(step["others"] for step in undisturbed(cell["steps"][1:])), "rss_mib": result["seen"]["rss_mib"],
             }
         found[length] = {"ours": ours, "theirs": theirs}
     note("sft: done")

@@ -114,7 +114,7 @@ def limit_share(results):
         taken = median(step[key] for step in steps)
         lines.append([label, number(least), number(taken), f"{100 * least / taken:.0f} %"])
     text = table(["`small`", "products alone at their best rate, s", "grouper, s", "share"], lines)
-    return "\nThe machine's limit for the same step (see *Limits of the machine*):\n\n" + text
+    return "\nThe machine's limit for the same step (see *Limits of the machine*; weights were in the cache there, so it is a bound\nthat decoding cannot quite reach):\n\n" + text
 
 
 def sampling(results):
@@ -177,7 +177,7 @@ def limits(results):
          f"grouper, {threads} threads, a product each"], rows,
     )
     text += f"\nCopying memory (bytes read and written): {number(one['copy_gb'])} GB/s with 1 thread, "
-    text += f"{number(all_threads['copy_gb'])} GB/s with {threads}. grouper's products took the `{found['route']}` route. "
+    text += f"{number(all_threads['copy_gb'])} GB/s with {threads}.\ngrouper's products took the `{found['route']}` route. "
     text += f"Cores taken by others while grouper's ran: {quietness(found['others'])}. "
     return text + load(found)
 
@@ -262,9 +262,12 @@ about ten minutes on an idle machine. Ours and theirs run in turns, one process 
 - A cell is a median, with the smallest and largest of n measurements. Each process's first step or call is left out.
 - Checkpoints have random weights: `tiny` has about 1M parameters (vocabulary 1,024), `small` 15M (4,096), both of the
   Qwen2 architecture. Speed does not depend on what the weights are; what is learned is not looked at.
-- *Others' cores* is the CPU time other processes took while a process ran, in cores. From {QUIET} on a row is marked as
-  disturbed; steps and processes that were not are preferred where there are any. A program of OpenMP barriers, which PyTorch is, suffers more from a neighbour than threads that never wait
-  for each other, which ours are: where a row is disturbed its ratio flatters us.
+- *Others' cores* is the CPU time other processes took, in cores: while a process of ours ran, while a step or call of
+  theirs did; the largest of those that count. Above {QUIET} a row is marked as disturbed; where some steps or processes
+  were not, the disturbed ones are left out. A program of OpenMP barriers, which PyTorch is, suffers more from a
+  neighbour than threads that never wait for each other, which ours are: a disturbed row's ratio flatters us.
+- Parts may have been measured at different times: each table says when, and how busy the machine was. The start of a
+  process and its peak memory are those of n processes, not of n steps.
 - Peak memory is the largest resident set of the whole process.
 
 ## A GRPO step
@@ -272,7 +275,7 @@ about ten minutes on an idle machine. Ours and theirs run in turns, one process 
 4 prompts × 8 completions × 128 tokens, then one AdamW update on all of them: `grouper grpo` beside TRL's `GRPOTrainer`
 (`dapo` loss, micro-batches of 8 completions, no gradient checkpointing). The prompts are the same. Completions never
 end early: TRL suppresses the end token; ours get a copy of the checkpoint whose tokenizer does not know it. The rewards
-are rules on both sides, and take no time to speak of. Ours cuts the update into one microbatch for each group.
+are rules on both sides (not the same one), and take no time to speak of. Ours cuts the update into one microbatch for each group.
 
 {grpo(results)}{shown.get('grpo', '')}
 ## Sampling
