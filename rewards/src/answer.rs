@@ -74,11 +74,9 @@ fn answer_tag(text: &str) -> Result<&str, &'static str> {
     Ok(inside)
 }
 
-/// What the last `\boxed{` holds, up to the brace that closes it.
-pub(crate) fn last_boxed(text: &str) -> Result<&str, &'static str> {
-    const OPEN: &str = "\\boxed{";
-    let at = text.rfind(OPEN).ok_or("no \\boxed{}")?;
-    let inside = &text[at + OPEN.len()..];
+/// What stands before the brace that closes a group of LaTeX, given the text behind its opening brace. Braces inside may
+/// nest; one behind a backslash is a character.
+pub fn to_closing_brace(inside: &str) -> Option<&str> {
     let mut depth = 1_usize;
     let mut escaped = false;
     for (i, c) in inside.char_indices() {
@@ -89,13 +87,21 @@ pub(crate) fn last_boxed(text: &str) -> Result<&str, &'static str> {
             '}' => {
                 depth -= 1;
                 if depth == 0 {
-                    return Ok(&inside[..i]);
+                    return Some(&inside[..i]);
                 }
             }
             _ => {}
         }
     }
-    Err("\\boxed{ is never closed")
+    None
+}
+
+/// What the last `\boxed{` holds, up to the brace that closes it.
+pub(crate) fn last_boxed(text: &str) -> Result<&str, &'static str> {
+    const OPEN: &str = "\\boxed{";
+    let at = text.rfind(OPEN).ok_or("no \\boxed{}")?;
+    let inside = &text[at + OPEN.len()..];
+    to_closing_brace(inside).ok_or("\\boxed{ is never closed")
 }
 
 /// The rest of the line after the last `####`. A completion cut within that line may have lost

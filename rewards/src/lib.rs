@@ -36,7 +36,7 @@ mod rubric;
 mod score;
 
 pub use accuracy::AccuracyKind;
-pub use answer::Extract;
+pub use answer::{Extract, to_closing_brace};
 pub use format::FormatStyle;
 pub use rubric::{Rubric, RubricError, RuleConfig};
 pub use score::{Part, Sample, Score};

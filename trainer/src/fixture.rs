@@ -141,3 +141,32 @@ fn byte_character(byte: u8) -> char {
     let before = (0..byte).filter(|&b| !printable(b)).count() as u32;
     char::from_u32(256 + before).unwrap()
 }
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): random enough to choose where a test strikes.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+
+    /// Deletes a file, cuts it short, or flips one of its bits, the last `ways` − 2 times in `ways`; returns what it held.
+    pub(crate) fn damage(&mut self, path: &Path, ways: usize) -> Vec<u8> {
+        let whole = fs::read(path).unwrap();
+        match self.below(ways) {
+            0 => fs::remove_file(path).unwrap(),
+            1 => fs::write(path, &whole[..self.below(whole.len())]).unwrap(),
+            _ => {
+                let mut flipped = whole.clone();
+                flipped[self.below(whole.len())] ^= 1 << self.below(8);
+                fs::write(path, flipped).unwrap();
+            }
+        }
+        whole
+    }
+}

@@ -4,13 +4,14 @@
 //! part the order of summation is that of the microbatches, so the bits of the sum do not depend on the number of workers.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use model::buffer::Buffer;
 use model::layout::Layout;
 use model::share::{Hand, Share};
+
+use crate::workers;
 
 /// The sum, and room for a microbatch for each worker, kept from update to update.
 pub struct Gradient {
@@ -31,8 +32,8 @@ impl Gradient {
     }
 
     /// Calls `backward` for each microbatch, on up to `workers` threads, with room for its gradient and a hand that takes
-    /// the parts; sums the gradients and returns what `backward` did, both in the order of the microbatches. `None`, and no sum,
-    /// where `cancel` was set before all were begun.
+    /// the parts; sums the gradients and returns what `backward` did, both in the order of the microbatches. `None`, and no
+    /// sum, where `cancel` was set before all were begun.
     ///
     /// # Panics
     /// With the first panic of a worker.
@@ -44,36 +45,19 @@ impl Gradient {
         backward: impl Fn(&M, &mut Share, &mut Hand<'_>) -> R + Sync,
     ) -> Option<Vec<R>> {
         self.total.fill(0.0);
-        let workers = workers.clamp(1, microbatches.len().max(1));
-        while self.own.len() < workers {
+        let n = workers.clamp(1, microbatches.len().max(1));
+        while self.own.len() < n {
             self.own.push(Share::new(&self.layout));
         }
         let turns = Turns::new(&mut self.total, Share::n_parts(&self.layout));
-        let next = AtomicUsize::new(0);
-        let work = |own: &mut Share| {
-            let mut results = Vec::new();
-            // One that was taken is always added: those behind it wait for its turn.
-            while !cancel.load(Ordering::Relaxed)
-                && let i = next.fetch_add(1, Ordering::Relaxed)
-                && let Some(microbatch) = microbatches.get(i)
-            {
-                let leaving = turns.enter();
-                let mut hand = |part, range, numbers: &[f32]| turns.add(i, part, range, numbers);
-                results.push((i, backward(microbatch, own, &mut hand)));
-                leaving.done();
-            }
-            results
-        };
-        let mut results: Vec<(usize, R)> = thread::scope(|scope| {
-            let threads: Vec<_> = self.own[..workers].iter_mut().map(|own| scope.spawn(|| work(own))).collect();
-            let ends: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
-            ends.into_iter().flat_map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
-        if results.len() < microbatches.len() {
-            return None;
-        }
-        results.sort_by_key(|(i, _)| *i);
-        Some(results.into_iter().map(|(_, result)| result).collect())
+        // A microbatch that was begun is always added: those behind it wait for its turn.
+        workers::map_until(cancel, microbatches, &mut self.own[..n], |own, i, microbatch| {
+            let leaving = turns.enter();
+            let mut hand = |part, range, numbers: &[f32]| turns.add(i, part, range, numbers);
+            let result = backward(microbatch, own, &mut hand);
+            leaving.done();
+            result
+        })
     }
 }
 

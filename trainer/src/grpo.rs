@@ -32,7 +32,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let rubric = Rubric::new(&config.rewards).context("read `rewards`")?;
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
-    let heldout = EvalSets::of(config, &run.tokenizer)?;
+    let heldout = EvalSets::of(config, checked.heldout)?;
     let mut gradient = Gradient::new(run.policy.layout());
 
     'steps: while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {

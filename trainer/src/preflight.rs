@@ -21,6 +21,7 @@ use crate::hub;
 use crate::prompting::{PromptSet, Prompter};
 use crate::sft::{self, Encoder, Sequences};
 use crate::stopping::StopIds;
+use crate::workers;
 use memory::{Load, Plan};
 
 #[cfg(test)]
@@ -106,11 +107,7 @@ impl Machine {
             let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
             Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
         };
-        Machine {
-            free_disk: disk::free(run_root),
-            free_memory: free_memory(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-        }
+        Machine { free_disk: disk::free(run_root), free_memory: free_memory(), cores: workers::cores() }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
 use crate::run_dir::{self, RunDir};
 use crate::step_log::{StepLog, Verbosity};
+use crate::workers;
 
 /// The resolved configuration's file name inside a run folder.
 pub const CONFIG: &str = "config.toml";
@@ -82,13 +83,12 @@ pub struct Plan {
 }
 
 impl Run {
-    /// Says what the check found, makes or locks the folder, loads the policy and, with `--resume`, the state of the
+    /// Says what the check found, which must not [`refuse`] the run, makes or locks the folder, loads the policy and, with `--resume`, the state of the
     /// newest sound checkpoint.
     ///
     /// # Errors
-    /// Where the check refuses the run, and where anything cannot be read or written.
+    /// Where anything cannot be read or written.
     pub fn open(config: &RunConfig, options: &RunOptions, checked: &Checked, plan: &Plan) -> Result<Run> {
-        refuse(checked)?;
         let (folder, tokenizer, memory) = match (&checked.folder, &checked.tokenizer, &checked.plan) {
             (Some(folder), Some(tokenizer), Some(memory)) => (folder, tokenizer.clone(), memory.clone()),
             _ => bail!("open `{}`", config.model.checkpoint.display()),
@@ -109,8 +109,7 @@ impl Run {
             Some(from) => Some(Progress::read(&from.path)?.machine.workers),
             None => None,
         };
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = config.run.workers.or(recorded).unwrap_or_else(cores).max(1);
+        let workers = config.run.workers.or(recorded).unwrap_or_else(workers::cores).max(1);
 
         // What a stage has encoded by now is data, too.
         let memory = match memory::held() {

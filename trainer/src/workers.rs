@@ -3,31 +3,53 @@
 //! Unlike rayon's, such threads leave what they allocated to the next ones: a pool of threads that live on would keep
 //! the memory of its largest task beside that of every other phase.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+
+/// Threads that this machine runs side by side.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// `work` of each item, on up to `workers` threads; results are in the items' order.
 ///
 /// # Panics
 /// With the first panic of a worker.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let mut states = vec![(); workers.clamp(1, items.len().max(1))];
+    let results = map_until(&AtomicBool::new(false), items, &mut states, |(), _, item| work(item));
+    results.expect("nobody cancels")
+}
+
+/// [`map`] on a thread for each of `states`, which `work` gets with the item's place and the item; `None` where `cancel`
+/// was set before every item was begun. Items are begun in order, and one that was begun is carried through.
+pub(crate) fn map_until<S: Send, T: Sync, R: Send>(
+    cancel: &AtomicBool,
+    items: &[T],
+    states: &mut [S],
+    work: impl Fn(&mut S, usize, &T) -> R + Sync,
+) -> Option<Vec<R>> {
     let next = AtomicUsize::new(0);
-    let share = || {
+    let share = |state: &mut S| {
         let mut results = Vec::new();
-        while let i = next.fetch_add(1, Ordering::Relaxed)
+        while !cancel.load(Ordering::Relaxed)
+            && let i = next.fetch_add(1, Ordering::Relaxed)
             && let Some(item) = items.get(i)
         {
-            results.push((i, work(item)));
+            results.push((i, work(state, i, item)));
         }
         results
     };
     let mut results: Vec<(usize, R)> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers.clamp(1, items.len().max(1))).map(|_| scope.spawn(share)).collect();
+        let threads: Vec<_> = states.iter_mut().map(|state| scope.spawn(|| share(state))).collect();
         let ends: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
         ends.into_iter().flat_map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
+    if results.len() < items.len() {
+        return None;
+    }
     results.sort_by_key(|(i, _)| *i);
-    results.into_iter().map(|(_, result)| result).collect()
+    Some(results.into_iter().map(|(_, result)| result).collect())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::complaint;
 use crate::durable::set_failpoint;
+use crate::fixture::Dice;
 use crate::manifest::MANIFEST;
 use crate::optimizer::OptimizerConfig;
 use crate::run_dir::find_resume;
@@ -271,19 +272,6 @@ fn a_full_disk_leaves_the_old_checkpoints_and_is_named() {
     }
 }
 
-/// A small fixed sequence of numbers (splitmix64), so that a failure repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-}
-
 #[test]
 fn two_hundred_damages_are_named_and_the_one_before_is_used() {
     let (_root, run) = folder();
@@ -299,16 +287,7 @@ fn two_hundred_damages_are_named_and_the_one_before_is_used() {
     for round in 0..200 {
         let name = files[dice.below(files.len())];
         let path = folder.join(name);
-        let whole = fs::read(&path).unwrap();
-        match dice.below(3) {
-            0 => fs::remove_file(&path).unwrap(),
-            1 => fs::write(&path, &whole[..dice.below(whole.len())]).unwrap(),
-            _ => {
-                let mut flipped = whole.clone();
-                flipped[dice.below(whole.len())] ^= 1 << dice.below(8);
-                fs::write(&path, flipped).unwrap();
-            }
-        }
+        let whole = dice.damage(&path, 3);
         let found = find_resume(&at).unwrap().checkpoint.unwrap();
         assert_eq!((found.step, found.damaged.len()), (1, 1), "round {round}: {name}");
         let named = found.damaged[0].to_string();

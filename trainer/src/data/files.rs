@@ -336,23 +336,7 @@ fn last_boxed(text: &str) -> Option<&str> {
         // `\boxed 2` takes the text up to the end of its formula.
         return rest.split(['$', '\n']).next().map(str::trim).filter(|gold| !gold.is_empty());
     };
-    let mut depth = 1;
-    let mut escaped = false;
-    for (i, c) in inner.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '{' => depth += 1,
-            '}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(&inner[..i]);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
+    rewards::to_closing_brace(inner)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
 use anyhow::{Context, Result};
 use model::config::{ModelConfig, PolicyConfig};
@@ -21,6 +20,7 @@ use crate::config::{DataConfig, RunConfig};
 use crate::data::{Fields, Files, Source, Template};
 use crate::hub;
 use crate::stopping::StopIds;
+use crate::workers;
 
 /// Evaluates `config.model` on the sets of `config.eval` and writes a table to `out`, or with `json` an array of
 /// [`Evaluation`]s.
@@ -37,8 +37,7 @@ pub fn run(config: &RunConfig, json: bool, cancel: &AtomicBool, out: &mut impl W
         .with_context(|| format!("load policy `{}`", folder.display()))?;
     policy.set_vocabulary(tokenizer.vocab_size());
     let stop = StopIds::find(&folder, policy.config(), &tokenizer)?.rules(&config.rollout.stop);
-    let cores = || thread::available_parallelism().map_or(1, |n| n.get());
-    let replicas = config.run.workers.unwrap_or_else(cores).max(1);
+    let replicas = config.run.workers.unwrap_or_else(workers::cores).max(1);
     let mut pool = RolloutPool::new(&config.rollout, replicas, policy.config(), tokenizer, stop);
 
     let evaluations = evaluate(&policy, &mut pool, &sets, config.seed, 0, cancel).context("sample completions")?;

@@ -66,34 +66,39 @@ impl EvalSets {
         tokenizer: &Arc<Tokenizer>,
         seed: u64,
     ) -> Result<EvalSets> {
-        ensure!(config.samples > 0, "`eval.samples` is 0: an evaluation needs at least one completion of a problem");
-        let rule = config.rule.as_ref().or_else(|| rewards.iter().find(|rule| rule.judges()));
-        let rule = rule.context("no rule says which completion is right: set `eval.rule`")?;
-        ensure!(rule.judges(), "`eval.rule` must be `accuracy` or `countdown`: no other rule says what is right");
-        let rubric = Rubric::new(std::slice::from_ref(rule)).context("read `eval.rule`")?;
-        let open = |set: &super::EvalSet| -> Result<Set> {
-            let opened = PromptSet::open(&set.data, tokenizer, seed)
+        let judge = Judge::new(config, rewards)?;
+        let open = |set: &super::EvalSet| -> Result<(String, PromptSet)> {
+            let mut opened = PromptSet::open(&set.data, tokenizer, seed)
                 .with_context(|| format!("open the held-out set `{}`", set.name))?;
-            let n = set.n_problems.unwrap_or(usize::MAX);
-            let problems: Vec<_> = opened.problems().iter().take(n).cloned().collect();
-            let prompts = problems.iter().map(|one| one.prompt.clone()).collect();
-            Ok(Set { name: set.name.clone(), problems, prompts, n_too_long: opened.n_too_long() })
+            opened.keep_first(set.n_problems.unwrap_or(usize::MAX));
+            Ok((set.name.clone(), opened))
         };
-        Ok(EvalSets {
-            sets: config.sets.iter().map(open).collect::<Result<_>>()?,
+        let sets = config.sets.iter().map(open).collect::<Result<_>>()?;
+        Ok(EvalSets::new(config, judge, max_tokens, sets))
+    }
+
+    /// The sets of a run, where it has any, as its check opened them: each cut to its `n_problems`.
+    pub fn of(config: &RunConfig, opened: Vec<(String, PromptSet)>) -> Result<Option<EvalSets>> {
+        let Some(eval) = &config.eval else { return Ok(None) };
+        let judge = Judge::new(eval, &config.rewards)?;
+        Ok(Some(EvalSets::new(eval, judge, config.rollout.max_tokens, opened)))
+    }
+
+    fn new(config: &EvalConfig, judge: Judge, max_tokens: usize, opened: Vec<(String, PromptSet)>) -> EvalSets {
+        let set = |(name, opened): (String, PromptSet)| Set {
+            name,
+            problems: opened.problems().to_vec(),
+            prompts: opened.problems().iter().map(|one| one.prompt.clone()).collect(),
+            n_too_long: opened.n_too_long(),
+        };
+        EvalSets {
+            sets: opened.into_iter().map(set).collect(),
             samples: config.samples,
             max_tokens: config.max_tokens.unwrap_or(max_tokens),
             sampling: config.sampling.clone(),
-            judge: Judge { rule: rule.clone(), rubric },
-        })
+            judge,
+        }
     }
-
-    /// The sets of a run, where it has any.
-    pub fn of(config: &RunConfig, tokenizer: &Arc<Tokenizer>) -> Result<Option<EvalSets>> {
-        let open = |eval| EvalSets::open(eval, &config.rewards, config.rollout.max_tokens, tokenizer, config.seed);
-        config.eval.as_ref().map(open).transpose()
-    }
-
     /// Each set's name, problems, and how many others were left out because their prompt is too long.
     pub fn sizes(&self) -> impl ExactSizeIterator<Item = (&str, usize, usize)> {
         self.sets.iter().map(|set| (set.name.as_str(), set.problems.len(), set.n_too_long))
@@ -169,6 +174,16 @@ fn judge_as_sampled(
 }
 
 impl Judge {
+    /// The judge of `config`, or the first of the run's rules that judges.
+    fn new(config: &EvalConfig, rewards: &[RuleConfig]) -> Result<Judge> {
+        ensure!(config.samples > 0, "`eval.samples` is 0: an evaluation needs at least one completion of a problem");
+        let rule = config.rule.as_ref().or_else(|| rewards.iter().find(|rule| rule.judges()));
+        let rule = rule.context("no rule says which completion is right: set `eval.rule`")?;
+        ensure!(rule.judges(), "`eval.rule` must be `accuracy` or `countdown`: no other rule says what is right");
+        let rubric = Rubric::new(std::slice::from_ref(rule)).context("read `eval.rule`")?;
+        Ok(Judge { rule: rule.clone(), rubric })
+    }
+
     fn outcome(&self, problem: &PreparedProblem, group: &Group, step: u64) -> Outcome {
         let samples = samples(problem, group);
         // Countdown's partial credit is not a right answer.

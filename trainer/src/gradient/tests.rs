@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use model::config::ModelConfig;
 
 use super::*;
+use std::sync::atomic::Ordering;
+use std::thread;
 
 static GO: AtomicBool = AtomicBool::new(false);
 

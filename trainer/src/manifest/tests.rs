@@ -1,17 +1,5 @@
 use super::*;
-
-/// A small fixed sequence of numbers (splitmix64), so that a failure repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-}
+use crate::fixture::Dice;
 
 fn checkpoint(run: &Path, step: u64) -> PathBuf {
     let folder = step_folder(run, step);
@@ -42,16 +30,7 @@ fn two_hundred_damages_are_all_found() {
     for round in 0..200 {
         let name = names[dice.below(names.len())];
         let path = folder.join(name);
-        let whole = fs::read(&path).unwrap();
-        match dice.below(4) {
-            0 => fs::remove_file(&path).unwrap(),
-            1 => fs::write(&path, &whole[..dice.below(whole.len())]).unwrap(),
-            _ => {
-                let mut flipped = whole.clone();
-                flipped[dice.below(whole.len())] ^= 1 << dice.below(8);
-                fs::write(&path, flipped).unwrap();
-            }
-        }
+        let whole = dice.damage(&path, 4);
         let error = verify(&folder).expect_err("damage").to_string();
         assert!(error.contains(name), "round {round}: {name}: {error}");
         fs::write(&path, whole).unwrap();
