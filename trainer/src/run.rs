@@ -83,7 +83,7 @@ pub struct Plan {
 }
 
 impl Run {
-    /// Says what the check found, which must not [`refuse`] the run, makes or locks the folder, loads the policy and, with `--resume`, the state of the
+    /// Says what the check found, which must not have refused the run, makes or locks the folder, loads the policy and, with `--resume`, the state of the
     /// newest sound checkpoint.
     ///
     /// # Errors
