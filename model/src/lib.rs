@@ -42,5 +42,6 @@ pub mod probe;
 pub mod product;
 pub mod rope;
 pub mod share;
+pub mod team;
 pub mod tokenizer;
 mod transformer;

@@ -1,0 +1,259 @@
+//! `Team`: threads that share the work inside one forward pass, backward pass or decoding step.
+//!
+//! Kernels cut their work into items that do not depend on who computes them and hand it to [`spread`]; where a team
+//! leads, its threads take the items, and elsewhere the caller computes all of them. A product of a decoding step lasts
+//! some microseconds, so waiting threads spin for a while before they sleep, and a caller never waits for a thread that
+//! has not begun.
+
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// Looks at the state word that a waiting thread takes before it sleeps; some tens of microseconds.
+const SPINS: usize = 4_000;
+
+/// Chunks for each thread in one call, at most: enough that a thread that comes late leaves its work to the others.
+const CHUNKS: usize = 4;
+
+thread_local! {
+    /// The team that the kernels called by this thread use.
+    static LEADING: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+}
+
+/// Threads beside the one that leads them. They end with the team.
+pub struct Team {
+    shared: Arc<Shared>,
+    members: Vec<JoinHandle<()>>,
+}
+
+/// What leader and members look at.
+#[derive(Default)]
+struct Shared {
+    /// Odd while a call is open; each call has numbers of its own.
+    state: AtomicUsize,
+    /// Members that may be looking at `call`.
+    inside: AtomicUsize,
+    /// The next chunk of the open call.
+    next: AtomicUsize,
+    call: UnsafeCell<Call>,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    asleep: AtomicUsize,
+    bed: Mutex<()>,
+    wake: Condvar,
+    ending: AtomicBool,
+    members: usize,
+}
+
+// SAFETY: `call` is written by the leader alone, while the state is even and no member is inside; members read it only
+// while they are counted inside and the state is odd.
+unsafe impl Sync for Shared {}
+// SAFETY: the pointer in `call` is followed only during the call that it belongs to, for which its target lives.
+unsafe impl Send for Shared {}
+
+/// One call of [`spread`].
+#[derive(Clone, Copy, Default)]
+struct Call {
+    work: Option<*const (dyn Fn(Range<usize>) + Sync)>,
+    items: usize,
+    chunk: usize,
+}
+
+impl Team {
+    /// A team of `threads` threads, the leader among them.
+    pub fn new(threads: usize) -> Team {
+        let members = threads.max(1) - 1;
+        let shared = Arc::new(Shared { members, ..Shared::default() });
+        let member = |_| {
+            let shared = shared.clone();
+            thread::spawn(move || shared.serve())
+        };
+        Team { members: (0..members).map(member).collect(), shared }
+    }
+
+    /// Its threads, the leader among them.
+    pub fn threads(&self) -> usize {
+        self.shared.members + 1
+    }
+
+    /// `work`, on this thread, with the kernels that it calls spread over the team.
+    pub fn lead<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        let _before = Led(LEADING.replace(Arc::as_ptr(&self.shared)));
+        work()
+    }
+}
+
+/// Puts back whom a thread led before.
+struct Led(*const Shared);
+
+impl Drop for Led {
+    fn drop(&mut self) {
+        LEADING.set(self.0);
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, SeqCst);
+        self.shared.rouse();
+        for member in self.members.drain(..) {
+            // A member catches what its work throws: it has nothing to say here.
+            let _ = member.join();
+        }
+    }
+}
+
+/// Calls `work` for sub-ranges that cover `0..items` once, on the threads of the team that leads here, each of at least
+/// `grain` items but the last; for all of them at once where none does.
+///
+/// # Panics
+/// With a panic of `work`, on whichever thread it came.
+pub fn spread(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
+    let team = LEADING.get();
+    if team.is_null() || items <= grain {
+        if items > 0 {
+            work(0..items);
+        }
+        return;
+    }
+    // Work that spreads its own does it alone.
+    let _before = Led(LEADING.replace(ptr::null()));
+    // SAFETY: `lead` borrows the team as long as the pointer is set.
+    unsafe { &*team }.call(items, grain, &work);
+}
+
+/// Calls `work` for runs of whole rows of `rows`, each `width` numbers, with the indices of its rows.
+pub(crate) fn spread_rows(
+    rows: &mut [f32],
+    width: usize,
+    grain: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) {
+    let n = rows.len() / width.max(1);
+    let all = Cells(rows.as_mut_ptr());
+    spread(n, grain, |range| {
+        // SAFETY: the sub-ranges of a call do not overlap, and their rows lie inside `rows`.
+        let part = unsafe { std::slice::from_raw_parts_mut(all.at(range.start * width), range.len() * width) };
+        work(range, part);
+    });
+}
+
+/// Numbers that several threads write, each its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Cells(pub(crate) *mut f32);
+
+// SAFETY: whoever writes through the pointer sees to it that no number is another thread's.
+unsafe impl Sync for Cells {}
+// SAFETY: as above.
+unsafe impl Send for Cells {}
+
+impl Cells {
+    /// The place of number `i`.
+    pub(crate) fn at(self, i: usize) -> *mut f32 {
+        self.0.wrapping_add(i)
+    }
+}
+
+impl Shared {
+    fn call(&self, items: usize, grain: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        let chunk = items.div_ceil((self.members + 1) * CHUNKS).max(grain).max(1);
+        // SAFETY: only the lifetime is changed; the call is closed, and nobody is inside, before `work` goes.
+        let work: *const (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
+        // SAFETY: the state is even and nobody is inside: the last call ended so.
+        unsafe { *self.call.get() = Call { work: Some(work), items, chunk } };
+        self.next.store(0, Relaxed);
+        self.state.fetch_add(1, SeqCst);
+        if self.asleep.load(SeqCst) > 0 {
+            self.rouse();
+        }
+        self.take_chunks();
+        self.state.fetch_add(1, SeqCst);
+        // Each of those inside is at its last chunk.
+        let mut spins = 0;
+        while self.inside.load(SeqCst) > 0 {
+            pause(&mut spins);
+        }
+        if let Some(panic) = self.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            panic::resume_unwind(panic);
+        }
+    }
+
+    /// Works on chunks of the open call until none is left.
+    fn take_chunks(&self) {
+        // SAFETY: the caller is the leader, or counted inside while the state was odd.
+        let Call { work, items, chunk } = unsafe { *self.call.get() };
+        let Some(work) = work else { return };
+        loop {
+            let start = self.next.fetch_add(1, Relaxed) * chunk;
+            if start >= items {
+                return;
+            }
+            let range = start..items.min(start + chunk);
+            // SAFETY: the leader keeps `work` until nobody is inside.
+            let done = panic::catch_unwind(AssertUnwindSafe(|| unsafe { (*work)(range) }));
+            if let Err(panic) = done {
+                self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            }
+        }
+    }
+
+    /// A member's life.
+    fn serve(&self) {
+        let mut seen = 0;
+        while let Some(state) = self.next_call(seen) {
+            self.inside.fetch_add(1, SeqCst);
+            // A call that was closed meanwhile has nothing for anyone, and may be gone.
+            if self.state.load(SeqCst) == state {
+                self.take_chunks();
+            }
+            self.inside.fetch_sub(1, SeqCst);
+            seen = state;
+        }
+    }
+
+    /// Waits for a call that this member has not seen; `None` where the team ends.
+    fn next_call(&self, seen: usize) -> Option<usize> {
+        let new = || {
+            let state = self.state.load(SeqCst);
+            (state % 2 == 1 && state != seen).then_some(state)
+        };
+        for _ in 0..SPINS {
+            if let Some(state) = new() {
+                return Some(state);
+            }
+            std::hint::spin_loop();
+        }
+        let mut bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.fetch_add(1, SeqCst);
+        let found = loop {
+            if self.ending.load(SeqCst) {
+                break None;
+            }
+            if let Some(state) = new() {
+                break Some(state);
+            }
+            bed = self.wake.wait(bed).unwrap_or_else(PoisonError::into_inner);
+        };
+        self.asleep.fetch_sub(1, SeqCst);
+        found
+    }
+
+    fn rouse(&self) {
+        let _bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wake.notify_all();
+    }
+}
+
+/// Waits a little; longer where it has been long.
+fn pause(spins: &mut usize) {
+    *spins += 1;
+    if *spins < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use super::*;
+use std::sync::atomic::AtomicU64;
+
+/// How often each item was given out.
+fn counts(items: usize, grain: usize) -> Vec<usize> {
+    let counts: Vec<AtomicUsize> = (0..items).map(|_| AtomicUsize::new(0)).collect();
+    spread(items, grain, |range| {
+        for i in range {
+            counts[i].fetch_add(1, Relaxed);
+        }
+    });
+    counts.into_iter().map(AtomicUsize::into_inner).collect()
+}
+
+#[test]
+fn every_item_is_computed_once() {
+    for threads in 1..=5 {
+        let mut team = Team::new(threads);
+        assert_eq!(team.threads(), threads);
+        team.lead(|| {
+            for items in (0..40).chain([1_000, 1_001]) {
+                for grain in [0, 1, 7, 2_000] {
+                    assert_eq!(counts(items, grain), vec![1; items], "{threads} threads, {items} items, grain {grain}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn calls_close_upon_each_other_never_mix() {
+    let mut team = Team::new(4);
+    let sum = AtomicU64::new(0);
+    let mut expected = 0;
+    team.lead(|| {
+        for call in 0..50_000_u64 {
+            let items = (call % 17) as usize;
+            spread(items, 1, |range| {
+                sum.fetch_add(range.len() as u64 * call, Relaxed);
+            });
+            expected += items as u64 * call;
+        }
+    });
+    assert_eq!(sum.into_inner(), expected);
+}
+
+#[test]
+fn members_that_slept_wake_again() {
+    let mut team = Team::new(3);
+    for _ in 0..3 {
+        thread::sleep(std::time::Duration::from_millis(20));
+        team.lead(|| assert_eq!(counts(100, 1), vec![1; 100]));
+    }
+}
+
+#[test]
+fn work_reaches_other_threads() {
+    let mut team = Team::new(2);
+    let seen = Mutex::new(std::collections::HashSet::new());
+    team.lead(|| {
+        // Two items that wait for each other need two threads.
+        let meeting = std::sync::Barrier::new(2);
+        spread(2, 1, |_| {
+            seen.lock().expect("no panic").insert(thread::current().id());
+            meeting.wait();
+        });
+    });
+    assert_eq!(seen.into_inner().expect("no panic").len(), 2);
+}
+
+#[test]
+fn spread_inside_spread_and_outside_a_team_is_inline() {
+    assert_eq!(counts(9, 1), vec![1; 9]);
+    let mut team = Team::new(2);
+    team.lead(|| {
+        spread(4, 1, |_| assert_eq!(counts(5, 1), vec![1; 5]));
+        assert!(!LEADING.get().is_null(), "the team leads again after a call");
+    });
+    assert!(LEADING.get().is_null());
+}
+
+#[test]
+fn a_panic_comes_back_to_the_leader_and_the_team_goes_on() {
+    let mut team = Team::new(3);
+    let caught = panic::catch_unwind(AssertUnwindSafe(|| {
+        team.lead(|| spread(30, 1, |range| assert!(!range.contains(&17), "item seventeen")));
+    }));
+    let message = *caught.expect_err("it panics").downcast::<&str>().expect("a text");
+    assert_eq!(message, "item seventeen");
+    team.lead(|| assert_eq!(counts(30, 1), vec![1; 30]));
+}
+
+#[test]
+fn rows_are_cut_at_rows() {
+    let mut team = Team::new(4);
+    let mut numbers = vec![0.0; 7 * 100];
+    team.lead(|| {
+        spread_rows(&mut numbers, 7, 3, |rows, part| {
+            for (row, numbers) in rows.zip(part.chunks_exact_mut(7)) {
+                numbers.fill(row as f32);
+            }
+        });
+    });
+    for (row, numbers) in numbers.chunks_exact(7).enumerate() {
+        assert!(numbers.iter().all(|&n| n == row as f32));
+    }
+}
