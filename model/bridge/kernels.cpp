@@ -247,20 +247,17 @@ GROUPER_CLONES void rms_norm_forward(const float* x, const float* w, float eps, 
 }
 
 GROUPER_CLONES void rms_norm_backward(const float* dy, const float* x, const float* w, const float* rstd, int64_t n,
-                                      int64_t d, float* dx, float* dw) {
+                                      int64_t d, float* dx) {
   for (int64_t row = 0; row < n; ++row) {
     const float scale = rstd[row];
     Lanes products{};
     for (int64_t i = 0; i < d; i += kLanes) {
       const int64_t count = std::min(kLanes, d - i);
-      Lanes g, a, b, old;
+      Lanes g, a, b;
       load_part(g, dy + row * d + i, count);
       load_part(a, x + row * d + i, count);
       load_part(b, w + i, count);
-      load_part(old, dw + i, count);
-      const Lanes normed = a * scale;
-      products += (g * b) * normed;
-      store_part(dw + i, old + g * normed, count);
+      products += (g * b) * (a * scale);
     }
     const float mean = sum(products) / static_cast<float>(d);
     for (int64_t i = 0; i < d; i += kLanes) {
@@ -272,6 +269,19 @@ GROUPER_CLONES void rms_norm_backward(const float* dy, const float* x, const flo
       store_part(dx + row * d + i, (g * b - (a * scale) * mean) * scale, count);
     }
   }
+}
+
+GROUPER_CLONES void rms_norm_weight_gradient(const float* dy, const float* x, const float* rstd, int64_t n, int64_t d,
+                                             int64_t first, int64_t last, float* dw) {
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t i = first; i < last; i += kLanes) {
+      const int64_t count = std::min(kLanes, last - i);
+      Lanes g, a, old;
+      load_part(g, dy + row * d + i, count);
+      load_part(a, x + row * d + i, count);
+      load_part(old, dw + i, count);
+      store_part(dw + i, old + g * (a * rstd[row]), count);
+    }
 }
 
 GROUPER_CLONES void swiglu_forward(const float* gate_up, int64_t n, int64_t f, float* y) {

@@ -15,9 +15,13 @@ constexpr int64_t kTile = 32;
 // y = x / sqrt(mean(x^2) + eps) * w for each of n rows of width d; rstd receives the n reciprocal roots.
 void rms_norm_forward(const float* x, const float* w, float eps, int64_t n, int64_t d, float* y, float* rstd);
 
-// Gradients of rms_norm: dx is written, dw is added to.
+// Gradient of rms_norm with respect to x.
 void rms_norm_backward(const float* dy, const float* x, const float* w, const float* rstd, int64_t n, int64_t d,
-                       float* dx, float* dw);
+                       float* dx);
+
+// Adds to columns first to last of dw the gradient of rms_norm with respect to w, row by row.
+void rms_norm_weight_gradient(const float* dy, const float* x, const float* rstd, int64_t n, int64_t d, int64_t first,
+                              int64_t last, float* dw);
 
 // y = silu(gate) * up, where a row of gate_up holds gate[f] then up[f].
 void swiglu_forward(const float* gate_up, int64_t n, int64_t f, float* y);

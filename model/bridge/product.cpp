@@ -5,9 +5,9 @@
   namespace set {                                                                                           \
   int64_t panel_rows();                                                                                     \
   void pack_panels(const float*, int64_t, int64_t, float*);                                                 \
-  void product_packed(const float*, const float*, int64_t, int64_t, int64_t, float*);                       \
-  void product_input_gradient(const float*, const float*, int64_t, int64_t, int64_t, float*);               \
-  void product_weight_gradient(const float*, const float*, int64_t, int64_t, int64_t, float*);              \
+  void product_packed(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*);     \
+  void product_input_gradient(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
+  void product_weight_gradient(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
   }
 
 namespace grouper {
@@ -52,16 +52,19 @@ void pack_panels(const float* w, int64_t n, int64_t k, float* panels) {
   GROUPER_DISPATCH(pack_panels(w, n, k, panels))
 }
 
-void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, float* y) {
-  GROUPER_DISPATCH(product_packed(x, panels, m, n, k, y))
+void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,
+                    float* y) {
+  GROUPER_DISPATCH(product_packed(x, panels, m, n, k, first, last, y))
 }
 
-void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, float* dx) {
-  GROUPER_DISPATCH(product_input_gradient(dy, w, m, n, k, dx))
+void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,
+                    float* dx) {
+  GROUPER_DISPATCH(product_input_gradient(dy, w, m, n, k, first, last, dx))
 }
 
-void product_weight_gradient(const float* dy, const float* x, int64_t m, int64_t n, int64_t k, float* dw) {
-  GROUPER_DISPATCH(product_weight_gradient(dy, x, m, n, k, dw))
+void product_weight_gradient(const float* dy, const float* x, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,
+                    float* dw) {
+  GROUPER_DISPATCH(product_weight_gradient(dy, x, m, n, k, first, last, dw))
 }
 
 }  // namespace grouper

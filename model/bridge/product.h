@@ -16,13 +16,18 @@ int64_t panel_rows();
 // Lays out weights w [n, k] as panels.
 void pack_panels(const float* w, int64_t n, int64_t k, float* panels);
 
-// y [m, n] = x [m, k] * w^T, with w as panels.
-void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, float* y);
+// A call computes a part of the result, so that several threads can share a product.
 
-// dx [m, k] = dy [m, n] * w [n, k].
-void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, float* dx);
+// y [m, n] = x [m, k] * w^T, with w as panels; of y the columns of panels first to last.
+void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,
+                    float* y);
 
-// dw [n, k] += dy [m, n]^T * x [m, k].
-void product_weight_gradient(const float* dy, const float* x, int64_t m, int64_t n, int64_t k, float* dw);
+// dx [m, k] = dy [m, n] * w [n, k]; of dx the columns in groups of a panel's rows, groups first to last.
+void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, int64_t first,
+                            int64_t last, float* dx);
+
+// dw [n, k] += dy [m, n]^T * x [m, k]; of dw the rows first to last.
+void product_weight_gradient(const float* dy, const float* x, int64_t m, int64_t n, int64_t k, int64_t first,
+                             int64_t last, float* dw);
 
 }  // namespace grouper

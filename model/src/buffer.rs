@@ -3,8 +3,12 @@
 //! Aligned to 64 bytes always. libtorch's products may choose their instructions by alignment, and the bits of a run
 //! must not depend on where an allocator happened to put an array.
 
+use crate::team;
 use std::ops::{Deref, DerefMut};
 use tch::{Device, Kind, Tensor};
+
+/// Numbers that are worth a chunk of their own where several threads add.
+const ADD_GRAIN: usize = 8_192;
 
 /// An owned, contiguous array of f32 in main memory.
 #[derive(Debug)]
@@ -61,9 +65,9 @@ impl Buffer {
     /// Adds `other`, number by number.
     pub fn add(&mut self, other: &[f32]) {
         assert_eq!(self.len, other.len(), "sums need equal lengths");
-        for (to, from) in self.iter_mut().zip(other) {
-            *to += from;
-        }
+        team::spread_rows(self, 1, ADD_GRAIN, |range, part| {
+            part.iter_mut().zip(&other[range]).for_each(|(to, from)| *to += from);
+        });
     }
 }
 

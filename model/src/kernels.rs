@@ -1,10 +1,11 @@
 //! The CPU kernels that sampler and trainer share, with their shapes checked.
 //!
 //! Every output row depends on its own inputs alone, through one fixed sequence of operations, so its bits do not
-//! change with the number of rows in a call or the thread that makes it. What they compute is in
+//! change with the number of rows in a call or the threads that share it. What they compute is in
 //! `bridge/kernels.h`. All arrays are row-major f32.
 
 use crate::buffer::Buffer;
+use crate::team::{self, Cells};
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
@@ -22,6 +23,15 @@ pub(crate) mod ffi {
             n: i64,
             d: i64,
             dx: *mut f32,
+        );
+        unsafe fn rms_norm_weight_gradient(
+            dy: *const f32,
+            x: *const f32,
+            rstd: *const f32,
+            n: i64,
+            d: i64,
+            first: i64,
+            last: i64,
             dw: *mut f32,
         );
         unsafe fn swiglu_forward(gate_up: *const f32, n: i64, f: i64, y: *mut f32);
@@ -144,14 +154,28 @@ pub struct Heads {
     pub head_dim: usize,
 }
 
+/// Numbers that a kernel reads and writes in some microseconds: what is worth a chunk of its own.
+const GRAIN: usize = 8_192;
+
+/// Columns of a norm's gradient that make an item: a cache line's.
+const LINE: usize = 16;
+
+/// Rows of `width` numbers that are worth a chunk of their own.
+fn row_grain(width: usize) -> usize {
+    GRAIN.div_ceil(width.max(1))
+}
+
 /// RMSNorm of each row (Zhang and Sennrich 2019); returns y `[N, D]` and the reciprocal roots `[N]`.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Buffer, Buffer) {
     let (n, d) = rows(x, weight.len());
-    let (mut y, mut rstd) = (Buffer::zeros(n * d), Buffer::zeros(n));
-    // SAFETY: x and y hold n × d numbers, weight d, rstd n.
-    unsafe {
-        ffi::rms_norm_forward(x.as_ptr(), weight.as_ptr(), eps, n as i64, d as i64, y.as_mut_ptr(), rstd.as_mut_ptr());
-    }
+    let (mut y, mut rstd) = (Buffer::unwritten(n * d), Buffer::unwritten(n));
+    let roots = Cells(rstd.as_mut_ptr());
+    team::spread_rows(&mut y, d, row_grain(d), |rows, y| {
+        let x = &x[rows.start * d..rows.end * d];
+        let (n, d, rstd) = (rows.len() as i64, d as i64, roots.at(rows.start));
+        // SAFETY: x and y hold n × d numbers, weight d, rstd n from here on, which no other thread writes.
+        unsafe { ffi::rms_norm_forward(x.as_ptr(), weight.as_ptr(), eps, n, d, y.as_mut_ptr(), rstd) };
+    });
     (y, rstd)
 }
 
@@ -159,39 +183,50 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Buffer, Buffer) {
 pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dweight: &mut [f32]) -> Buffer {
     let (n, d) = rows(x, weight.len());
     assert_eq!((dy.len(), rstd.len(), dweight.len()), (n * d, n, d), "shapes of an RMSNorm's gradient");
-    let mut dx = Buffer::zeros(n * d);
-    // SAFETY: the assertions above are the sizes the kernel reads and writes.
-    unsafe {
-        ffi::rms_norm_backward(
-            dy.as_ptr(),
-            x.as_ptr(),
-            weight.as_ptr(),
-            rstd.as_ptr(),
-            n as i64,
-            d as i64,
-            dx.as_mut_ptr(),
-            dweight.as_mut_ptr(),
-        );
-    }
+    let mut dx = Buffer::unwritten(n * d);
+    team::spread_rows(&mut dx, d, row_grain(d), |rows, dx| {
+        let (dy, x) = (&dy[rows.start * d..], &x[rows.start * d..]);
+        let (rstd, n, d) = (&rstd[rows.start..], rows.len() as i64, d as i64);
+        let (dy, x, rstd, dx) = (dy.as_ptr(), x.as_ptr(), rstd.as_ptr(), dx.as_mut_ptr());
+        // SAFETY: the assertion above and the part's n rows are the sizes the kernel reads and writes.
+        unsafe { ffi::rms_norm_backward(dy, x, weight.as_ptr(), rstd, n, d, dx) };
+    });
+    // A column's sum goes through the rows in order, so threads share the columns.
+    let all = Cells(dweight.as_mut_ptr());
+    team::spread(d.div_ceil(LINE), GRAIN.div_ceil(LINE * n.max(1)), |lines| {
+        let (first, last) = ((lines.start * LINE) as i64, d.min(lines.end * LINE) as i64);
+        let (n, d) = (n as i64, d as i64);
+        // SAFETY: as above; no other thread writes these columns.
+        unsafe {
+            ffi::rms_norm_weight_gradient(dy.as_ptr(), x.as_ptr(), rstd.as_ptr(), n, d, first, last, all.at(0));
+        }
+    });
     dx
 }
 
 /// `silu(gate) · up` (Shazeer 2020) for rows that hold gate `[F]` then up `[F]`; returns `[N, F]`.
 pub fn swiglu(gate_up: &[f32], ffn_dim: usize) -> Buffer {
-    let (n, _) = rows(gate_up, 2 * ffn_dim);
-    let mut y = Buffer::zeros(n * ffn_dim);
-    // SAFETY: gate_up holds n × 2F numbers, y n × F.
-    unsafe { ffi::swiglu_forward(gate_up.as_ptr(), n as i64, ffn_dim as i64, y.as_mut_ptr()) };
+    let (n, width) = rows(gate_up, 2 * ffn_dim);
+    let mut y = Buffer::unwritten(n * ffn_dim);
+    team::spread_rows(&mut y, ffn_dim, row_grain(width), |rows, y| {
+        let gate_up = &gate_up[rows.start * width..];
+        // SAFETY: the part has that many rows, gate_up as many from here on.
+        unsafe { ffi::swiglu_forward(gate_up.as_ptr(), rows.len() as i64, ffn_dim as i64, y.as_mut_ptr()) };
+    });
     y
 }
 
 /// Gradient of [`swiglu`] with respect to its input, `[N, 2F]`.
 pub fn swiglu_backward(dy: &[f32], gate_up: &[f32], ffn_dim: usize) -> Buffer {
-    let (n, _) = rows(gate_up, 2 * ffn_dim);
+    let (n, width) = rows(gate_up, 2 * ffn_dim);
     assert_eq!(dy.len(), n * ffn_dim, "dy is [N, F]");
-    let mut dx = Buffer::zeros(gate_up.len());
-    // SAFETY: dy holds n × F numbers, gate_up and dx n × 2F.
-    unsafe { ffi::swiglu_backward(dy.as_ptr(), gate_up.as_ptr(), n as i64, ffn_dim as i64, dx.as_mut_ptr()) };
+    let mut dx = Buffer::unwritten(gate_up.len());
+    team::spread_rows(&mut dx, width, row_grain(width), |rows, dx| {
+        let (dy, gate_up) = (&dy[rows.start * ffn_dim..], &gate_up[rows.start * width..]);
+        let (n, f) = (rows.len() as i64, ffn_dim as i64);
+        // SAFETY: the part has n rows, dy and gate_up as many from here on.
+        unsafe { ffi::swiglu_backward(dy.as_ptr(), gate_up.as_ptr(), n, f, dx.as_mut_ptr()) };
+    });
     dx
 }
 
@@ -212,23 +247,17 @@ pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim
     let table = cosine.len() / (head_dim / 2);
     assert_eq!(cosine.len(), sine.len(), "both tables have one shape");
     assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
-    let heads = x.len() / (n * head_dim).max(1);
+    let width = x.len() / n.max(1);
     let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
-    let mut y = Buffer::zeros(x.len());
-    // SAFETY: x and y hold n × heads × K numbers, and every position has its row in both tables.
-    unsafe {
-        ffi::rope(
-            x.as_ptr(),
-            positions.as_ptr(),
-            cosine.as_ptr(),
-            sine.as_ptr(),
-            direction,
-            n as i64,
-            heads as i64,
-            head_dim as i64,
-            y.as_mut_ptr(),
-        );
-    }
+    let mut y = Buffer::unwritten(x.len());
+    team::spread_rows(&mut y, width, row_grain(width), |rows, y| {
+        let (x, positions) = (&x[rows.start * width..], &positions[rows.clone()]);
+        let (n, heads, k) = (rows.len() as i64, (width / head_dim) as i64, head_dim as i64);
+        let (x, positions, y) = (x.as_ptr(), positions.as_ptr(), y.as_mut_ptr());
+        // SAFETY: the part holds n × heads × K numbers, x as many from here on, and every position has its row in both
+        // tables.
+        unsafe { ffi::rope(x, positions, cosine.as_ptr(), sine.as_ptr(), direction, n, heads, k, y) };
+    });
     y
 }
 
@@ -247,20 +276,26 @@ pub struct TokenLogprobs {
 pub fn token_logprobs(logits: &[f32], targets: &[i64], temperature: f32, vocabulary: usize) -> TokenLogprobs {
     let (n, v) = logit_shape(logits, targets, vocabulary);
     let mut out = TokenLogprobs { logprobs: vec![0.0; n], entropies: vec![0.0; n], log_normalisers: vec![0.0; n] };
-    // SAFETY: logits hold n × v numbers, vocabulary ≤ v, every target lies below vocabulary.
-    unsafe {
-        ffi::token_logprobs_forward(
-            logits.as_ptr(),
-            targets.as_ptr(),
-            1.0 / temperature,
-            n as i64,
-            v as i64,
-            vocabulary as i64,
-            out.logprobs.as_mut_ptr(),
-            out.entropies.as_mut_ptr(),
-            out.log_normalisers.as_mut_ptr(),
-        );
-    }
+    let [logprobs, entropies, normalisers] =
+        [&mut out.logprobs, &mut out.entropies, &mut out.log_normalisers].map(|numbers| Cells(numbers.as_mut_ptr()));
+    team::spread(n, row_grain(v), |rows| {
+        let at = rows.start;
+        // SAFETY: from `at` on logits hold the part's rows of v numbers, the results as many, which no other thread
+        // writes; vocabulary ≤ v, every target lies below vocabulary.
+        unsafe {
+            ffi::token_logprobs_forward(
+                logits[at * v..].as_ptr(),
+                targets[at..].as_ptr(),
+                1.0 / temperature,
+                rows.len() as i64,
+                v as i64,
+                vocabulary as i64,
+                logprobs.at(at),
+                entropies.at(at),
+                normalisers.at(at),
+            );
+        }
+    });
     out
 }
 
@@ -275,19 +310,22 @@ pub fn token_logprobs_backward(
 ) {
     let (n, v) = logit_shape(logits, targets, vocabulary);
     assert_eq!((weights.len(), log_normalisers.len()), (n, n), "one weight and one normaliser a row");
-    // SAFETY: as in `token_logprobs`.
-    unsafe {
-        ffi::token_logprobs_backward(
-            logits.as_mut_ptr(),
-            targets.as_ptr(),
-            weights.as_ptr(),
-            log_normalisers.as_ptr(),
-            1.0 / temperature,
-            n as i64,
-            v as i64,
-            vocabulary as i64,
-        );
-    }
+    team::spread_rows(logits, v, row_grain(v), |rows, logits| {
+        let at = rows.start;
+        // SAFETY: as in `token_logprobs`.
+        unsafe {
+            ffi::token_logprobs_backward(
+                logits.as_mut_ptr(),
+                targets[at..].as_ptr(),
+                weights[at..].as_ptr(),
+                log_normalisers[at..].as_ptr(),
+                1.0 / temperature,
+                rows.len() as i64,
+                v as i64,
+                vocabulary as i64,
+            );
+        }
+    });
 }
 
 /// Causal attention over packed rows: q `[N, H, K]`, key and value `[N, kv heads, K]`. Returns the output

@@ -1,8 +1,24 @@
 //! Matrix products in f32 whose rows keep their bits, by the bridge's own kernels.
 //!
-//! What they compute and why is in `bridge/product.h`. Each call runs on the thread that makes it.
+//! What they compute and why is in `bridge/product.h`. Each call runs on the thread that makes it, and on those of the
+//! team that it leads.
+
+use std::ops::Range;
 
 use crate::buffer::Buffer;
+use crate::team::{self, Cells};
+
+/// From so many rows on threads share a product by rows, below by weights.
+const MANY_ROWS: usize = 128;
+
+/// Rows that are worth a chunk of their own; whole tiles on every machine.
+const ROW_GRAIN: usize = 24;
+
+/// Multiply-adds, divided by a panel's rows, that are worth a chunk of their own: some microseconds.
+const PANEL_WORK: usize = 2_000;
+
+/// Rows of a weight's gradient that make an item: enough to pay for laying out its right side.
+const GRADIENT_ROWS: usize = 48;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub)]
@@ -14,9 +30,36 @@ mod ffi {
         unsafe fn product_route() -> *const c_char;
         fn panel_rows() -> i64;
         unsafe fn pack_panels(w: *const f32, n: i64, k: i64, panels: *mut f32);
-        unsafe fn product_packed(x: *const f32, panels: *const f32, m: i64, n: i64, k: i64, y: *mut f32);
-        unsafe fn product_input_gradient(dy: *const f32, w: *const f32, m: i64, n: i64, k: i64, dx: *mut f32);
-        unsafe fn product_weight_gradient(dy: *const f32, x: *const f32, m: i64, n: i64, k: i64, dw: *mut f32);
+        unsafe fn product_packed(
+            x: *const f32,
+            panels: *const f32,
+            m: i64,
+            n: i64,
+            k: i64,
+            first: i64,
+            last: i64,
+            y: *mut f32,
+        );
+        unsafe fn product_input_gradient(
+            dy: *const f32,
+            w: *const f32,
+            m: i64,
+            n: i64,
+            k: i64,
+            first: i64,
+            last: i64,
+            dx: *mut f32,
+        );
+        unsafe fn product_weight_gradient(
+            dy: *const f32,
+            x: *const f32,
+            m: i64,
+            n: i64,
+            k: i64,
+            first: i64,
+            last: i64,
+            dw: *mut f32,
+        );
     }
 }
 
@@ -57,10 +100,21 @@ impl Panels {
     pub fn product(&self, x: &[f32]) -> Buffer {
         let m = rows(x, self.k);
         let mut y = Buffer::unwritten(m * self.n);
-        // SAFETY: x holds m × k numbers, y m × n, of which every one is written.
-        unsafe {
-            let (m, n, k) = (m as i64, self.n as i64, self.k as i64);
-            ffi::product_packed(x.as_ptr(), self.numbers.as_ptr(), m, n, k, y.as_mut_ptr());
+        let n_panels = self.n.div_ceil(ffi::panel_rows() as usize);
+        let part = |x: &[f32], panels: Range<usize>, y: *mut f32| {
+            let [m, n, k, first, last] = [x.len() / self.k, self.n, self.k, panels.start, panels.end].map(|n| n as i64);
+            // SAFETY: x holds m × k numbers, y m × n, of which those of the panels are written.
+            unsafe { ffi::product_packed(x.as_ptr(), self.numbers.as_ptr(), m, n, k, first, last, y) };
+        };
+        if m >= MANY_ROWS {
+            // Each thread keeps its rows in its cache and goes through all the weights.
+            team::spread_rows(&mut y, self.n, ROW_GRAIN, |rows, y| {
+                part(&x[rows.start * self.k..rows.end * self.k], 0..n_panels, y.as_mut_ptr());
+            });
+        } else {
+            // Each thread goes through its share of the weights.
+            let y = Cells(y.as_mut_ptr());
+            team::spread(n_panels, PANEL_WORK.div_ceil(m.max(1) * self.k), |panels| part(x, panels, y.at(0)));
         }
         y
     }
@@ -71,11 +125,14 @@ pub fn input_gradient(dy: &[f32], weights: &[f32], k: usize) -> Buffer {
     let n = rows(weights, k);
     let m = rows(dy, n);
     let mut dx = Buffer::unwritten(m * k);
-    // SAFETY: dy holds m × n numbers, weights n × k, dx m × k, of which every one is written.
-    unsafe {
-        let (m, n, k) = (m as i64, n as i64, k as i64);
-        ffi::product_input_gradient(dy.as_ptr(), weights.as_ptr(), m, n, k, dx.as_mut_ptr());
-    }
+    let all = Cells(dx.as_mut_ptr());
+    let groups = k.div_ceil(ffi::panel_rows() as usize);
+    team::spread(groups, PANEL_WORK.div_ceil(m.max(1) * n), |groups| {
+        let [m, n, k, first, last] = [m, n, k, groups.start, groups.end].map(|n| n as i64);
+        // SAFETY: dy holds m × n numbers, weights n × k, dx m × k, of which those of the groups are written, by no one
+        // else.
+        unsafe { ffi::product_input_gradient(dy.as_ptr(), weights.as_ptr(), m, n, k, first, last, all.at(0)) };
+    });
     dx
 }
 
@@ -84,11 +141,13 @@ pub fn add_weight_gradient(dy: &[f32], x: &[f32], k: usize, gradient: &mut [f32]
     let n = rows(gradient, k);
     let m = rows(dy, n);
     assert_eq!(rows(x, k), m, "as many rows of dy as of x");
-    // SAFETY: dy holds m × n numbers, x m × k, gradient n × k.
-    unsafe {
-        let (m, n, k) = (m as i64, n as i64, k as i64);
-        ffi::product_weight_gradient(dy.as_ptr(), x.as_ptr(), m, n, k, gradient.as_mut_ptr());
-    }
+    let all = Cells(gradient.as_mut_ptr());
+    team::spread(n.div_ceil(GRADIENT_ROWS), 1, |groups| {
+        let last = n.min(groups.end * GRADIENT_ROWS);
+        let [m, n, k, first, last] = [m, n, k, groups.start * GRADIENT_ROWS, last].map(|n| n as i64);
+        // SAFETY: dy holds m × n numbers, x m × k, gradient n × k, of which those rows are written, by no one else.
+        unsafe { ffi::product_weight_gradient(dy.as_ptr(), x.as_ptr(), m, n, k, first, last, all.at(0)) };
+    });
 }
 
 fn rows(x: &[f32], width: usize) -> usize {

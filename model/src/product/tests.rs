@@ -70,3 +70,22 @@ proptest! {
 fn the_route_is_named() {
     assert!(["avx512", "avx2", "sse2"].contains(&route()));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// A team gives the bits that one thread gives, whichever way it cuts the product.
+    #[test]
+    fn a_team_changes_no_bit(m in 1usize..300, n in 1usize..300, k in 1usize..90, threads in 2usize..5, seed: u64) {
+        let (x, w, dy, old) = (noise(seed, m * k), noise(seed ^ 1, n * k), noise(seed ^ 2, m * n), noise(seed ^ 3, n * k));
+        let mut panels = Panels::new(n, k);
+        panels.pack(&w);
+        let all = || {
+            let mut dw = old.clone();
+            add_weight_gradient(&dy, &x, k, &mut dw);
+            let (y, dx) = (panels.product(&x), input_gradient(&dy, &w, k));
+            [&y[..], &dx[..], &dw[..]].concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(crate::team::Team::new(threads).lead(all), all());
+    }
+}
