@@ -65,7 +65,12 @@ impl Buffer {
     /// Adds `other`, number by number.
     pub fn add(&mut self, other: &[f32]) {
         assert_eq!(self.len, other.len(), "sums need equal lengths");
-        team::spread_rows(self, 1, ADD_GRAIN, |range, part| {
+        self.add_at(0, other);
+    }
+
+    /// Adds `other` to the numbers from `start` on.
+    pub fn add_at(&mut self, start: usize, other: &[f32]) {
+        team::spread_rows(&mut self[start..start + other.len()], 1, ADD_GRAIN, |range, part| {
             part.iter_mut().zip(&other[range]).for_each(|(to, from)| *to += from);
         });
     }

@@ -13,6 +13,7 @@ use crate::philox::{Purpose, Stream};
 use crate::product::{self, Panels};
 use crate::rope;
 use crate::share::Share;
+use crate::team;
 use crate::tokenizer;
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +25,9 @@ const INITIAL_STD: f32 = 0.02;
 
 /// Weights of a saved checkpoint are cut into files of at most this many bytes, as `huggingface_hub` does.
 const MAX_SHARD_BYTES: u64 = 5_000_000_000;
+
+/// Numbers that are worth a chunk of their own where several threads add a bias.
+const BIAS_GRAIN: usize = 8_192;
 
 /// A network with its weights.
 ///
@@ -224,7 +228,10 @@ impl Policy {
             Operands::F32(panels) => {
                 let mut y = panels[&weight.offset].product(x);
                 if let Some(bias) = bias {
-                    y.chunks_exact_mut(weight.rows).for_each(|row| add(row, self.vector(bias)));
+                    let bias = self.vector(bias);
+                    team::spread_rows(&mut y, weight.rows, BIAS_GRAIN.div_ceil(weight.rows), |_, part| {
+                        part.chunks_exact_mut(weight.rows).for_each(|row| add(row, bias));
+                    });
                 }
                 y
             }
@@ -247,7 +254,10 @@ impl Policy {
     ) -> Buffer {
         if let Some(bias) = bias {
             let d_bias = gradient.slot(bias);
-            dy.chunks_exact(weight.rows).for_each(|row| add(d_bias, row));
+            // A column's sum goes through the rows in order, so threads share the columns.
+            team::spread_rows(d_bias, 1, 64, |columns, part| {
+                dy.chunks_exact(weight.rows).for_each(|row| add(part, &row[columns.clone()]));
+            });
         }
         match &self.operands {
             Operands::F32(_) => {

@@ -21,7 +21,7 @@ const PANEL_WORK: usize = 2_000;
 const GRADIENT_ROWS: usize = 48;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, clippy::too_many_arguments)]
 #[cxx::bridge(namespace = "grouper")]
 mod ffi {
     unsafe extern "C++" {

@@ -9,14 +9,18 @@ use crate::kernels::{self, AttentionSaved, Heads, Rotation, Segment};
 use crate::layout::Slot;
 use crate::policy::Policy;
 use crate::share::Share;
+use crate::team;
 use tch::Tensor;
+
+/// Numbers that are worth a chunk of their own where several threads copy.
+const COPY_GRAIN: usize = 8_192;
 
 /// Attention of one block: (layer, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
 pub(crate) type Attend<'a> = dyn FnMut(usize, &Buffer, &Buffer, &Buffer) -> (Buffer, Buffer) + 'a;
 
-/// What the backward pass of one block needs, beside its input.
+/// What the backward pass of one block needs, beside its input. What costs a pass over some rows and no product is
+/// computed again: the normed rows, and the gated ones.
 pub(crate) struct Kept {
-    normed: Buffer,
     rstd: Buffer,
     heads: Option<KeptHeadNorms>,
     q: Buffer,
@@ -25,10 +29,8 @@ pub(crate) struct Kept {
     attended: Buffer,
     log_sum: Buffer,
     middle: Buffer,
-    ffn_normed: Buffer,
     ffn_rstd: Buffer,
     gate_up: Buffer,
-    gated: Buffer,
 }
 
 /// Inputs of the per-head norms of queries and keys.
@@ -91,22 +93,7 @@ impl Policy {
         let mut out = self.project(&gated, slots.down, None);
         out.add(&middle);
         let heads = head_norms;
-        let kept = Kept {
-            normed,
-            rstd,
-            heads,
-            q,
-            key,
-            value,
-            attended,
-            log_sum,
-            middle,
-            ffn_normed,
-            ffn_rstd,
-            gate_up,
-            gated,
-        };
-        (out, kept)
+        (out, Kept { rstd, heads, q, key, value, attended, log_sum, middle, ffn_rstd, gate_up })
     }
 
     /// Gradient of one block with respect to its input `x`; gradients of its weights are added to `gradient`.
@@ -122,9 +109,14 @@ impl Policy {
         let slots = &self.layout.blocks[layer];
         let heads = self.heads();
         gradient.turn_to(layer);
-        let d_gated = self.project_backward(d_out, &kept.gated, slots.down, None, gradient);
+        let gated = kernels::swiglu(&kept.gate_up, self.config.ffn_dim);
+        let d_gated = self.project_backward(d_out, &gated, slots.down, None, gradient);
+        drop(gated);
         let d_gate_up = kernels::swiglu_backward(&d_gated, &kept.gate_up, self.config.ffn_dim);
-        let d_normed = self.project_backward(&d_gate_up, &kept.ffn_normed, slots.gate_up, None, gradient);
+        drop(d_gated);
+        let (ffn_normed, _) = kernels::rms_norm(&kept.middle, self.vector(slots.ffn_norm), self.eps());
+        let d_normed = self.project_backward(&d_gate_up, &ffn_normed, slots.gate_up, None, gradient);
+        drop((d_gate_up, ffn_normed));
         let mut d_middle = self.norm_backward(&d_normed, &kept.middle, slots.ffn_norm, &kept.ffn_rstd, gradient);
         d_middle.add(d_out);
 
@@ -140,7 +132,8 @@ impl Policy {
             dkey = self.norm_backward(&dkey, &before.key, key_norm, &before.key_rstd, gradient);
         }
         let d_qkv = join([&dq, &dkey, &dvalue], widths(heads));
-        let d_normed = self.project_backward(&d_qkv, &kept.normed, slots.qkv, slots.qkv_bias, gradient);
+        let (normed, _) = kernels::rms_norm(x, self.vector(slots.attention_norm), self.eps());
+        let d_normed = self.project_backward(&d_qkv, &normed, slots.qkv, slots.qkv_bias, gradient);
         let mut dx = self.norm_backward(&d_normed, x, slots.attention_norm, &kept.rstd, gradient);
         dx.add(&d_middle);
         dx
@@ -181,10 +174,12 @@ fn split(joint: &[f32], widths: [usize; 3]) -> [Buffer; 3] {
     let n = joint.len() / total;
     let mut from = 0;
     widths.map(|width| {
-        let mut part = Buffer::zeros(n * width);
-        for (to, row) in part.chunks_exact_mut(width).zip(joint.chunks_exact(total)) {
-            to.copy_from_slice(&row[from..from + width]);
-        }
+        let mut part = Buffer::unwritten(n * width);
+        team::spread_rows(&mut part, width, COPY_GRAIN.div_ceil(width), |rows, part| {
+            for (to, row) in part.chunks_exact_mut(width).zip(joint[rows.start * total..].chunks_exact(total)) {
+                to.copy_from_slice(&row[from..from + width]);
+            }
+        });
         from += width;
         part
     })
@@ -193,13 +188,15 @@ fn split(joint: &[f32], widths: [usize; 3]) -> [Buffer; 3] {
 /// The inverse of [`split`].
 fn join(parts: [&[f32]; 3], widths: [usize; 3]) -> Buffer {
     let total: usize = widths.iter().sum();
-    let mut joint = Buffer::zeros(parts[0].len() / widths[0] * total);
-    let mut from = 0;
-    for (part, width) in parts.into_iter().zip(widths) {
-        for (row, part) in joint.chunks_exact_mut(total).zip(part.chunks_exact(width)) {
-            row[from..from + width].copy_from_slice(part);
+    let mut joint = Buffer::unwritten(parts[0].len() / widths[0] * total);
+    team::spread_rows(&mut joint, total, COPY_GRAIN.div_ceil(total), |rows, joint| {
+        for (row, to) in rows.zip(joint.chunks_exact_mut(total)) {
+            let mut from = 0;
+            for (part, width) in parts.into_iter().zip(widths) {
+                to[from..from + width].copy_from_slice(&part[row * width..][..width]);
+                from += width;
+            }
         }
-        from += width;
-    }
+    });
     joint
 }

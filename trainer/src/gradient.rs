@@ -10,20 +10,27 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use model::buffer::Buffer;
 use model::layout::Layout;
 use model::share::{Hand, Share};
+use model::team::Team;
 
 use crate::workers;
 
 /// The sum, and room for a microbatch for each worker, kept from update to update.
 pub struct Gradient {
     total: Buffer,
-    own: Vec<Share>,
+    crews: Vec<Crew>,
     layout: Layout,
+}
+
+/// A worker: the threads that compute its microbatches, and room for the gradient of one.
+struct Crew {
+    team: Team,
+    share: Share,
 }
 
 impl Gradient {
     /// Zeros for every number of `layout`.
     pub fn new(layout: &Layout) -> Gradient {
-        Gradient { total: Buffer::zeros(layout.len()), own: Vec::new(), layout: layout.clone() }
+        Gradient { total: Buffer::zeros(layout.len()), crews: Vec::new(), layout: layout.clone() }
     }
 
     /// The sum of the last call of [`Gradient::sum`].
@@ -31,9 +38,10 @@ impl Gradient {
         &self.total
     }
 
-    /// Calls `backward` for each microbatch, on up to `workers` threads, with room for its gradient and a hand that takes
-    /// the parts; sums the gradients and returns what `backward` did, both in the order of the microbatches. `None`, and no
-    /// sum, where `cancel` was set before all were begun.
+    /// Calls `backward` for each microbatch, with `workers` threads in all: where there are more of them than microbatches,
+    /// several share one. It gets room for its gradient and a hand that takes the parts. Sums the gradients and returns
+    /// what `backward` did, both in the order of the microbatches. `None`, and no sum, where `cancel` was set before all
+    /// were begun.
     ///
     /// # Panics
     /// With the first panic of a worker.
@@ -46,15 +54,16 @@ impl Gradient {
     ) -> Option<Vec<R>> {
         self.total.fill(0.0);
         let n = workers.clamp(1, microbatches.len().max(1));
-        while self.own.len() < n {
-            self.own.push(Share::new(&self.layout));
+        if self.crews.len() != n {
+            self.crews =
+                (0..n).map(|i| Crew { team: Team::new((workers + i) / n), share: Share::new(&self.layout) }).collect();
         }
         let turns = Turns::new(&mut self.total, Share::n_parts(&self.layout));
         // A microbatch that was begun is always added: those behind it wait for its turn.
-        workers::map_until(cancel, microbatches, &mut self.own[..n], |own, i, microbatch| {
+        workers::map_until(cancel, microbatches, &mut self.crews, |Crew { team, share }, i, microbatch| {
             let leaving = turns.enter();
             let mut hand = |part, range, numbers: &[f32]| turns.add(i, part, range, numbers);
-            let result = backward(microbatch, own, &mut hand);
+            let result = team.lead(|| backward(microbatch, share, &mut hand));
             leaving.done();
             result
         })
@@ -89,7 +98,7 @@ impl<'a> Turns<'a> {
         let mut state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         let State { total, turns } = &mut *state;
         if let Some(turns) = turns {
-            total[range].iter_mut().zip(numbers).for_each(|(to, from)| *to += from);
+            total.add_at(range.start, numbers);
             turns[part] = i + 1;
         }
         self.changed.notify_all();

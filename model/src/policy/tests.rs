@@ -245,3 +245,35 @@ fn parts_make_the_whole_gradient() {
         }
     }
 }
+
+/// Rows enough for every kernel to be shared: a group behind its prompt, and a sequence alone.
+#[test]
+fn a_team_changes_no_bit_of_a_gradient() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/checkpoints/tiny");
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        let policy = Policy::load(&folder, &PolicyConfig { dtype, ..config(&folder) }, 0).unwrap();
+        let tokens: Vec<i64> = (0..650).map(|i| (i * i + 3 * i) % policy.config().vocab_size as i64).collect();
+        let (mut packed, mut targets) = (Packed::default(), Targets::default());
+        let prompt = packed.push(&tokens[..90]);
+        for completion in [&tokens[90..250], &tokens[250..300], &tokens[300..430]] {
+            let segment = packed.push_after(Some(prompt), completion);
+            targets.push_sequence(i64::from(segment.start), completion);
+        }
+        let alone = packed.push(&tokens[430..]);
+        targets.push_sequence(i64::from(alone.start), &tokens[430..]);
+        let learn = || {
+            let mut gradient = Buffer::zeros(policy.layout().len());
+            let mut bits = Vec::new();
+            policy.backward(&packed, &targets, 0.9, false, &mut gradient, &mut |_, found| {
+                bits.extend(found.logprobs.iter().chain(&found.entropies).map(|x| x.to_bits()));
+                found.logprobs.iter().map(|p| p.exp() - 0.1).collect()
+            });
+            bits.extend(gradient.iter().map(|g| g.to_bits()));
+            bits
+        };
+        let alone = learn();
+        for threads in 2..=4 {
+            assert!(crate::team::Team::new(threads).lead(learn) == alone, "{dtype:?} with {threads} threads");
+        }
+    }
+}
