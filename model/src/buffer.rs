@@ -4,7 +4,11 @@
 //! must not depend on where an allocator happened to put an array.
 
 use crate::team;
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
 
 /// Numbers that are worth a chunk of their own where several threads add.
@@ -13,9 +17,12 @@ const ADD_GRAIN: usize = 8_192;
 /// An owned, contiguous array of f32 in main memory.
 #[derive(Debug)]
 pub struct Buffer {
-    tensor: Tensor,
+    /// Taken out only when the buffer goes.
+    tensor: Option<Tensor>,
     data: *mut f32,
     len: usize,
+    /// Whether another thing may look at the same memory, which then cannot be used again.
+    shared: AtomicBool,
 }
 
 // SAFETY: the memory is owned through `tensor`, whose reference count is atomic; `data` points into it. Shared access
@@ -31,8 +38,17 @@ impl Buffer {
     }
 
     /// `len` numbers of any value, for a kernel that writes all of them before anything reads one.
+    ///
+    /// The memory is that of a buffer of about this length that was dropped before, where there is one: passes over
+    /// many blocks, and decoding steps one after the other, ask for the same lengths again and again, and memory that
+    /// is new to the process costs more than what most kernels do with it.
     pub(crate) fn unwritten(len: usize) -> Buffer {
-        Buffer::of(Tensor::empty([len as i64], (Kind::Float, Device::Cpu)))
+        let room = room_for(len);
+        let dropped = spare().take(room);
+        let tensor = dropped.unwrap_or_else(|| Tensor::empty([room as i64], (Kind::Float, Device::Cpu)));
+        let mut buffer = Buffer::on(tensor, false);
+        buffer.truncate(len);
+        buffer
     }
 
     /// A copy of `numbers`.
@@ -42,19 +58,27 @@ impl Buffer {
 
     /// The numbers of a tensor, converted to contiguous f32 in main memory where they are not that already.
     pub fn of(tensor: Tensor) -> Buffer {
-        let tensor = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        Buffer::on(tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous(), true)
+    }
+
+    fn on(tensor: Tensor, shared: bool) -> Buffer {
         let (data, len) = (tensor.data_ptr().cast(), tensor.numel());
-        Buffer { tensor, data, len }
+        Buffer { tensor: Some(tensor), data, len, shared: AtomicBool::new(shared) }
+    }
+
+    fn tensor(&self) -> &Tensor {
+        self.shared.store(true, Relaxed);
+        self.tensor.as_ref().expect("a buffer that is not gone")
     }
 
     /// A tensor on the same memory, as rows of `width`.
     pub fn rows(&self, width: usize) -> Tensor {
-        self.tensor.view([-1, width as i64])
+        self.tensor().narrow(0, 0, self.len as i64).view([-1, width as i64])
     }
 
     /// A tensor on the `rows · columns` numbers from `offset`.
     pub fn matrix(&self, offset: usize, rows: usize, columns: usize) -> Tensor {
-        self.tensor.view([-1]).narrow(0, offset as i64, (rows * columns) as i64).view([rows as i64, columns as i64])
+        self.tensor().view([-1]).narrow(0, offset as i64, (rows * columns) as i64).view([rows as i64, columns as i64])
     }
 
     /// Keeps the first `len` numbers.
@@ -76,9 +100,61 @@ impl Buffer {
     }
 }
 
+/// Memory of dropped buffers, by its length.
+#[derive(Default)]
+struct Spare {
+    tensors: BTreeMap<usize, Vec<Tensor>>,
+}
+
+static SPARE: Mutex<Spare> = Mutex::new(Spare { tensors: BTreeMap::new() });
+
+fn spare() -> MutexGuard<'static, Spare> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Numbers that memory for `len` of them has, so that buffers of nearly one length can follow each other: up to an
+/// eighth more, of which the system gives no page before it is written.
+fn room_for(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / 16).max(16))
+}
+
+impl Spare {
+    /// Memory of `room` numbers. Where there is none, as much as that is given back to the system first, so that no more
+    /// is ever held than was once used.
+    fn take(&mut self, room: usize) -> Option<Tensor> {
+        if let Some(tensor) = self.tensors.get_mut(&room).and_then(Vec::pop) {
+            return Some(tensor);
+        }
+        let mut missing = room;
+        while missing > 0
+            && let Some(mut largest) = self.tensors.last_entry()
+        {
+            match largest.get_mut().pop() {
+                Some(_) => missing = missing.saturating_sub(*largest.key()),
+                None => drop(largest.remove()),
+            }
+        }
+        None
+    }
+
+    fn keep(&mut self, tensor: Tensor) {
+        self.tensors.entry(tensor.numel()).or_default().push(tensor);
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(tensor) = self.tensor.take()
+            && !*self.shared.get_mut()
+        {
+            spare().keep(tensor);
+        }
+    }
+}
+
 impl Clone for Buffer {
     fn clone(&self) -> Buffer {
-        Buffer::of(self.tensor.copy())
+        Buffer::from_slice(self)
     }
 }
 
@@ -96,5 +172,47 @@ impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `deref`; `&mut self` makes this the only slice.
         if self.len == 0 { &mut [] } else { unsafe { std::slice::from_raw_parts_mut(self.data, self.len) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_memory_is_used_again_unless_a_tensor_sees_it() {
+        // A length that no other test asks for.
+        let first = Buffer::unwritten(10_000_019);
+        let place = first.as_ptr();
+        drop(first);
+        let second = Buffer::unwritten(10_000_010);
+        assert_eq!((second.as_ptr(), second.len()), (place, 10_000_010));
+        let seen = second.rows(10);
+        assert_eq!(seen.size(), [1_000_001, 10]);
+        drop(second);
+        let third = Buffer::unwritten(10_000_019);
+        assert_ne!(third.as_ptr(), place, "the tensor still looks there");
+        drop(seen);
+    }
+
+    #[test]
+    fn memory_of_other_lengths_is_given_back_first() {
+        let mut spare = Spare::default();
+        let numbers = |len: i64| Tensor::empty([len], (Kind::Float, Device::Cpu));
+        [100, 100, 30, 7].into_iter().for_each(|len| spare.keep(numbers(len)));
+        assert!(spare.take(120).is_none());
+        let held =
+            |spare: &Spare| spare.tensors.iter().flat_map(|(len, all)| vec![*len; all.len()]).collect::<Vec<_>>();
+        assert_eq!(held(&spare), [7, 30], "two of 100 made room");
+        assert!(spare.take(30).is_some() && spare.take(30).is_none());
+        assert!(held(&spare).is_empty());
+    }
+
+    #[test]
+    fn room_is_an_eighth_more_at_most() {
+        for len in (0..5_000).chain([1 << 20, (1 << 20) + 1, 123_456_789]) {
+            let room = room_for(len);
+            assert!(room >= len && room <= (len + len / 8).max(len + 16), "{len}: {room}");
+        }
     }
 }
