@@ -73,7 +73,7 @@ impl Buffer {
 
     /// A tensor on the same memory, as rows of `width`.
     pub fn rows(&self, width: usize) -> Tensor {
-        self.tensor().narrow(0, 0, self.len as i64).view([-1, width as i64])
+        self.tensor().view([-1]).narrow(0, 0, self.len as i64).view([-1, width as i64])
     }
 
     /// A tensor on the `rows · columns` numbers from `offset`.
