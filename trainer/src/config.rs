@@ -113,6 +113,9 @@ pub struct RunSettings {
     /// Threads that compute; as many as there are cores where absent. Part of what a resumed run must match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
+    /// Microbatches whose gradients are computed side by side, at most, by all threads together. Each takes activations
+    /// and a chunk of logits of its own; fewer need less memory and are about as fast where their rows are many.
+    pub parallel_microbatches: usize,
     /// Number format of saved weights; `f32` loses nothing.
     pub save_dtype: SaveDtype,
     /// Completions of each step that go to samples.jsonl.
@@ -129,6 +132,7 @@ impl Default for RunSettings {
             save_every: 50,
             keep_last: 2,
             workers: None,
+            parallel_microbatches: 2,
             save_dtype: SaveDtype::F32,
             samples_per_step: 4,
             exactness: Exactness::Auto,

@@ -19,6 +19,8 @@ pub struct Gradient {
     total: Buffer,
     crews: Vec<Crew>,
     layout: Layout,
+    threads: usize,
+    passes: usize,
 }
 
 /// A worker: the threads that compute its microbatches, and room for the gradient of one.
@@ -28,9 +30,9 @@ struct Crew {
 }
 
 impl Gradient {
-    /// Zeros for every number of `layout`.
-    pub fn new(layout: &Layout) -> Gradient {
-        Gradient { total: Buffer::zeros(layout.len()), crews: Vec::new(), layout: layout.clone() }
+    /// Zeros for every number of `layout`. Up to `passes` microbatches are computed side by side, by `threads` threads.
+    pub fn new(layout: &Layout, threads: usize, passes: usize) -> Gradient {
+        Gradient { total: Buffer::zeros(layout.len()), crews: Vec::new(), layout: layout.clone(), threads, passes }
     }
 
     /// The sum of the last call of [`Gradient::sum`].
@@ -38,8 +40,7 @@ impl Gradient {
         &self.total
     }
 
-    /// Calls `backward` for each microbatch, with `workers` threads in all: where there are more of them than microbatches,
-    /// several share one. It gets room for its gradient and a hand that takes the parts. Sums the gradients and returns
+    /// Calls `backward` for each microbatch, on threads that lead a team. It gets room for its gradient and a hand that takes the parts. Sums the gradients and returns
     /// what `backward` did, both in the order of the microbatches. `None`, and no sum, where `cancel` was set before all
     /// were begun.
     ///
@@ -48,15 +49,15 @@ impl Gradient {
     pub fn sum<M: Sync, R: Send>(
         &mut self,
         microbatches: &[M],
-        workers: usize,
         cancel: &AtomicBool,
         backward: impl Fn(&M, &mut Share, &mut Hand<'_>) -> R + Sync,
     ) -> Option<Vec<R>> {
         self.total.fill(0.0);
-        let n = workers.clamp(1, microbatches.len().max(1));
+        let n = side_by_side(self.threads, self.passes, microbatches.len());
         if self.crews.len() != n {
-            self.crews =
-                (0..n).map(|i| Crew { team: Team::new((workers + i) / n), share: Share::new(&self.layout) }).collect();
+            self.crews = (0..n)
+                .map(|i| Crew { team: Team::new((self.threads + i) / n), share: Share::new(&self.layout) })
+                .collect();
         }
         let turns = Turns::new(&mut self.total, Share::n_parts(&self.layout));
         // A microbatch that was begun is always added: those behind it wait for its turn.
@@ -68,6 +69,11 @@ impl Gradient {
             result
         })
     }
+}
+
+/// Microbatches of `n` that are computed side by side.
+pub(crate) fn side_by_side(threads: usize, passes: usize, n: usize) -> usize {
+    threads.min(passes).min(n).max(1)
 }
 
 /// Who may add to the sum.

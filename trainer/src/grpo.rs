@@ -33,7 +33,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
     let heldout = EvalSets::of(config, checked.heldout)?;
-    let mut gradient = Gradient::new(run.policy.layout());
+    let mut gradient = Gradient::new(run.policy.layout(), run.workers, config.run.parallel_microbatches);
 
     'steps: while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let problems = prompts.batch(number - 1, grpo.prompts_per_step);

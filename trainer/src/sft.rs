@@ -45,13 +45,13 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
     let heldout = EvalSets::of(config, checked.heldout)?;
-    let mut gradient = Gradient::new(run.policy.layout());
+    let mut gradient = Gradient::new(run.policy.layout(), run.workers, config.run.parallel_microbatches);
 
     while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let batch: Vec<&Sequence> = batches.batch(step).into_iter().map(|place| &sequences.all[place]).collect();
         let span = run.log.span("update");
-        let Run { policy, workers, interrupt, .. } = &run;
-        let learn = || learn(policy, &batch, sft, *workers, interrupt.flag(), &mut gradient);
+        let Run { policy, interrupt, .. } = &run;
+        let learn = || learn(policy, &batch, sft, interrupt.flag(), &mut gradient);
         let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
         run.log.set("loss", learned.loss);
         run.log.set("tokens", learned.n_tokens as f64);

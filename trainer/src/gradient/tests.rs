@@ -27,13 +27,13 @@ fn hand_over(i: u32, hand: &mut Hand<'_>) {
 #[test]
 fn the_sum_has_the_same_bits_for_any_number_of_workers() {
     let microbatches: Vec<u32> = (0..23).collect();
-    let sums: Vec<Vec<u32>> = [1, 2, 3, 4, 7, 40]
+    let sums: Vec<Vec<u32>> = [(1, 1), (2, 2), (3, 8), (4, 2), (7, 7), (40, 40)]
         .into_iter()
-        .map(|workers| {
-            let mut gradient = Gradient::new(&layout());
+        .map(|(threads, passes)| {
+            let mut gradient = Gradient::new(&layout(), threads, passes);
             // Twice: the second sum begins at zero again.
             for _ in 0..2 {
-                let results = gradient.sum(&microbatches, workers, &GO, |&i, _, hand| {
+                let results = gradient.sum(&microbatches, &GO, |&i, _, hand| {
                     // Later ones are ready first, so that turns are waited for.
                     thread::sleep(std::time::Duration::from_micros(u64::from(200 - 8 * i)));
                     hand_over(i, hand);
@@ -51,10 +51,10 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
 
 #[test]
 fn a_panic_of_one_worker_ends_all_of_them() {
-    let mut gradient = Gradient::new(&layout());
+    let mut gradient = Gradient::new(&layout(), 4, 3);
     let microbatches: Vec<u32> = (0..16).collect();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        gradient.sum(&microbatches, 4, &GO, |&i, _, hand| {
+        gradient.sum(&microbatches, &GO, |&i, _, hand| {
             assert!(i != 3, "microbatch 3 fails");
             hand_over(i, hand);
         });
@@ -64,23 +64,23 @@ fn a_panic_of_one_worker_ends_all_of_them() {
 
 #[test]
 fn nothing_sums_to_zero() {
-    let mut gradient = Gradient::new(&layout());
-    gradient.sum(&[1], 1, &GO, |_, _, hand| hand_over(1, hand));
-    assert!(gradient.sum(&[] as &[u8], 4, &GO, |_, _, _| ()).unwrap().is_empty());
+    let mut gradient = Gradient::new(&layout(), 4, 3);
+    gradient.sum(&[1], &GO, |_, _, hand| hand_over(1, hand));
+    assert!(gradient.sum(&[] as &[u8], &GO, |_, _, _| ()).unwrap().is_empty());
     assert!(gradient.total().iter().all(|&g| g == 0.0));
 }
 
 #[test]
 fn a_sum_that_is_cancelled_is_none() {
-    let mut gradient = Gradient::new(&layout());
+    let mut gradient = Gradient::new(&layout(), 4, 3);
     let microbatches: Vec<u32> = (0..16).collect();
     let cancel = AtomicBool::new(false);
-    let found = gradient.sum(&microbatches, 3, &cancel, |&i, _, _| {
+    let found = gradient.sum(&microbatches, &cancel, |&i, _, _| {
         if i == 5 {
             cancel.store(true, Ordering::Relaxed);
         }
     });
     assert_eq!(found, None);
-    let found = gradient.sum(&microbatches, 3, &GO, |&i, _, _| i);
+    let found = gradient.sum(&microbatches, &GO, |&i, _, _| i);
     assert_eq!(found, Some(microbatches), "and the next one is whole");
 }

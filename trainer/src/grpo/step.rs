@@ -244,7 +244,7 @@ impl Step<'_> {
                 microbatch.reference = Some(known);
             }
         }
-        gradient.sum(microbatches, *n_workers, cancel, |microbatch, own, hand| {
+        gradient.sum(microbatches, cancel, |microbatch, own, hand| {
             let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
             let checkpointing = self.grpo.activation_checkpointing;
             let Microbatch { packed, targets, .. } = microbatch;

@@ -53,7 +53,7 @@ pub enum Part {
     Reference,
     /// AdamW's two moments.
     Optimizer,
-    /// The sum, and one gradient for every worker that computes one. They stay from update to update.
+    /// The sum, and one gradient for every microbatch that is computed beside others. They stay from update to update.
     Gradients,
     /// Keys and values. Pages stay, to be used again.
     Cache,
@@ -155,9 +155,11 @@ impl Plan {
             Part::Activations | Part::Logits if phase != Phase::Update => Some("lower `rollout.max_batch`".to_owned()),
             Part::Activations if !self.checkpointing => Some(format!("set `{table}.activation_checkpointing = true`")),
             Part::Activations => Some(format!("lower `{table}.microbatch_tokens`")),
-            Part::Gradients => Some("lower `run.workers`: every worker adds up a gradient of its own".to_owned()),
+            Part::Gradients => {
+                Some("set `run.parallel_microbatches = 1`: each adds up a gradient of its own".to_owned())
+            }
             Part::Cache => Some("lower `rollout.kv_bytes`".to_owned()),
-            Part::Logits => Some("lower `run.workers`: every worker holds a chunk of logits".to_owned()),
+            Part::Logits => Some("set `run.parallel_microbatches = 1`: each holds a chunk of logits".to_owned()),
             Part::Reference => Some("set `grpo.objective.kl_coef = 0`, which needs no reference".to_owned()),
             Part::Program | Part::Weights | Part::Optimizer | Part::File => None,
         };

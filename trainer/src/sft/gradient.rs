@@ -21,13 +21,12 @@ pub struct Learned {
     pub n_tokens: usize,
 }
 
-/// Computes the loss of an update, and its gradient into `gradient`, on up to `workers` threads; `None` where `cancel`
+/// Computes the loss of an update, and its gradient into `gradient`; `None` where `cancel`
 /// was set on the way.
 pub fn learn(
     policy: &Policy,
     batch: &[&Sequence],
     config: &SftConfig,
-    workers: usize,
     cancel: &AtomicBool,
     gradient: &mut Gradient,
 ) -> Option<Learned> {
@@ -35,7 +34,7 @@ pub fn learn(
     let n_learned: usize = batch.iter().map(|sequence| sequence.n_learned()).sum();
     // Of the whole update, not of a microbatch: cutting a batch to fit in memory must not change a token's weight.
     let weight = 1.0 / n_learned.max(1) as f64;
-    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), workers, cancel, |places, own, hand| {
+    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), cancel, |places, own, hand| {
         let (packed, targets) = pack(batch[places.clone()].iter().copied());
         let mut loss = 0.0;
         let mut objective = |range: Range<usize>, found: &TokenLogprobs| {

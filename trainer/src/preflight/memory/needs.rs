@@ -11,6 +11,7 @@ use model::kv_cache::KvCache;
 
 use super::{Load, Part};
 use crate::config::RunConfig;
+use crate::gradient::side_by_side;
 use crate::preflight::Stage;
 
 const F32: u64 = 4;
@@ -165,7 +166,8 @@ impl<'a> Needs<'a> {
 
     /// Backward passes that run at the same time.
     fn passes(&self, rows: Rows) -> u64 {
-        self.workers.min(rows.all.div_ceil(rows.microbatch.max(1))).max(1)
+        let n = rows.all.div_ceil(rows.microbatch.max(1));
+        side_by_side(self.workers as usize, self.run.run.parallel_microbatches, n as usize) as u64
     }
 
     /// What a step samples.
@@ -231,12 +233,12 @@ impl Widths {
         let (d, f) = (wide(model.hidden_dim), wide(model.ffn_dim));
         let (heads, kv_heads, k) = (wide(model.n_heads), wide(model.n_kv_heads), wide(model.head_dim));
         let (q, kv) = (heads * k, kv_heads * k);
-        // Both norms' outputs and roots, q, k, v, attended with its log-sums, the middle of the stream, gate, up,
-        // gated; with norms on heads also what went into them.
+        // Both norms' roots, q, k, v, attended with its log-sums, the middle of the stream, gate, up; with norms on heads
+        // also what went into them.
         let head_norms = if model.qk_norm { q + kv + heads + kv_heads } else { 0 };
-        let kept = 3 * d + 2 + 2 * q + 2 * kv + heads + 3 * f + head_norms;
-        // The joint projection, q and k before they are rotated, and the output.
-        let mut forward = 2 * q + 3 * kv + d;
+        let kept = d + 2 + 2 * q + 2 * kv + heads + 2 * f + head_norms;
+        // The norms' outputs, the joint projection, q and k before they are rotated, gated, and the output.
+        let mut forward = 3 * d + 2 * q + 3 * kv + f;
         // Gradients of the output, of gated, gate and up, of both norms' outputs and inputs; of q, k and v as they
         // leave attention, turned back, and joined.
         let mut backward = 5 * d + 3 * f + 4 * q + 5 * kv;

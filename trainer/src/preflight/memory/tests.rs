@@ -38,8 +38,8 @@ fn every_part_is_counted() {
     assert_eq!(plan.part(Phase::Sampling, Part::Cache), pages * KvCache::page_bytes(&model) as u64);
     assert_eq!(plan.part(Phase::Sampling, Part::Logits), 16 * 264 * 4);
     // Kept by a block; held besides until its output is there.
-    let kept = 3 * 16 + 2 + 2 * 16 + 2 * 8 + 2 + 3 * 32;
-    let forward = 2 * 16 + 3 * 8 + 16;
+    let kept = 16 + 2 + 2 * 16 + 2 * 8 + 2 + 2 * 32;
+    let forward = 3 * 16 + 2 * 16 + 3 * 8 + 32;
     // Two prompts being encoded are more rows than 16 completions.
     assert_eq!(plan.part(Phase::Sampling, Part::Activations), 80 * (16 + kept + forward) * 4);
     // Logits take more than the gradient of a block, which comes after; beside them are the stream and its gradient,
@@ -72,7 +72,7 @@ fn keys_turn_the_parts_they_name() {
     let plan = Plan::new(&model, &config, Stage::Grpo, &LOAD);
     assert!(plan.part(Phase::Update, Part::Activations) < plain.part(Phase::Update, Part::Activations));
     assert_eq!(plan.part(Phase::Update, Part::Reference), weights);
-    assert_eq!(plan.hint_for_phase(Phase::Update), "lower `run.workers`: every worker holds a chunk of logits");
+    assert_eq!(plan.hint_for_phase(Phase::Update), "set `run.parallel_microbatches = 1`: each holds a chunk of logits");
     config.grpo.as_mut().unwrap().microbatch_tokens = 4096;
     let long = Plan::new(&model, &config, Stage::Grpo, &LOAD);
     assert_eq!(long.hint_for_phase(Phase::Update), "lower `grpo.microbatch_tokens`");
@@ -112,10 +112,10 @@ fn a_plan_is_a_table_and_is_compared_with_what_was_measured() {
     optimizer           70 KiB      70 KiB      70 KiB
     gradients           87 KiB      87 KiB      87 KiB
     kv cache           408 KiB     408 KiB     408 KiB
-    activations         89 KiB     4.1 MiB           –
+    activations         89 KiB     3.1 MiB           –
     logits              16 KiB     2.1 MiB           –
     file                     –           –      33 KiB
-    total               51 MiB      57 MiB      51 MiB
+    total               51 MiB      56 MiB      51 MiB
     "#);
     insta::assert_snapshot!(plan.compare(60 << 20), @"memory  planned 57 MiB, peak 60 MiB");
     let finding = plan.check(50 << 20, Some(1 << 20)).unwrap();

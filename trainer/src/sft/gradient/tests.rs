@@ -37,9 +37,9 @@ fn sequence(length: usize, seed: i64) -> Sequence {
 
 /// [`learn`] with the gradient it leaves.
 fn learned(policy: &Policy, batch: &[&Sequence], config: &SftConfig, workers: usize) -> (Learned, Vec<f32>) {
-    let mut gradient = Gradient::new(policy.layout());
+    let mut gradient = Gradient::new(policy.layout(), workers, workers.div_ceil(2));
     let cancel = AtomicBool::new(false);
-    let learned = learn(policy, batch, config, workers, &cancel, &mut gradient).unwrap();
+    let learned = learn(policy, batch, config, &cancel, &mut gradient).unwrap();
     (learned, gradient.total().to_vec())
 }
 
