@@ -4,7 +4,7 @@ use super::{Heads, Segment, TILE};
 
 /// Queries (of all heads that share keys) that a part aims at: enough that laying out a key tile costs little beside
 /// what is done with it.
-const PART_QUERIES: usize = 192;
+const PART_QUERIES: usize = 128;
 
 /// Pieces of a backward pass, over all kv heads: enough for many threads, few enough that their sums stay small beside
 /// what a block keeps of each row.
