@@ -102,8 +102,8 @@ pub const TILE: usize = 32;
 /// Rows of keys whose gradients are collected by one thread at a time.
 const COLLECT_GRAIN: usize = 64;
 
-/// Rows of one head that a decoding step attends at a time.
-const PAGED_GRAIN: usize = 4;
+/// Positions of one kv head that are worth a chunk of a decoding step: some microseconds.
+const PAGED_GRAIN: usize = 1_024;
 
 /// A run of packed rows that attend to a shared prefix and then to themselves, causally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,7 +298,8 @@ pub fn attention_paged(q: &[f32], pages: Pages<'_>, heads: Heads, scale: f32) ->
     assert!(table.iter().all(inside) && lengths.iter().all(fits), "pages lie inside the arena and hold every length");
     let mut out = Buffer::zeros(q.len());
     let outs = Cells(out.as_mut_ptr());
-    team::spread(n * heads.n_kv_heads, PAGED_GRAIN, |items| {
+    let positions: usize = lengths.iter().map(|&length| length as usize).sum();
+    team::spread(n * heads.n_kv_heads, (PAGED_GRAIN * n).div_ceil(positions.max(1)), |items| {
         // SAFETY: the assertions above are what the kernel reads; an item's row and heads are no other item's.
         unsafe {
             ffi::attention_paged(
