@@ -11,12 +11,11 @@ fn main() {
         .opt_level(3)
         .flag_if_supported("-Wno-psabi")
         .compile("grouper_kernels");
-    // The same products and attention for three sets of instructions; which of them runs is chosen when the program does.
+    // The same products and attention for three sets of instructions; which runs is chosen when the program does.
     for (set, arch) in [("avx512", "x86-64-v4"), ("avx2", "x86-64-v3"), ("sse2", "x86-64")] {
         cc::Build::new()
             .cpp(true)
-            .file(format!("bridge/attention_{set}.cpp"))
-            .file(format!("bridge/product_{set}.cpp"))
+            .file(format!("bridge/{set}.cpp"))
             .include("bridge")
             .std("c++20")
             .opt_level(3)
@@ -24,7 +23,7 @@ fn main() {
             .flag("-ffp-contract=off")
             // GCC 12 says this of its own intrinsics.
             .flag_if_supported("-Wno-maybe-uninitialized")
-            .compile(&format!("grouper_product_{set}"));
+            .compile(&format!("grouper_{set}"));
     }
     println!("cargo::rerun-if-changed=bridge");
     println!("cargo::rerun-if-changed=build.rs");

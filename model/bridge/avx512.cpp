@@ -21,7 +21,11 @@ static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
   return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_NLT_UQ), p, n);
 }
 
+// The tile comes first: the others are made of it.
 #include "tile.inc"
+
 #include "attention.inc"
+#include "attention_backward.inc"
+#include "product.inc"
 
 }  // namespace grouper::avx512

@@ -32,7 +32,11 @@ static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
   return _mm_and_ps(scaled, _mm_cmpnlt_ps(x, _mm_set1_ps(limit)));
 }
 
+// The tile comes first: the others are made of it.
 #include "tile.inc"
+
 #include "attention.inc"
+#include "attention_backward.inc"
+#include "product.inc"
 
 }  // namespace grouper::sse2

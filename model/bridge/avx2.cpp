@@ -33,7 +33,11 @@ static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
   return _mm256_and_ps(scaled, _mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_NLT_UQ));
 }
 
+// The tile comes first: the others are made of it.
 #include "tile.inc"
+
 #include "attention.inc"
+#include "attention_backward.inc"
+#include "product.inc"
 
 }  // namespace grouper::avx2
