@@ -121,7 +121,7 @@ fn place(parts: &mut [Part], mut next: i32, spans: &mut Vec<Span>) -> i32 {
             (parts[i].prefix_sum, parts[i].own_sum) = (before.prefix_sum, before.own_sum);
             continue;
         }
-        let last = parts[i..].iter().take_while(|other| same(&other)).last().unwrap_or(&part);
+        let last = parts[i..].iter().take_while(same).last().unwrap_or(&part);
         let own = last.first + last.count;
         let shared = spans[begin..].iter().find(|s| (s.row, s.length) == (part.prefix_start, part.prefix_length));
         let prefix_sum = shared.map(|span| span.sum);
