@@ -2,7 +2,8 @@
 //! direct dependents where it linked libtorch from; this passes the folder on to the crates that depend on `model`.
 
 fn main() {
-    cxx_build::bridges(["src/kernels.rs", "src/product.rs"])
+    cxx_build::bridges(["src/attention.rs", "src/kernels.rs", "src/product.rs"])
+        .file("bridge/attention.cpp")
         .file("bridge/kernels.cpp")
         .file("bridge/product.cpp")
         .include("bridge")
@@ -10,17 +11,19 @@ fn main() {
         .opt_level(3)
         .flag_if_supported("-Wno-psabi")
         .compile("grouper_kernels");
-    // The same products for three sets of instructions; which of them runs is chosen when the program does.
+    // The same products and attention for three sets of instructions; which runs is chosen when the program does.
     for (set, arch) in [("avx512", "x86-64-v4"), ("avx2", "x86-64-v3"), ("sse2", "x86-64")] {
         cc::Build::new()
             .cpp(true)
-            .file(format!("bridge/product_{set}.cpp"))
+            .file(format!("bridge/{set}.cpp"))
             .include("bridge")
             .std("c++20")
             .opt_level(3)
             .flag(format!("-march={arch}"))
             .flag("-ffp-contract=off")
-            .compile(&format!("grouper_product_{set}"));
+            // GCC 12 says this of its own intrinsics.
+            .flag_if_supported("-Wno-maybe-uninitialized")
+            .compile(&format!("grouper_{set}"));
     }
     println!("cargo::rerun-if-changed=bridge");
     println!("cargo::rerun-if-changed=build.rs");

@@ -9,9 +9,6 @@
 
 namespace grouper {
 
-// Positions in a key tile. Tiles are cut at absolute positions, never at the end of a prompt.
-constexpr int64_t kTile = 32;
-
 // y = x / sqrt(mean(x^2) + eps) * w for each of n rows of width d; rstd receives the n reciprocal roots.
 void rms_norm_forward(const float* x, const float* w, float eps, int64_t n, int64_t d, float* y, float* rstd);
 
@@ -42,35 +39,5 @@ void token_logprobs_forward(const float* logits, const int64_t* target, float in
 // Turns logits into the gradient of sum(weight * logprob), in place.
 void token_logprobs_backward(float* logits, const int64_t* target, const float* weight, const float* log_normaliser,
                              float inverse_temperature, int64_t n, int64_t v, int64_t vocabulary);
-
-// A segment is a run of packed rows that attend to a shared prefix and then to themselves, causally. It travels as four
-// numbers: first own row, own rows, first row of the prefix, rows of the prefix (0 for none).
-
-// Causal attention over packed rows. q and out are [n, heads, k]; key and value are [n, kv_heads, k];
-// log_sum receives [n, heads].
-void attention_forward(const float* q, const float* key, const float* value, const int32_t* segments,
-                       int64_t n_segments, int64_t heads, int64_t kv_heads, int64_t k, float scale, float* out,
-                       float* log_sum);
-
-// The key-value cache is an arena of pages. A page holds kTile positions of every layer: for each layer and head, keys
-// [k, kTile] with positions side by side, then values [kTile, k rounded up to whole vectors].
-
-// Numbers in one layer's share of a page.
-int64_t page_floats(int64_t kv_heads, int64_t k);
-
-// Writes one layer's keys and values [n, kv_heads, k] into slot[row] of page[row]. `stride` is a page's numbers.
-void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
-                int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena);
-
-// Attention of one query a row, [n, heads, k], to the first lengths[row] (1 or more) positions of pages[row],
-// [n, max_pages]. Bit for bit what attention_forward gives that row.
-void attention_paged(const float* q, const float* arena, const int32_t* pages, int64_t max_pages,
-                     const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k, int64_t stride,
-                     int64_t layer, float scale, float* out);
-
-// Gradients of attention_forward; dq is written, dkey and dvalue are added to.
-void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,
-                        const float* log_sum, const int32_t* segments, int64_t n_segments, int64_t heads,
-                        int64_t kv_heads, int64_t k, float scale, float* dq, float* dkey, float* dvalue);
 
 }  // namespace grouper

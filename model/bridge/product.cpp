@@ -1,6 +1,8 @@
 // Chooses the products for this machine's instructions.
 #include "product.h"
 
+#include "set.h"
+
 #define GROUPER_PRODUCTS(set)                                                                               \
   namespace set {                                                                                           \
   int64_t panel_rows();                                                                                     \
@@ -16,30 +18,8 @@ GROUPER_PRODUCTS(avx512)
 GROUPER_PRODUCTS(avx2)
 GROUPER_PRODUCTS(sse2)
 
-namespace {
-
-enum class Set { kAvx512, kAvx2, kSse2 };
-
-Set find() {
-  // All of the level that the file was compiled for: the compiler may use any of it.
-  if (__builtin_cpu_supports("x86-64-v4")) return Set::kAvx512;
-  if (__builtin_cpu_supports("x86-64-v3")) return Set::kAvx2;
-  return Set::kSse2;
-}
-
-const Set kSet = find();
-
-}  // namespace
-
-#define GROUPER_DISPATCH(call)                  \
-  switch (kSet) {                               \
-    case Set::kAvx512: return avx512::call;     \
-    case Set::kAvx2: return avx2::call;         \
-    default: return sse2::call;                 \
-  }
-
 const char* product_route() {
-  switch (kSet) {
+  switch (machine_set()) {
     case Set::kAvx512: return "avx512";
     case Set::kAvx2: return "avx2";
     default: return "sse2";

@@ -3,6 +3,7 @@
 //! The head is the largest product and its logits the largest array. They are made for a chunk of rows at a time, and
 //! only where a token is to be predicted; a chunk's gradient is taken before the next chunk's logits exist.
 
+use crate::attention::attention;
 use crate::buffer::Buffer;
 use crate::kernels::{self, TokenLogprobs};
 use crate::packed::{Packed, ROW_BLOCK};
@@ -137,9 +138,8 @@ impl Policy {
 
     fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
         let (heads, scale) = (self.heads(), self.attention_scale());
-        let mut attend = |_, q: &Buffer, key: &Buffer, value: &Buffer| {
-            kernels::attention(q, key, value, rows.segments, heads, scale)
-        };
+        let mut attend =
+            |_, q: &Buffer, key: &Buffer, value: &Buffer| attention(q, key, value, rows.segments, heads, scale);
         self.block(layer, x, rows.positions, &mut attend)
     }
 

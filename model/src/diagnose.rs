@@ -1,6 +1,6 @@
 //! Where a sampled and a trained row part: for a person who has to find out why.
 
-use crate::kernels::Segment;
+use crate::attention::Segment;
 use crate::kv_cache::{KvCache, Sequence};
 use crate::packed::Packed;
 use crate::policy::Policy;

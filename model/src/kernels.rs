@@ -68,90 +68,7 @@ pub(crate) mod ffi {
             v: i64,
             vocabulary: i64,
         );
-        unsafe fn attention_forward(
-            q: *const f32,
-            key: *const f32,
-            value: *const f32,
-            segments: *const i32,
-            n_segments: i64,
-            heads: i64,
-            kv_heads: i64,
-            k: i64,
-            scale: f32,
-            out: *mut f32,
-            log_sum: *mut f32,
-        );
-        fn page_floats(kv_heads: i64, k: i64) -> i64;
-        unsafe fn page_write(
-            key: *const f32,
-            value: *const f32,
-            page: *const i32,
-            slot: *const i32,
-            n: i64,
-            kv_heads: i64,
-            k: i64,
-            stride: i64,
-            layer: i64,
-            arena: *mut f32,
-        );
-        unsafe fn attention_paged(
-            q: *const f32,
-            arena: *const f32,
-            pages: *const i32,
-            max_pages: i64,
-            lengths: *const i32,
-            n: i64,
-            heads: i64,
-            kv_heads: i64,
-            k: i64,
-            stride: i64,
-            layer: i64,
-            scale: f32,
-            out: *mut f32,
-        );
-        unsafe fn attention_backward(
-            d_out: *const f32,
-            q: *const f32,
-            key: *const f32,
-            value: *const f32,
-            out: *const f32,
-            log_sum: *const f32,
-            segments: *const i32,
-            n_segments: i64,
-            heads: i64,
-            kv_heads: i64,
-            k: i64,
-            scale: f32,
-            dq: *mut f32,
-            dkey: *mut f32,
-            dvalue: *mut f32,
-        );
     }
-}
-
-/// A run of packed rows that attend to a shared prefix and then to themselves, causally.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Segment {
-    /// Its first own row.
-    pub start: i32,
-    /// Its own rows.
-    pub length: i32,
-    /// First row of the prompt before it.
-    pub prefix_start: i32,
-    /// Rows of the prompt before it; 0 for none.
-    pub prefix_length: i32,
-}
-
-/// Widths of an attention: query heads, key and value heads, width of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
-    /// H: query heads, a multiple of `n_kv_heads`.
-    pub n_heads: usize,
-    /// Key and value heads.
-    pub n_kv_heads: usize,
-    /// K: width of a head.
-    pub head_dim: usize,
 }
 
 /// Numbers that a kernel reads and writes in some microseconds: what is worth a chunk of its own.
@@ -328,92 +245,6 @@ pub fn token_logprobs_backward(
     });
 }
 
-/// Causal attention over packed rows: q `[N, H, K]`, key and value `[N, kv heads, K]`. Returns the output
-/// `[N, H, K]` and the log of each softmax's normaliser `[N, H]`. No probability is kept.
-pub fn attention(
-    q: &[f32],
-    key: &[f32],
-    value: &[f32],
-    segments: &[Segment],
-    heads: Heads,
-    scale: f32,
-) -> (Buffer, Buffer) {
-    let n = attention_rows(q, key, value, segments, heads);
-    let (mut out, mut log_sum) = (Buffer::zeros(q.len()), Buffer::zeros(n * heads.n_heads));
-    // SAFETY: every segment's rows and prefix lie inside n, checked by `attention_rows` with all sizes; `Segment` is
-    // four i32 in C layout.
-    unsafe {
-        ffi::attention_forward(
-            q.as_ptr(),
-            key.as_ptr(),
-            value.as_ptr(),
-            segments.as_ptr().cast(),
-            segments.len() as i64,
-            heads.n_heads as i64,
-            heads.n_kv_heads as i64,
-            heads.head_dim as i64,
-            scale,
-            out.as_mut_ptr(),
-            log_sum.as_mut_ptr(),
-        );
-    }
-    (out, log_sum)
-}
-
-/// What [`attention_backward`] needs of the forward pass.
-#[derive(Clone, Copy, Debug)]
-pub struct AttentionSaved<'a> {
-    /// Queries `[N, H, K]`.
-    pub q: &'a [f32],
-    /// Keys `[N, kv heads, K]`.
-    pub key: &'a [f32],
-    /// Values `[N, kv heads, K]`.
-    pub value: &'a [f32],
-    /// The output `[N, H, K]`.
-    pub out: &'a [f32],
-    /// Log-normalisers `[N, H]`.
-    pub log_sum: &'a [f32],
-}
-
-/// Gradients (dq, dkey, dvalue) of [`attention`]; scores are computed again tile by tile (FlashAttention-2,
-/// arXiv 2307.08691).
-pub fn attention_backward(
-    d_out: &[f32],
-    saved: AttentionSaved<'_>,
-    segments: &[Segment],
-    heads: Heads,
-    scale: f32,
-) -> (Buffer, Buffer, Buffer) {
-    let AttentionSaved { q, key, value, out, log_sum } = saved;
-    let n = attention_rows(q, key, value, segments, heads);
-    assert_eq!((d_out.len(), out.len(), log_sum.len()), (q.len(), q.len(), n * heads.n_heads), "saved shapes");
-    let (mut dq, mut dkey, mut dvalue) = (Buffer::zeros(q.len()), Buffer::zeros(key.len()), Buffer::zeros(value.len()));
-    // SAFETY: as in `attention`.
-    unsafe {
-        ffi::attention_backward(
-            d_out.as_ptr(),
-            q.as_ptr(),
-            key.as_ptr(),
-            value.as_ptr(),
-            out.as_ptr(),
-            log_sum.as_ptr(),
-            segments.as_ptr().cast(),
-            segments.len() as i64,
-            heads.n_heads as i64,
-            heads.n_kv_heads as i64,
-            heads.head_dim as i64,
-            scale,
-            dq.as_mut_ptr(),
-            dkey.as_mut_ptr(),
-            dvalue.as_mut_ptr(),
-        );
-    }
-    (dq, dkey, dvalue)
-}
-
-/// Positions of a key tile, and of a page of the cache.
-pub const TILE: usize = 32;
-
 fn rows(x: &[f32], width: usize) -> (usize, usize) {
     assert!(width > 0 && x.len().is_multiple_of(width), "{} numbers are not rows of {width}", x.len());
     (x.len() / width, width)
@@ -427,19 +258,5 @@ fn logit_shape(logits: &[f32], targets: &[i64], vocabulary: usize) -> (usize, us
     (n, v)
 }
 
-fn attention_rows(q: &[f32], key: &[f32], value: &[f32], segments: &[Segment], heads: Heads) -> usize {
-    let Heads { n_heads, n_kv_heads, head_dim } = heads;
-    assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
-    let (n, _) = rows(q, n_heads * head_dim);
-    let width = n * n_kv_heads * head_dim;
-    assert_eq!((key.len(), value.len()), (width, width), "key and value are [N, kv heads, K]");
-    let inside = |start: i32, length: i32| start >= 0 && length >= 0 && start as usize + length as usize <= n;
-    assert!(
-        segments.iter().all(|s| inside(s.start, s.length) && inside(s.prefix_start, s.prefix_length)),
-        "segments lie inside the packed rows"
-    );
-    n
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

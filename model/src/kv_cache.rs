@@ -4,17 +4,16 @@
 //! decoding neither gathers nor copies. Pages are counted references: completions of one prompt share its full pages
 //! and each take a copy of the last, unfinished one. The arena is reserved once and its pages are used again.
 
+use crate::attention::{self, Pages, TILE};
 use crate::buffer::Buffer;
 use crate::config::ModelConfig;
-use crate::kernels::{self, TILE, ffi};
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
 use crate::transformer::Attend;
-use tch::{Device, Kind, Tensor};
 
 /// Pages of keys and values, for one thread.
 pub struct KvCache {
-    arena: Tensor,
+    arena: Buffer,
     stride: usize,
     references: Vec<u32>,
     free: Vec<i32>,
@@ -38,7 +37,7 @@ impl Sequence {
 impl KvCache {
     /// Bytes of one page.
     pub fn page_bytes(config: &ModelConfig) -> usize {
-        4 * config.n_layers * ffi::page_floats(config.n_kv_heads as i64, config.head_dim as i64) as usize
+        4 * config.n_layers * attention::page_floats(config.n_kv_heads, config.head_dim)
     }
 
     /// Pages that hold `positions`.
@@ -49,7 +48,7 @@ impl KvCache {
     /// A cache of `n_pages`. Memory is taken from the system as pages are first written.
     pub fn new(config: &ModelConfig, n_pages: usize) -> KvCache {
         let stride = KvCache::page_bytes(config) / 4;
-        let arena = Tensor::empty([(stride * n_pages) as i64], (Kind::Float, Device::Cpu));
+        let arena = Buffer::unwritten(stride * n_pages);
         KvCache { arena, stride, references: vec![0; n_pages], free: (0..n_pages as i32).rev().collect() }
     }
 
@@ -68,9 +67,8 @@ impl KvCache {
         }
         if let Some(&last) = prompt.pages.get(full) {
             let page = self.take();
-            let (from, to) = (self.page(last), self.page(page));
-            // SAFETY: two different pages of the arena, each `stride` numbers.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, self.stride) };
+            let from = last as usize * self.stride;
+            self.arena.copy_within(from..from + self.stride, page as usize * self.stride);
             pages.push(page);
         }
         Sequence { pages, length: prompt.length }
@@ -91,11 +89,6 @@ impl KvCache {
         let page = self.free.pop().expect("a sequence is admitted only when all its pages are free");
         self.references[page as usize] = 1;
         page
-    }
-
-    fn page(&self, page: i32) -> *mut f32 {
-        // SAFETY: every page index handed out lies inside the arena.
-        unsafe { self.arena.data_ptr().cast::<f32>().add(page as usize * self.stride) }
     }
 
     /// Makes room for `n` more positions and says where each goes: its page and its slot there.
@@ -121,7 +114,7 @@ impl Policy {
         let (heads, scale) = (self.heads(), self.attention_scale());
         let x = self.run(&tokens, &positions, &mut |_| (), &mut |layer, q, key, value| {
             self.write(cache, layer, key, value, &pages, &slots);
-            kernels::attention(q, key, value, &packed.segments, heads, scale)
+            attention::attention(q, key, value, &packed.segments, heads, scale)
         });
         let d = self.config.hidden_dim;
         let mut last = Buffer::zeros(ROW_BLOCK * d);
@@ -165,7 +158,8 @@ impl Policy {
         }
         self.run(&tokens, &positions, observe, &mut |layer, q, key, value| {
             self.write(cache, layer, key, value, &pages, &slots);
-            (self.attend_paged(cache, layer, q, &table, max_pages, &lengths), Buffer::zeros(0))
+            let pages = Pages { arena: &cache.arena, stride: cache.stride, layer, table: &table, lengths: &lengths };
+            (attention::attention_paged(q, pages, self.heads(), self.attention_scale()), Buffer::zeros(0))
         })
     }
 
@@ -188,58 +182,7 @@ impl Policy {
     }
 
     fn write(&self, cache: &mut KvCache, layer: usize, key: &[f32], value: &[f32], pages: &[i32], slots: &[i32]) {
-        let heads = self.heads();
-        let width = pages.len() * heads.n_kv_heads * heads.head_dim;
-        assert!(pages.len() == slots.len() && key.len() >= width && value.len() >= width, "one page and slot a row");
-        // SAFETY: rows are inside key and value; pages were handed out by this cache, slots lie below a tile's width.
-        unsafe {
-            ffi::page_write(
-                key.as_ptr(),
-                value.as_ptr(),
-                pages.as_ptr(),
-                slots.as_ptr(),
-                pages.len() as i64,
-                heads.n_kv_heads as i64,
-                heads.head_dim as i64,
-                cache.stride as i64,
-                layer as i64,
-                cache.arena.data_ptr().cast(),
-            );
-        }
-    }
-
-    fn attend_paged(
-        &self,
-        cache: &KvCache,
-        layer: usize,
-        q: &[f32],
-        table: &[i32],
-        max_pages: usize,
-        lengths: &[i32],
-    ) -> Buffer {
-        let heads = self.heads();
-        let mut out = Buffer::zeros(q.len());
-        assert!(lengths.len() * heads.n_heads * heads.head_dim <= q.len(), "one query row a sequence");
-        assert_eq!(table.len(), lengths.len() * max_pages, "the table is [B, pages]");
-        // SAFETY: every row has pages for its length, all handed out by this cache; out has q's size.
-        unsafe {
-            ffi::attention_paged(
-                q.as_ptr(),
-                cache.arena.data_ptr().cast_const().cast(),
-                table.as_ptr(),
-                max_pages as i64,
-                lengths.as_ptr(),
-                lengths.len() as i64,
-                heads.n_heads as i64,
-                heads.n_kv_heads as i64,
-                heads.head_dim as i64,
-                cache.stride as i64,
-                layer as i64,
-                self.attention_scale(),
-                out.as_mut_ptr(),
-            );
-        }
-        out
+        attention::page_write(&mut cache.arena, cache.stride, layer, (key, value), (pages, slots), self.heads());
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Packed`: rows of any number of sequences, one after the other, without padding.
 
-use crate::kernels::Segment;
+use crate::attention::Segment;
 
 /// Row counts of products are padded to a multiple of this, so that libtorch takes one kernel for all of them: with
 /// 1 to 3 rows (and with some counts below 12 on two threads) its f32 products differ in the last bits.

@@ -4,8 +4,9 @@
 //! to the stream. Sampling and training run the same functions on the same kernels; they differ only in where
 //! attention finds its keys, which is the closure `attend`.
 
+use crate::attention::{AttentionSaved, Heads, Segment, attention_backward};
 use crate::buffer::Buffer;
-use crate::kernels::{self, AttentionSaved, Heads, Rotation, Segment};
+use crate::kernels::{self, Rotation};
 use crate::layout::Slot;
 use crate::policy::Policy;
 use crate::share::Share;
@@ -123,8 +124,7 @@ impl Policy {
         let d_attended = self.project_backward(&d_middle, &kept.attended, slots.output, None, gradient);
         let Kept { q, key, value, attended, log_sum, .. } = kept;
         let saved = AttentionSaved { q, key, value, out: attended, log_sum };
-        let (dq, dkey, dvalue) =
-            kernels::attention_backward(&d_attended, saved, rows.segments, heads, self.attention_scale());
+        let (dq, dkey, dvalue) = attention_backward(&d_attended, saved, rows.segments, heads, self.attention_scale());
         let mut dq = self.rotate(&dq, rows.positions, Rotation::Backward);
         let mut dkey = self.rotate(&dkey, rows.positions, Rotation::Backward);
         if let (Some(before), Some(query_norm), Some(key_norm)) = (&kept.heads, slots.query_norm, slots.key_norm) {

@@ -10,6 +10,7 @@ use crate::pool::{Drawn, PoolError, Request};
 use crate::prompt::Prompt;
 use crate::stopping::StopRules;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use model::attention::TILE;
 use model::buffer::Buffer;
 use model::kernels;
 use model::kv_cache::{KvCache, Sequence};
@@ -169,7 +170,7 @@ impl<'a> Engine<'a> {
 
     /// Pages a completion of `prompt` may need beside the full ones it shares.
     fn own_pages(&self, prompt: &Prompt) -> usize {
-        let shared = prompt.tokens.len() / kernels::TILE;
+        let shared = prompt.tokens.len() / TILE;
         KvCache::pages_for(prompt.tokens.len() + self.limit(prompt)) - shared
     }
 

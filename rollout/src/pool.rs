@@ -63,7 +63,7 @@ pub enum PoolError {
     /// The cache cannot hold even one completion.
     #[error(
         "the cache of a replica has {pages} pages of {tile} positions, a completion of prompt {prompt} may need {needed}",
-        tile = model::kernels::TILE
+        tile = model::attention::TILE
     )]
     KvBudget {
         /// The prompt's index.

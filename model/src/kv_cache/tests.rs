@@ -1,6 +1,7 @@
 use super::*;
 use crate::backward::Targets;
 use crate::config::{DeviceChoice, Dtype, PolicyConfig};
+use crate::kernels;
 use crate::philox::{Purpose, Stream};
 use proptest::prelude::*;
 use std::path::PathBuf;

@@ -198,7 +198,7 @@ fn lengths() -> impl Strategy<Value = Vec<(usize, Vec<usize>)>> {
 
 /// The tokens that a packed row attends to, itself included.
 fn context(packed: &Packed, row: usize) -> Vec<i64> {
-    let inside = |s: &&model::kernels::Segment| (s.start..s.start + s.length).contains(&(row as i32));
+    let inside = |s: &&model::attention::Segment| (s.start..s.start + s.length).contains(&(row as i32));
     let segment = packed.segments.iter().find(inside).expect("every row is in a segment");
     let prefix = segment.prefix_start as usize..(segment.prefix_start + segment.prefix_length) as usize;
     let mut context = packed.tokens[prefix].to_vec();

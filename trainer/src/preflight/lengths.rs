@@ -1,7 +1,7 @@
 //! Do prompts and completions fit: the context, the cache, the data's own solutions?
 
+use model::attention::TILE;
 use model::config::ModelConfig;
-use model::kernels::TILE;
 use model::kv_cache::KvCache;
 use model::tokenizer::Tokenizer;
 use rayon::prelude::*;

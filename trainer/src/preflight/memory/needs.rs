@@ -5,8 +5,8 @@
 //! probabilities, and the head's logits exist for a chunk of rows at a time. Where lengths are not known yet they are
 //! the longest there may be.
 
+use model::attention::TILE;
 use model::config::{Dtype, ModelConfig};
-use model::kernels::TILE;
 use model::kv_cache::KvCache;
 
 use super::{Load, Part};

@@ -1,0 +1,69 @@
+// Causal attention of packed rows and of pages, exact by construction: scores are chains of multiply-adds over the
+// head's width, in order; key tiles of kTile positions are summed in order, and cut at absolute positions. So a query's
+// numbers are the same bits in every one of these functions, whatever stands beside it.
+//
+// Work comes in items that do not depend on who computes them; every function does items `first` to `last`.
+#pragma once
+#include <cstdint>
+
+namespace grouper {
+
+// Positions in a key tile.
+constexpr int64_t kTile = 32;
+
+// Queries of one segment that are computed together travel as a part. A segment is a run of packed rows
+// that attend to a shared prefix and then to themselves, causally. The last two say where the backward pass adds up the
+// gradients of the keys.
+struct Part {
+  int32_t start;          // the segment's first own row
+  int32_t prefix_start;   // first row of its prefix
+  int32_t prefix_length;  // rows of its prefix, 0 for none
+  int32_t first;          // the part's first query, counted from `start`
+  int32_t count;          // its queries
+  int32_t prefix_sum;     // where sums for the prefix begin
+  int32_t own_sum;        // where sums for the segment's own rows begin
+};
+
+// A run of sums and the packed rows they belong to.
+struct Span {
+  int32_t row, sum, length;
+};
+
+// Attention over packed rows. q and out are [n, heads, k]; key and value are [n, kv_heads, k]; log_sum receives
+// [n, heads]. Item i is head i % kv_heads of part i / kv_heads.
+void attention_forward(const float* q, const float* key, const float* value, const int32_t* parts, int64_t heads,
+                       int64_t kv_heads, int64_t k, float scale, int64_t first, int64_t last, float* out,
+                       float* log_sum);
+
+// The key-value cache is an arena of pages. A page holds kTile positions of every layer: for each layer and head, keys
+// [k, kTile] with positions side by side, then values [kTile, k rounded up to whole vectors].
+
+// k rounded up to whole vectors of the widest set.
+int64_t padded_width(int64_t k);
+
+// Numbers in one layer's share of a page.
+int64_t page_floats(int64_t kv_heads, int64_t k);
+
+// Writes one layer's keys and values [n, kv_heads, k] into slot[row] of page[row]. `stride` is a page's numbers.
+void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
+                int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena);
+
+// Attention of one query a row, [n, heads, k], to the first lengths[row] (1 or more) positions of pages[row],
+// [n, max_pages]. Item i is row i % n of head i / n: neighbours that share a page read it once.
+void attention_paged(const float* q, const float* arena, const int32_t* pages, int64_t max_pages,
+                     const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k, int64_t stride,
+                     int64_t layer, float scale, int64_t first, int64_t last, float* out);
+
+// Gradients of attention_forward: dq is written, those of key and value go to sums[kv_heads][2][n_sums][padded_width].
+// Chunk c holds parts ends[c - 1] to ends[c] and sums sum_ends[c - 1] to sum_ends[c], counted from 0. Item i is head
+// i % kv_heads of chunk i / kv_heads.
+void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,
+                        const float* log_sum, const int32_t* parts, const int32_t* ends, const int32_t* sum_ends,
+                        int64_t n_sums, int64_t heads, int64_t kv_heads, int64_t k, float scale, int64_t first,
+                        int64_t last, float* dq, float* sums);
+
+// Writes rows first to last of dkey and dvalue [n, kv_heads, k]: what the sums say of them, span by span.
+void attention_collect(const float* sums, const int32_t* spans, int64_t n_spans, int64_t n_sums, int64_t kv_heads,
+                       int64_t k, int64_t first, int64_t last, float* dkey, float* dvalue);
+
+}  // namespace grouper

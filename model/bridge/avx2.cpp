@@ -1,0 +1,43 @@
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstdlib>
+
+#include "attention.h"
+
+namespace grouper::avx2 {
+
+typedef __m256 Vector;
+constexpr int64_t kLanes = 8, kRows = 6;
+static inline Vector load(const float* from) { return _mm256_loadu_ps(from); }
+static inline void store(float* to, Vector v) { _mm256_storeu_ps(to, v); }
+static inline Vector broadcast(float s) { return _mm256_set1_ps(s); }
+static inline Vector fused(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+static inline Vector larger(Vector a, Vector b) { return _mm256_max_ps(a, b); }
+
+static inline float largest(Vector v) {
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+static inline float total(Vector v) {
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
+  const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  const __m256 scaled = _mm256_mul_ps(p, _mm256_castsi256_ps(power));
+  return _mm256_and_ps(scaled, _mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_NLT_UQ));
+}
+
+// The tile comes first: the others are made of it.
+#include "tile.inc"
+
+#include "attention.inc"
+#include "attention_backward.inc"
+#include "product.inc"
+
+}  // namespace grouper::avx2

@@ -1,0 +1,31 @@
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstdlib>
+
+#include "attention.h"
+
+namespace grouper::avx512 {
+
+typedef __m512 Vector;
+constexpr int64_t kLanes = 16, kRows = 8;
+static inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
+static inline void store(float* to, Vector v) { _mm512_storeu_ps(to, v); }
+static inline Vector broadcast(float s) { return _mm512_set1_ps(s); }
+static inline Vector fused(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+static inline Vector larger(Vector a, Vector b) { return _mm512_max_ps(a, b); }
+static inline float largest(Vector v) { return _mm512_reduce_max_ps(v); }
+static inline float total(Vector v) { return _mm512_reduce_add_ps(v); }
+
+static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
+  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_NLT_UQ), p, n);
+}
+
+// The tile comes first: the others are made of it.
+#include "tile.inc"
+
+#include "attention.inc"
+#include "attention_backward.inc"
+#include "product.inc"
+
+}  // namespace grouper::avx512

@@ -1,0 +1,281 @@
+use super::plan::{Chunks, parts};
+use super::*;
+use crate::kernels::tests::{check_gradient, dot, noise};
+use crate::team::Team;
+use proptest::prelude::*;
+
+/// A prompt of `prefix` rows, encoded once, and two completions after it.
+fn branches(prefix: i32, first: i32, second: i32) -> Vec<Segment> {
+    vec![
+        Segment { start: 0, length: prefix, prefix_start: 0, prefix_length: 0 },
+        Segment { start: prefix, length: first, prefix_start: 0, prefix_length: prefix },
+        Segment { start: prefix + first, length: second, prefix_start: 0, prefix_length: prefix },
+    ]
+}
+
+fn rows_of(segments: &[Segment]) -> usize {
+    segments.iter().map(|s| (s.start + s.length) as usize).max().unwrap_or(0)
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|v| v.to_bits()).collect()
+}
+
+/// What goes into a pass forward and backward.
+struct Inputs {
+    q: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    d_out: Vec<f32>,
+}
+
+impl Inputs {
+    fn new(seed: u64, n: usize, heads: Heads) -> Inputs {
+        let (wide, narrow) = (n * heads.n_heads * heads.head_dim, n * heads.n_kv_heads * heads.head_dim);
+        let [q, key, value, d_out] = [(1, wide), (2, narrow), (3, narrow), (4, wide)].map(|(i, n)| noise(seed ^ i, n));
+        Inputs { q, key, value, d_out }
+    }
+
+    /// The output, dq, dkey and dvalue.
+    fn run(&self, segments: &[Segment], heads: Heads, scale: f32) -> [Buffer; 4] {
+        let Inputs { q, key, value, d_out } = self;
+        let (out, log_sum) = attention(q, key, value, segments, heads, scale);
+        let saved = AttentionSaved { q, key, value, out: &out, log_sum: &log_sum };
+        let (dq, dkey, dvalue) = attention_backward(d_out, saved, segments, heads, scale);
+        [out, dq, dkey, dvalue]
+    }
+
+    /// The same by their formulas, in f64.
+    fn expected(&self, segments: &[Segment], heads: Heads, scale: f32) -> [Vec<f64>; 4] {
+        let Inputs { q, key, value, d_out } = self;
+        let Heads { n_heads, n_kv_heads, head_dim: k } = heads;
+        let (mut out, mut dq) = (vec![0.0; q.len()], vec![0.0; q.len()]);
+        let (mut dkey, mut dvalue) = (vec![0.0; key.len()], vec![0.0; key.len()]);
+        let scale = f64::from(scale);
+        for segment in segments {
+            for row in segment.start as usize..(segment.start + segment.length) as usize {
+                let visible: Vec<usize> = (0..segment.prefix_length as usize)
+                    .map(|p| segment.prefix_start as usize + p)
+                    .chain(segment.start as usize..=row)
+                    .collect();
+                for head in 0..n_heads {
+                    let query = (row * n_heads + head) * k;
+                    let at = |j: usize| (j * n_kv_heads + head / heads.per_kv()) * k;
+                    let scores: Vec<f64> =
+                        visible.iter().map(|&j| scale * dot(&q[query..][..k], &key[at(j)..][..k])).collect();
+                    let total: f64 = scores.iter().map(|s| s.exp()).sum();
+                    let chances: Vec<f64> = scores.iter().map(|s| s.exp() / total).collect();
+                    let grads: Vec<f64> =
+                        visible.iter().map(|&j| dot(&d_out[query..][..k], &value[at(j)..][..k])).collect();
+                    let mean: f64 = chances.iter().zip(&grads).map(|(p, g)| p * g).sum();
+                    for ((&j, p), g) in visible.iter().zip(&chances).zip(&grads) {
+                        let d_score = p * (g - mean) * scale;
+                        for i in 0..k {
+                            out[query + i] += p * f64::from(value[at(j) + i]);
+                            dq[query + i] += d_score * f64::from(key[at(j) + i]);
+                            dkey[at(j) + i] += d_score * f64::from(q[query + i]);
+                            dvalue[at(j) + i] += p * f64::from(d_out[query + i]);
+                        }
+                    }
+                }
+            }
+        }
+        [out, dq, dkey, dvalue]
+    }
+}
+
+#[test]
+fn output_and_gradients_match_their_formulas() {
+    let alone = |length| vec![Segment { start: 0, length, prefix_start: 0, prefix_length: 0 }];
+    // A prompt behind its completions, rows of no segment, and a segment without rows.
+    let scattered = vec![
+        Segment { start: 3, length: 40, prefix_start: 50, prefix_length: 33 },
+        Segment { start: 43, length: 0, prefix_start: 50, prefix_length: 33 },
+        Segment { start: 50, length: 33, prefix_start: 0, prefix_length: 0 },
+        Segment { start: 83, length: 7, prefix_start: 50, prefix_length: 33 },
+    ];
+    let many: Vec<Segment> =
+        (0..9).map(|i| Segment { start: 21 * i, length: 21, prefix_start: 0, prefix_length: 0 }).collect();
+    let shapes = [
+        alone(1),
+        alone(31),
+        alone(32),
+        alone(33),
+        alone(300),
+        branches(37, 30, 5),
+        branches(64, 96, 33),
+        scattered,
+        many,
+    ];
+    for (n_heads, n_kv_heads, head_dim) in [(4, 2, 12), (3, 3, 24), (5, 1, 40), (6, 2, 64), (2, 1, 80)] {
+        let heads = Heads { n_heads, n_kv_heads, head_dim };
+        for segments in &shapes {
+            let inputs = Inputs::new(9, rows_of(segments), heads);
+            let (found, expected) = (inputs.run(segments, heads, 0.2), inputs.expected(segments, heads, 0.2));
+            for (name, (found, expected)) in ["out", "dq", "dkey", "dvalue"].iter().zip(found.iter().zip(&expected)) {
+                assert_eq!(found.len(), expected.len());
+                for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    let near = (f64::from(*found) - expected).abs() < 2e-5 * (1.0 + expected.abs());
+                    assert!(near, "{name} {i} of {segments:?}, {heads:?}: {found}, expected {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_match_differences() {
+    let heads = Heads { n_heads: 2, n_kv_heads: 1, head_dim: 4 };
+    let segments = branches(34, 3, 2);
+    let Inputs { q, key, value, d_out } = Inputs::new(12, 39, heads);
+    let (out, log_sum) = attention(&q, &key, &value, &segments, heads, 0.5);
+    let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &out, log_sum: &log_sum };
+    let (dq, dkey, dvalue) = attention_backward(&d_out, saved, &segments, heads, 0.5);
+    check_gradient(&q, &dq, |q| dot(&attention(q, &key, &value, &segments, heads, 0.5).0, &d_out));
+    check_gradient(&key, &dkey, |k| dot(&attention(&q, k, &value, &segments, heads, 0.5).0, &d_out));
+    check_gradient(&value, &dvalue, |v| dot(&attention(&q, &key, v, &segments, heads, 0.5).0, &d_out));
+}
+
+#[test]
+fn scores_far_apart_neither_overflow_nor_vanish() {
+    let heads = Heads { n_heads: 1, n_kv_heads: 1, head_dim: 1 };
+    // The last query meets scores of -4000, 0 and 4000; the largest takes all, whichever tile it is in.
+    let segment = Segment { start: 0, length: 70, prefix_start: 0, prefix_length: 0 };
+    for best in [0, 31, 32, 69] {
+        let mut key = vec![-1.0; 70];
+        key[best] = 1.0;
+        key[50 - best / 2] = 0.0;
+        let value: Vec<f32> = (0..70).map(|i| i as f32).collect();
+        let (out, log_sum) = attention(&[4000.0; 70], &key, &value, &[segment], heads, 1.0);
+        assert_eq!((out[69], log_sum[69]), (best as f32, 4000.0));
+    }
+}
+
+/// Attention of the last row of every sequence, by pages. Sequences of one prompt share its full pages; slots that no
+/// sequence wrote hold NaN.
+fn paged(inputs: &Inputs, segments: &[Segment], heads: Heads, scale: f32) -> Buffer {
+    let layers = 2;
+    let stride = layers * page_floats(heads.n_kv_heads, heads.head_dim);
+    let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+    let lengths: Vec<i32> = segments.iter().map(|s| s.prefix_length + s.length).collect();
+    let max_pages = lengths.iter().map(|&l| (l as usize).div_ceil(TILE)).max().unwrap();
+    let mut arena = vec![f32::NAN; segments.len() * max_pages * stride];
+    let (mut table, mut q) = (vec![0; segments.len() * max_pages], Vec::new());
+    for (row, segment) in segments.iter().enumerate() {
+        let shared = segment.prefix_length as usize / TILE;
+        for position in 0..lengths[row] as usize {
+            let own = position as i32 - segment.prefix_length;
+            let from = (if own < 0 { segment.prefix_start + position as i32 } else { segment.start + own }) as usize;
+            // Pages of the prompt belong to the first of its completions.
+            let owner =
+                if position / TILE < shared { segments.iter().position(|s| s.prefix_length > 0).unwrap() } else { row };
+            let page = (owner * max_pages + position / TILE) as i32;
+            table[row * max_pages + position / TILE] = page;
+            let [key, value] = [&inputs.key, &inputs.value].map(|x| &x[from * narrow..][..narrow]);
+            page_write(&mut arena, stride, 1, (key, value), (&[page], &[(position % TILE) as i32]), heads);
+        }
+        q.extend_from_slice(&inputs.q[(segment.start + segment.length - 1) as usize * wide..][..wide]);
+    }
+    // A row of padding.
+    q.extend(vec![1.0; wide]);
+    let pages = Pages { arena: &arena, stride, layer: 1, table: &table, lengths: &lengths };
+    let mut out = attention_paged(&q, pages, heads, scale);
+    assert_eq!(&out[segments.len() * wide..], vec![0.0; wide]);
+    out.truncate(segments.len() * wide);
+    out
+}
+
+prop_compose! {
+    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in prop_oneof![1usize..20, Just(24), Just(40), Just(64), Just(80)]) -> Heads {
+        Heads { n_heads: per_kv * n_kv_heads, n_kv_heads, head_dim }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A completion's rows have the same bits packed behind a shared prompt and alone as one long sequence, and its
+    /// last row has those bits where it is decoded from pages beside others.
+    #[test]
+    fn attention_is_exact_under_packing(prefix in 1i32..140, first in 1i32..90, second in 1i32..90, heads in any_heads(), seed: u64) {
+        let segments = branches(prefix, first, second);
+        let inputs = Inputs::new(seed, (prefix + first + second) as usize, heads);
+        let Inputs { q, key, value, .. } = &inputs;
+        let (packed, log_sum) = attention(q, key, value, &segments, heads, 0.4);
+
+        let cut = (prefix + first) as usize;
+        let alone = |x: &[f32], width: usize| [&x[..prefix as usize * width], &x[cut * width..]].concat();
+        let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+        let whole = Segment { start: 0, length: prefix + second, prefix_start: 0, prefix_length: 0 };
+        let (q, key, value) = (alone(q, wide), alone(key, narrow), alone(value, narrow));
+        let (single, single_log_sum) = attention(&q, &key, &value, &[whole], heads, 0.4);
+        prop_assert_eq!(bits(&alone(&packed, wide)), bits(&single));
+        prop_assert_eq!(bits(&alone(&log_sum, heads.n_heads)), bits(&single_log_sum));
+
+        let last: Vec<f32> =
+            segments.iter().flat_map(|s| packed[(s.start + s.length - 1) as usize * wide..][..wide].to_vec()).collect();
+        prop_assert_eq!(bits(&paged(&inputs, &segments, heads, 0.4)), bits(&last));
+    }
+
+    /// Nothing changes with the number of threads that share a call.
+    #[test]
+    fn threads_change_no_bit(prefix in 1i32..140, first in 1i32..200, second in 1i32..90, heads in any_heads(), seed: u64) {
+        let segments = branches(prefix, first, second);
+        let inputs = Inputs::new(seed, (prefix + first + second) as usize, heads);
+        let all = || {
+            let [out, dq, dkey, dvalue] = inputs.run(&segments, heads, 0.4);
+            [out, dq, dkey, dvalue, paged(&inputs, &segments, heads, 0.4)].map(|x| bits(&x))
+        };
+        let alone = all();
+        for threads in [3, 4] {
+            prop_assert_eq!(&Team::new(threads).lead(all), &alone);
+        }
+    }
+
+    /// Every query is in one part, parts end where key tiles do, and each chunk's sums hold the keys that it sees, those
+    /// of a shared prompt once.
+    #[test]
+    fn chunks_cover_the_work_once(prefix in 0i32..400, lengths in prop::collection::vec(0i32..300, 1..12), heads in any_heads()) {
+        let mut segments = vec![Segment { start: 0, length: prefix, prefix_start: 0, prefix_length: 0 }];
+        let mut start = prefix;
+        for length in lengths {
+            segments.push(Segment { start, length, prefix_start: 0, prefix_length: prefix });
+            start += length;
+        }
+        let covered: Vec<i32> = parts(&segments, heads.per_kv()).iter().flat_map(|p| p.start + p.first..p.start + p.first + p.count).collect();
+        prop_assert_eq!(covered, (0..start).collect::<Vec<_>>());
+
+        let chunks = Chunks::new(&segments, heads);
+        prop_assert_eq!(chunks.ends.last().map_or(0, |&end| end as usize), chunks.parts.len());
+        let mut owner = vec![None; chunks.n_sums()];
+        for span in &chunks.spans {
+            for i in 0..span.length {
+                prop_assert!(owner[(span.sum + i) as usize].replace(span.row + i).is_none(), "sums of two keys in one place");
+            }
+        }
+        let (mut begin, mut first_sum) = (0, 0);
+        for (&end, &sum_end) in chunks.ends.iter().zip(&chunks.sum_ends) {
+            let sums = &owner[first_sum as usize..sum_end as usize];
+            let rows: std::collections::HashSet<_> = sums.iter().flatten().collect();
+            prop_assert_eq!(rows.len(), sums.len(), "a key has one sum in a chunk");
+            for part in &chunks.parts[begin as usize..end as usize] {
+                for position in 0..part.prefix_length + part.first + part.count {
+                    let own = position - part.prefix_length;
+                    let (row, sum) = if own < 0 { (part.prefix_start + position, part.prefix_sum + position) } else { (part.start + own, part.own_sum + own) };
+                    prop_assert_eq!(owner[sum as usize], Some(row));
+                    prop_assert!((first_sum..sum_end).contains(&sum), "a chunk's sums are its own");
+                }
+            }
+            (begin, first_sum) = (end, sum_end);
+        }
+    }
+}
+
+#[test]
+fn sums_of_a_long_sequence_grow_with_its_length() {
+    let heads = Heads { n_heads: 6, n_kv_heads: 2, head_dim: 64 };
+    let sums = |length| Chunks::new(&[Segment { start: 0, length, prefix_start: 0, prefix_length: 0 }], heads).n_sums();
+    let (short, long) = (sums(4096), sums(65536));
+    assert!(long as f64 / 16.0 < short as f64 * 1.1, "{short} sums at 4096 positions, {long} at 65536");
+    assert!(long < 65536 * 12, "{long} sums");
+}
