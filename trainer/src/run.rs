@@ -12,6 +12,8 @@ use model::policy::Policy;
 use model::probe::Probe;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
+use tracing::debug_span;
+use tracing::span::EnteredSpan;
 
 use crate::checkpoint::{self, Machine, Progress, State, StateMut};
 use crate::config::{Ending, Exactness, RunConfig, RunOptions};
@@ -22,6 +24,7 @@ use crate::metrics;
 use crate::optimizer::Optimizer;
 use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
+use crate::profile::Profile;
 use crate::run_dir::{self, RunDir};
 use crate::step_log::{StepLog, Verbosity};
 use crate::workers;
@@ -66,6 +69,9 @@ pub struct Run {
     steps: u64,
     eval_every: u64,
     saved: Option<u64>,
+    profile: Option<Profile>,
+    /// The step that goes on, for a trace.
+    step: Option<EnteredSpan>,
 }
 
 /// What a stage tells of itself.
@@ -111,6 +117,8 @@ impl Run {
         };
         let workers = config.run.workers.or(recorded).unwrap_or_else(workers::cores).max(1);
 
+        let profile = options.profile.map(|steps| Profile::create(dir.path(), steps)).transpose()?;
+        let _span = debug_span!("open").entered();
         // What a stage has encoded by now is data, too.
         let memory = match memory::held() {
             Some(held) => memory.with_program(held),
@@ -195,12 +203,16 @@ impl Run {
             verb: plan.verb,
             steps: plan.steps,
             eval_every: plan.eval_every,
+            profile,
+            step: None,
         })
     }
 
     /// The step to take now: after what the last one has left to do (its evaluation, its checkpoint) is done. `None`
     /// at the end, or when the run should stop.
     pub fn next_step(&mut self, heldout: Option<(&EvalSets, &mut RolloutPool)>) -> Result<Option<u64>> {
+        // Where the last one was given up.
+        self.step = None;
         if let Some((sets, pool)) = heldout
             && self.evaluation_is_due()
             && !self.evaluate(sets, pool)?
@@ -215,7 +227,36 @@ impl Run {
         if (due || self.interrupt.is_due()) && self.saved != Some(step) {
             self.save()?;
         }
-        Ok((step < self.steps && !self.interrupt.is_due()).then_some(step + 1))
+        let next = (step < self.steps && !self.interrupt.is_due()).then_some(step + 1);
+        if next.is_some() {
+            self.trace_step();
+        }
+        Ok(next)
+    }
+
+    /// Goes on with the trace, or ends it where it has all the steps it should have.
+    fn trace_step(&mut self) {
+        let Some(profile) = &mut self.profile else { return };
+        match profile.before_step() {
+            Ok(true) => self.step = Some(debug_span!("step", number = self.progress.step + 1).entered()),
+            Ok(false) => self.end_profile(),
+            Err(error) => {
+                // The run does not end for want of a trace.
+                self.log.warn(&format!("{error}; the trace ends here"));
+                self.profile = None;
+            }
+        }
+    }
+
+    fn end_profile(&mut self) {
+        let Some(mut profile) = self.profile.take() else { return };
+        match profile.write() {
+            Ok(()) => self.log.line(&format!("profile {}; https://ui.perfetto.dev opens it", profile.path().display())),
+            Err(error) => self.log.warn(&error.to_string()),
+        }
+        if profile.n_left_out() > 0 {
+            self.log.warn(&format!("the trace is full: its last {} spans are left out", profile.n_left_out()));
+        }
     }
 
     fn evaluation_is_due(&self) -> bool {
@@ -279,15 +320,19 @@ impl Run {
     /// After `run.max_skipped_updates` updates in a row that could not be made. The weights are then those of the last
     /// one that was.
     pub fn update(&mut self, loss: f64, gradient: &[f32], update: u64, updates: u64) -> Result<bool> {
+        let span = self.log.span("optimizer");
         let moved = if loss.is_finite() {
             let parameters = self.policy.parameters_mut();
             self.optimizer.step(parameters, gradient, update, updates, self.workers).map_err(|e| e.to_string())
         } else {
             Err(format!("loss is {loss}, weights left as they were"))
         };
+        if moved.is_ok() {
+            debug_span!("refresh").in_scope(|| self.policy.refresh());
+        }
+        drop(span);
         match moved {
             Ok(report) => {
-                self.policy.refresh();
                 self.progress.skipped_in_a_row = 0;
                 self.log.mean("grad", report.grad_norm, 1.0);
                 self.log.set("lr", report.lr);
@@ -310,6 +355,7 @@ impl Run {
 
     /// Ends a step: its line is written.
     pub fn finish_step(&mut self, step: u64) -> Result<()> {
+        self.step = None;
         self.log.finish(step)?;
         self.progress.step = step;
         self.progress.lengths = self.log.written();
@@ -318,6 +364,7 @@ impl Run {
 
     /// Ends the run: writes `final/` where every step was taken.
     pub fn close(mut self) -> Result<Ending> {
+        self.end_profile();
         if let Some(peak) = memory::measured_peak() {
             self.log.line(&self.memory.compare(peak));
         }
