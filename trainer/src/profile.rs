@@ -1,32 +1,30 @@
 //! `--profile`: where the time of a run's first steps went, as `profile.json` in its folder.
 //!
-//! The file is a trace in Chrome's format, which <https://ui.perfetto.dev> opens: a track for each thread, on it the
-//! spans that the crates open with `tracing`, once a batch and never once a token. It is a whole JSON document after every step,
-//! whatever ends the run then. Nothing is recorded, and a span costs one load, where no profile is asked for.
+//! The file is a trace in Chrome's format, which <https://ui.perfetto.dev> opens: a track for each thread, and on it the
+//! spans that our crates open with `tracing`, once a batch and never once a token. It is a whole JSON document after
+//! every step, whatever ends the run then. Nothing is recorded, and a span costs one load, where no profile is asked for.
 
 mod recorder;
+mod trace;
 
-use std::fs::File;
 use std::num::NonZero;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
+use tracing::debug_span;
+use tracing::span::EnteredSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 
-use crate::durable::{At, DiskError};
-use recorder::{Event, Recorder};
+use crate::durable::DiskError;
+use crate::step_log::StepLog;
+use recorder::Recorder;
+use trace::Trace;
 
-/// The trace's file name inside a run folder.
-pub const PROFILE: &str = "profile.json";
+pub use trace::PROFILE;
 
 /// Spans of a trace, at most: some 60 MB, which a browser still opens.
 const MAX_SPANS: usize = 500_000;
-
-/// What ends the file.
-const END: &[u8] = b"\n]\n";
 
 /// The process's one recorder.
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
@@ -46,90 +44,51 @@ pub fn begin() {
     recorder().begin();
 }
 
-/// A trace in the making.
+/// The trace of a run, where it has one.
+#[derive(Default)]
 pub struct Profile {
-    recorder: Recorder,
-    path: PathBuf,
-    file: File,
-    /// Where [`END`] begins.
-    end: u64,
-    n_tracks: usize,
-    /// Steps that are still to be traced.
-    left: u64,
+    trace: Option<Trace>,
+    step: Option<EnteredSpan>,
 }
 
 impl Profile {
-    /// Writes the trace of `steps` steps into a run's folder, over an older one.
-    pub fn create(run: &Path, steps: NonZero<u64>) -> Result<Profile, DiskError> {
-        Self::of(recorder().clone(), run, steps)
+    /// Traces `steps` steps into a run's folder, over an older trace; none where there is no number.
+    pub fn open(run: &Path, steps: Option<NonZero<u64>>) -> Result<Profile, DiskError> {
+        let trace = steps.map(|steps| Trace::create(recorder().clone(), run, steps)).transpose()?;
+        Ok(Profile { trace, step: None })
     }
 
-    fn of(recorder: Recorder, run: &Path, steps: NonZero<u64>) -> Result<Profile, DiskError> {
-        recorder.begin();
-        let path = run.join(PROFILE);
-        let file = File::create(&path).at("create", &path)?;
-        let left = steps.get();
-        let mut profile = Profile { recorder, path, file, end: 0, n_tracks: 0, left };
-        let process = json!({"name": "process_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": "grouper"}});
-        profile.append("[\n", &[process.to_string()])?;
-        Ok(profile)
+    /// Goes on with step `number`, or ends the trace where it has all the steps that were asked for.
+    pub fn begin_step(&mut self, number: u64, log: &mut StepLog) {
+        let Some(trace) = &mut self.trace else { return };
+        match trace.before_step() {
+            Ok(true) => self.step = Some(debug_span!("step", number).entered()),
+            Ok(false) => self.end(log),
+            Err(error) => {
+                // The run does not end for want of a trace.
+                log.warn(&format!("{error}; the trace ends here"));
+                self.trace = None;
+            }
+        }
     }
 
-    /// Where the trace lies.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Ends the step that goes on, if any.
+    pub fn end_step(&mut self) {
+        self.step = None;
     }
 
-    /// Before a step: writes what was recorded since the last call. True where the step is still to be traced.
-    pub fn before_step(&mut self) -> Result<bool, DiskError> {
-        self.write()?;
-        let more = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        Ok(more)
+    /// Writes the last of the trace and says where it is.
+    pub fn end(&mut self, log: &mut StepLog) {
+        self.end_step();
+        let Some(mut trace) = self.trace.take() else { return };
+        match trace.write() {
+            Ok(()) => log.line(&format!("profile {}; https://ui.perfetto.dev opens it", trace.path().display())),
+            Err(error) => log.warn(&error.to_string()),
+        }
+        if trace.n_left_out() > 0 {
+            log.warn(&format!("the trace is full: its last {} spans are left out", trace.n_left_out()));
+        }
     }
-
-    /// Spans that there was no room for.
-    pub fn n_left_out(&self) -> usize {
-        self.recorder.n_left_out()
-    }
-
-    /// Appends what was recorded and not written yet.
-    pub fn write(&mut self) -> Result<(), DiskError> {
-        let (tracks, events) = self.recorder.take(self.n_tracks);
-        let first = self.n_tracks + 1;
-        self.n_tracks += tracks.len();
-        let names = tracks.iter().enumerate().map(
-            |(i, name)| json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": first + i, "args": {"name": name}}),
-        );
-        let lines: Vec<String> = names.chain(events.iter().map(line)).map(|line| line.to_string()).collect();
-        if lines.is_empty() { Ok(()) } else { self.append(",\n", &lines) }
-    }
-
-    /// One write a call: whoever reads meanwhile, or after a kill, finds a whole document.
-    fn append(&mut self, before: &str, lines: &[String]) -> Result<(), DiskError> {
-        let text = before.to_owned() + &lines.join(",\n");
-        let bytes = [text.as_bytes(), END].concat();
-        self.file.write_all_at(&bytes, self.end).at("write", &self.path)?;
-        self.end += text.len() as u64;
-        Ok(())
-    }
-}
-
-impl Drop for Profile {
-    fn drop(&mut self) {
-        // A run that fails shows how far it came.
-        let _ = self.write();
-        self.recorder.end();
-    }
-}
-
-/// A span as a complete event; times in microseconds.
-fn line(event: &Event) -> Value {
-    let micros = |nanos: u64| nanos as f64 / 1e3;
-    json!({
-        "name": event.name, "ph": "X", "pid": 1, "tid": event.track + 1,
-        "ts": micros(event.start), "dur": micros(event.end - event.start), "args": event.args,
-    })
 }
 
 #[cfg(test)]

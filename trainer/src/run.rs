@@ -13,7 +13,6 @@ use model::probe::Probe;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
 use tracing::debug_span;
-use tracing::span::EnteredSpan;
 
 use crate::checkpoint::{self, Machine, Progress, State, StateMut};
 use crate::config::{Ending, Exactness, RunConfig, RunOptions};
@@ -69,9 +68,7 @@ pub struct Run {
     steps: u64,
     eval_every: u64,
     saved: Option<u64>,
-    profile: Option<Profile>,
-    /// The step that goes on, for a trace.
-    step: Option<EnteredSpan>,
+    profile: Profile,
 }
 
 /// What a stage tells of itself.
@@ -117,7 +114,7 @@ impl Run {
         };
         let workers = config.run.workers.or(recorded).unwrap_or_else(workers::cores).max(1);
 
-        let profile = options.profile.map(|steps| Profile::create(dir.path(), steps)).transpose()?;
+        let profile = Profile::open(dir.path(), options.profile)?;
         let _span = debug_span!("open").entered();
         // What a stage has encoded by now is data, too.
         let memory = match memory::held() {
@@ -204,7 +201,6 @@ impl Run {
             steps: plan.steps,
             eval_every: plan.eval_every,
             profile,
-            step: None,
         })
     }
 
@@ -212,7 +208,7 @@ impl Run {
     /// at the end, or when the run should stop.
     pub fn next_step(&mut self, heldout: Option<(&EvalSets, &mut RolloutPool)>) -> Result<Option<u64>> {
         // Where the last one was given up.
-        self.step = None;
+        self.profile.end_step();
         if let Some((sets, pool)) = heldout
             && self.evaluation_is_due()
             && !self.evaluate(sets, pool)?
@@ -229,34 +225,9 @@ impl Run {
         }
         let next = (step < self.steps && !self.interrupt.is_due()).then_some(step + 1);
         if next.is_some() {
-            self.trace_step();
+            self.profile.begin_step(step + 1, &mut self.log);
         }
         Ok(next)
-    }
-
-    /// Goes on with the trace, or ends it where it has all the steps it should have.
-    fn trace_step(&mut self) {
-        let Some(profile) = &mut self.profile else { return };
-        match profile.before_step() {
-            Ok(true) => self.step = Some(debug_span!("step", number = self.progress.step + 1).entered()),
-            Ok(false) => self.end_profile(),
-            Err(error) => {
-                // The run does not end for want of a trace.
-                self.log.warn(&format!("{error}; the trace ends here"));
-                self.profile = None;
-            }
-        }
-    }
-
-    fn end_profile(&mut self) {
-        let Some(mut profile) = self.profile.take() else { return };
-        match profile.write() {
-            Ok(()) => self.log.line(&format!("profile {}; https://ui.perfetto.dev opens it", profile.path().display())),
-            Err(error) => self.log.warn(&error.to_string()),
-        }
-        if profile.n_left_out() > 0 {
-            self.log.warn(&format!("the trace is full: its last {} spans are left out", profile.n_left_out()));
-        }
     }
 
     fn evaluation_is_due(&self) -> bool {
@@ -355,7 +326,7 @@ impl Run {
 
     /// Ends a step: its line is written.
     pub fn finish_step(&mut self, step: u64) -> Result<()> {
-        self.step = None;
+        self.profile.end_step();
         self.log.finish(step)?;
         self.progress.step = step;
         self.progress.lengths = self.log.written();
@@ -364,7 +335,7 @@ impl Run {
 
     /// Ends the run: writes `final/` where every step was taken.
     pub fn close(mut self) -> Result<Ending> {
-        self.end_profile();
+        self.profile.end(&mut self.log);
         if let Some(peak) = memory::measured_peak() {
             self.log.line(&self.memory.compare(peak));
         }

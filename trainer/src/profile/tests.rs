@@ -2,9 +2,11 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tracing::{debug_span, info};
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::recorder::Event;
 use super::*;
 
 /// Runs `work` on this thread and those it names with [`traced`], in front of a recorder of its own.
@@ -98,14 +100,14 @@ fn the_file_is_whole_at_any_time() {
     fs::write(&path, "[".repeat(1000)).unwrap();
     let read = || -> Vec<Value> { serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap() };
     recorded(100, |recorder| {
-        let mut profile = Profile::of(recorder.clone(), run.path(), NonZero::new(2).unwrap()).unwrap();
+        let mut trace = Trace::create(recorder.clone(), run.path(), NonZero::new(2).unwrap()).unwrap();
         assert_eq!(read().len(), 1);
         for (step, more) in [(1_u64, true), (2, true), (3, false)] {
-            assert_eq!(profile.before_step().unwrap(), more);
+            assert_eq!(trace.before_step().unwrap(), more);
             read();
             debug_span!("step", number = step).in_scope(|| traced("worker 0", || debug_span!("add").in_scope(|| ())));
         }
-        drop(profile);
+        drop(trace);
         debug_span!("after").in_scope(|| ());
     });
     let trace = read();
