@@ -12,6 +12,7 @@ use crate::share::{Hand, Share};
 use crate::transformer::{Kept, Rows};
 use std::ops::Range;
 use tch::Tensor;
+use tracing::debug_span;
 
 /// Bytes that a chunk of logits may take.
 const CHUNK_BYTES: usize = 64 << 20;
@@ -108,10 +109,12 @@ impl Policy {
         let (tokens, positions) = packed.padded();
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut inputs: Vec<(Buffer, Option<Kept>)> = Vec::with_capacity(self.config.n_layers);
-        let x = self.stream(packed, |_, x, kept| inputs.push((x, (!checkpointing).then_some(kept))));
+        let x = debug_span!("forward", rows = packed.len())
+            .in_scope(|| self.stream(packed, |_, x, kept| inputs.push((x, (!checkpointing).then_some(kept)))));
 
         let mut dx = self.head_backward(&x, targets, temperature, gradient, objective);
         drop(x);
+        let _span = debug_span!("backward", rows = packed.len()).entered();
         for layer in (0..self.config.n_layers).rev() {
             let (x, kept) = inputs.pop().expect("one input a block");
             let kept = kept.unwrap_or_else(|| self.packed_block(layer, &x, rows).1);
@@ -180,6 +183,7 @@ impl Policy {
         gradient.turn_to(self.config.n_layers - 1);
         let mut dx = Buffer::zeros(x.len());
         for range in self.chunks(targets) {
+            let _span = debug_span!("head", rows = range.len()).entered();
             let HeadChunk { hidden, normed, rstd, mut logits, found } =
                 self.head(x, targets, range.clone(), temperature);
             let weights = objective(range.clone(), &found);

@@ -38,5 +38,5 @@ mod score;
 pub use accuracy::AccuracyKind;
 pub use answer::{Extract, to_closing_brace};
 pub use format::FormatStyle;
-pub use rubric::{Rubric, RubricError, RuleConfig};
+pub use rubric::{Rubric, RubricError, RuleConfig, ScoredAlone};
 pub use score::{Part, Sample, Score};

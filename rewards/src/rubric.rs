@@ -181,27 +181,46 @@ impl Rubric {
     /// Scores all completions of one prompt, in order. Never panics, whatever the text; a part
     /// that cannot be computed leaves its completion's total `None`.
     pub fn score_group(&self, group: &[Sample<'_>]) -> Vec<Score> {
-        let min = group.iter().map(|s| s.n_tokens).min().unwrap_or(0);
-        let max = group.iter().map(|s| s.n_tokens).max().unwrap_or(0);
-        group.iter().map(|sample| self.score_one(sample, min, max)).collect()
+        self.complete(group.iter().map(|sample| self.score_alone(sample)).collect())
     }
 
-    fn score_one(&self, sample: &Sample<'_>, min: usize, max: usize) -> Score {
-        let judge = self.judge.map(|i| (&self.rules[i], verdict_alone(&self.rules[i], sample)));
-        let correct = judge.and_then(|(rule, verdict)| match rule {
+    /// What can be said of a completion before the others of its group are there: nearly all of the work.
+    /// [`Rubric::complete`] does the rest.
+    pub fn score_alone(&self, sample: &Sample<'_>) -> ScoredAlone {
+        let verdicts: Vec<Verdict> = self.rules.iter().map(|rule| verdict_alone(rule, sample)).collect();
+        let correct = self.judge.and_then(|i| match self.rules[i] {
             // Countdown's partial credit is not a right answer.
-            RuleConfig::Countdown { .. } => verdict.value.map(|v| v >= 1.0),
-            _ => verdict.value.map(|v| v > 0.0),
+            RuleConfig::Countdown { .. } => verdicts[i].value.map(|v| v >= 1.0),
+            _ => verdicts[i].value.map(|v| v > 0.0),
         });
-        let parts = self.rules.iter().map(|rule| {
-            let verdict = match rule {
-                RuleConfig::LengthK15 { .. } => length::k15(sample.n_tokens, min, max, correct),
-                rule => verdict_alone(rule, sample),
-            };
-            Part { rule: rule.name().to_owned(), value: verdict.value, weight: rule.weight(), note: verdict.note }
-        });
-        Score::from_parts(parts.collect())
+        ScoredAlone { n_tokens: sample.n_tokens, correct, verdicts }
     }
+
+    /// The scores of a group, in order: [`Rubric::score_group`] of the same completions.
+    pub fn complete(&self, group: Vec<ScoredAlone>) -> Vec<Score> {
+        let min = group.iter().map(|one| one.n_tokens).min().unwrap_or(0);
+        let max = group.iter().map(|one| one.n_tokens).max().unwrap_or(0);
+        let score = |one: ScoredAlone| {
+            let parts = self.rules.iter().zip(one.verdicts).map(|(rule, alone)| {
+                let verdict = match rule {
+                    RuleConfig::LengthK15 { .. } => length::k15(one.n_tokens, min, max, one.correct),
+                    _ => alone,
+                };
+                Part { rule: rule.name().to_owned(), value: verdict.value, weight: rule.weight(), note: verdict.note }
+            });
+            Score::from_parts(parts.collect())
+        };
+        group.into_iter().map(score).collect()
+    }
+}
+
+/// A completion of which all is known but what depends on the others of its group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredAlone {
+    n_tokens: usize,
+    correct: Option<bool>,
+    /// One for each rule.
+    verdicts: Vec<Verdict>,
 }
 
 /// The verdict of a rule that looks at one completion alone.

@@ -5,8 +5,7 @@
 //! come to need are free, so nothing is ever evicted.
 
 use crate::completion::{Completion, FinishReason};
-use crate::group::Group;
-use crate::pool::{Drawn, PoolError, Request};
+use crate::pool::{Drawn, Finished, PoolError, Request};
 use crate::prompt::Prompt;
 use crate::stopping::StopRules;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -19,6 +18,7 @@ use model::policy::Policy;
 use model::tokenizer::{TextStream, Tokenizer};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use tracing::debug_span;
 
 /// What all replicas of a pool read.
 pub(crate) struct Shared<'a> {
@@ -81,7 +81,8 @@ impl Text<'_> {
 struct Open<'a> {
     index: usize,
     prompt: &'a Prompt,
-    done: Vec<Option<Completion>>,
+    /// How many are not.
+    left: usize,
 }
 
 /// A prompt that is encoded and of whose completions some have not started.
@@ -119,8 +120,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Samples groups until the queue is empty, sending each as it is complete.
-    pub(crate) fn run(mut self, queue: &Receiver<Job<'a>>, results: &Sender<(usize, Group)>) -> Result<(), PoolError> {
+    /// Samples groups until the queue is empty, sending each completion as it is finished.
+    pub(crate) fn run(mut self, queue: &Receiver<Job<'a>>, results: &Sender<Finished>) -> Result<(), PoolError> {
         loop {
             if self.shared.request.cancel.load(Ordering::Relaxed) {
                 self.abandon();
@@ -182,10 +183,12 @@ impl<'a> Engine<'a> {
 
     fn open_group(&mut self, (index, prompt): Job<'a>, pages: usize) {
         let ids: Vec<i64> = prompt.tokens.iter().map(|&id| i64::from(id)).collect();
+        let span = debug_span!("prefill", group = index, rows = ids.len()).entered();
         let (sequence, logits) = self.shared.policy.prefill(self.cache, &ids);
+        drop(span);
         self.committed += pages;
         // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
-        self.open.push(Open { index, prompt, done: vec![None; self.shared.request.n] });
+        self.open.push(Open { index, prompt, left: self.shared.request.n });
         let group = self.open.len() - 1;
         self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits });
     }
@@ -233,7 +236,10 @@ impl<'a> Engine<'a> {
         let v = policy.config().vocab_size;
         let input: Vec<i64> = going.iter().map(|a| i64::from(*a.tokens.last().expect("a first token"))).collect();
         let mut sequences: Vec<&mut Sequence> = going.iter_mut().map(|a| &mut a.sequence).collect();
+        let positions: usize = sequences.iter().map(|sequence| sequence.len()).sum();
+        let _span = debug_span!("decode", rows = input.len(), positions).entered();
         let logits = policy.decode(self.cache, &mut sequences, &input);
+        let _drawing = debug_span!("draw").entered();
         let drawn: Vec<i64> = going
             .iter()
             .zip(logits.chunks_exact(v))
@@ -250,8 +256,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Takes finished completions out of the batch, and sends groups that are complete.
-    fn collect(&mut self, results: &Sender<(usize, Group)>) {
+    /// Takes finished completions out of the batch, and sends them.
+    fn collect(&mut self, results: &Sender<Finished>) {
         let mut at = 0;
         while at < self.active.len() {
             let Some((finish, cut)) = self.active[at].finish(self.shared.stop) else {
@@ -264,13 +270,13 @@ impl<'a> Engine<'a> {
             let text = cut.unwrap_or_else(|| self.text(&active.tokens));
             let Active { group, sample, tokens, logprobs, .. } = active;
             let open = &mut self.open[group];
-            open.done[sample] = Some(Completion { tokens, logprobs, text, finish });
-            if open.done.iter().all(Option::is_some) {
+            open.left -= 1;
+            if open.left == 0 {
                 self.committed -= KvCache::pages_for(open.prompt.tokens.len());
-                let completions = std::mem::take(&mut open.done).into_iter().flatten().collect();
-                // The receiver is gone only where the caller gave up; the pool then reports its error.
-                let _ = results.send((open.index, Group { prompt: open.prompt.clone(), completions }));
             }
+            let completion = Completion { tokens, logprobs, text, finish };
+            // The receiver is gone only where the caller gave up; the pool then reports its error.
+            let _ = results.send(Finished { place: open.index, sample, completion });
         }
     }
 

@@ -3,6 +3,7 @@
 //! A replica is a thread with a key-value cache of its own; all of them read one policy. The threads live for one call
 //! of [`RolloutPool::sample`], so the borrow checker holds the invariant that weights move only when no replica runs.
 
+use crate::completion::Completion;
 use crate::engine::{Engine, Job, Shared};
 use crate::group::Group;
 use crate::prompt::Prompt;
@@ -108,6 +109,17 @@ pub struct Drawn {
     pub token: u32,
 }
 
+/// A completion, told when it is finished.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// Its prompt's place among those asked for.
+    pub place: usize,
+    /// Which of the prompt's completions, from 0.
+    pub sample: usize,
+    /// What was sampled.
+    pub completion: Completion,
+}
+
 /// Replicas that sample from one policy.
 pub struct RolloutPool {
     caches: Vec<KvCache>,
@@ -140,17 +152,43 @@ impl RolloutPool {
         self.watch = Some(drawn);
     }
 
-    /// Samples a group for each prompt and sends it, with its place in `prompts`, as soon as it is complete.
-    ///
-    /// What is sampled depends on policy, request and prompts alone: not on the number of replicas, the batches they
-    /// form, or the order in which groups are taken up. Those are chosen for speed: prompts whose completions were
-    /// longest so far go first, so that no replica is left with a long one at the end.
+    /// How many replicas sample side by side.
+    pub fn n_replicas(&self) -> usize {
+        self.caches.len()
+    }
+
+    /// Samples a group for each prompt and sends it, with its place in `prompts`, as soon as it is complete. See
+    /// [`RolloutPool::sample_each`].
     pub fn sample(
         &mut self,
         policy: &Policy,
         request: &Request<'_>,
         prompts: &[Prompt],
         results: &Sender<(usize, Group)>,
+    ) -> Result<(), PoolError> {
+        let mut open: Vec<Vec<Option<Completion>>> = vec![vec![None; request.n]; prompts.len()];
+        self.sample_each(policy, request, prompts, |Finished { place, sample, completion }| {
+            open[place][sample] = Some(completion);
+            if open[place].iter().all(Option::is_some) {
+                let completions = std::mem::take(&mut open[place]).into_iter().flatten().collect();
+                // The receiver is gone only where the caller gave up, which the replicas learn from `cancel`.
+                let _ = results.send((place, Group { prompt: prompts[place].clone(), completions }));
+            }
+        })
+    }
+
+    /// Samples `request.n` completions of each prompt and gives each to `finished`, on the calling thread, as soon as
+    /// it is.
+    ///
+    /// What is sampled depends on policy, request and prompts alone: not on the number of replicas, the batches they
+    /// form, or the order in which groups are taken up. Those are chosen for speed: prompts whose completions were
+    /// longest so far go first, so that no replica is left with a long one at the end.
+    pub fn sample_each(
+        &mut self,
+        policy: &Policy,
+        request: &Request<'_>,
+        prompts: &[Prompt],
+        mut finished: impl FnMut(Finished),
     ) -> Result<(), PoolError> {
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         let seen = |i: &usize| self.longest.get(&prompts[*i].index).copied().unwrap_or(usize::MAX);
@@ -162,26 +200,28 @@ impl RolloutPool {
         drop(jobs);
         let share = (prompts.len() * request.n).div_ceil(self.caches.len()).max(1);
         let max_rows = self.max_batch.min(share);
-        let (finished, groups) = crossbeam_channel::unbounded();
+        let (sender, completions) = crossbeam_channel::unbounded();
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
         let watch = self.watch.as_ref();
         std::thread::scope(|scope| {
             let replicas: Vec<_> = self
                 .caches
                 .iter_mut()
-                .map(|cache| {
-                    let (queue, finished) = (queue.clone(), finished.clone());
+                .enumerate()
+                .map(|(i, cache)| {
+                    let (queue, sender) = (queue.clone(), sender.clone());
                     let shared = Shared { policy, tokenizer, stop, request, max_rows, watch };
-                    scope.spawn(move || Engine::new(shared, cache).run(&queue, &finished))
+                    let replica = std::thread::Builder::new().name(format!("replica {i}"));
+                    replica
+                        .spawn_scoped(scope, move || Engine::new(shared, cache).run(&queue, &sender))
+                        .expect("a thread can be started")
                 })
                 .collect();
-            drop(finished);
-            for (index, group) in groups {
-                let length = group.completions.iter().map(|c| c.tokens.len()).max().unwrap_or(0);
-                let known = longest.entry(group.prompt.index).or_default();
-                *known = length.max(*known);
-                // The receiver is gone only where the caller gave up, which the replicas learn from `cancel`.
-                let _ = results.send((index, group));
+            drop(sender);
+            for one in completions {
+                let known = longest.entry(prompts[one.place].index).or_default();
+                *known = one.completion.tokens.len().max(*known);
+                finished(one);
             }
             let ended: Vec<_> = replicas.into_iter().map(|replica| replica.join()).collect();
             for (replica, end) in ended.into_iter().enumerate() {

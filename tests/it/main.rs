@@ -11,6 +11,7 @@ mod gsm8k;
 mod learns;
 mod memory;
 mod parity;
+mod profile;
 mod program;
 mod resume;
 mod toy_run;

@@ -89,7 +89,7 @@ fn a_child_that_is_killed_at_a_write() {
         Ok(())
     });
     let resume = (resume == "resume").then(|| root.join("toy/1"));
-    let options = RunOptions { root, resume, allow_inexact: false, max_hours: None, verbosity: 0 };
+    let options = RunOptions { root, resume, allow_inexact: false, max_hours: None, profile: None, verbosity: 0 };
     assert_eq!(trainer::grpo::train(&config, &options).unwrap(), Ending::Finished);
 }
 

@@ -136,6 +136,10 @@ pub struct RunArgs {
     /// Stop with a checkpoint after so many hours.
     #[arg(long, value_name = "H", value_parser = hours)]
     pub max_hours: Option<f64>,
+    /// Write what each thread did when into the run's folder, as profile.json, a trace that ui.perfetto.dev opens: of the
+    /// first STEPS steps and what comes before them; 4 where no number is given.
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "4")]
+    pub profile: Option<NonZero<u64>>,
 }
 
 impl RunArgs {
@@ -146,6 +150,7 @@ impl RunArgs {
             resume: self.resume.clone().map(Option::unwrap_or_default),
             allow_inexact: self.allow_inexact,
             max_hours: self.max_hours,
+            profile: self.profile,
             verbosity,
         }
     }

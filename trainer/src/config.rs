@@ -3,6 +3,7 @@
 //! Plain values as they were written: nothing here opens a path or chooses a device. Each crate owns the tables it
 //! reads; this file only composes them.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use model::config::PolicyConfig;
@@ -176,6 +177,8 @@ pub struct RunOptions {
     pub allow_inexact: bool,
     /// Stop with a checkpoint after so many hours.
     pub max_hours: Option<f64>,
+    /// Steps to trace into [`crate::profile::PROFILE`], from the first that is taken.
+    pub profile: Option<NonZero<u64>>,
     /// Console lines: -1 says only what is wrong, 0 a line a step, 1 and above adds detail.
     pub verbosity: i8,
 }

@@ -11,6 +11,7 @@ use model::buffer::Buffer;
 use model::layout::Layout;
 use model::share::{Hand, Share};
 use model::team::Team;
+use tracing::debug_span;
 
 use crate::workers;
 
@@ -100,6 +101,7 @@ impl<'a> Turns<'a> {
     /// Waits for microbatch `i`'s turn at `part` and adds its numbers. Every microbatch before it is in the hands of a
     /// worker that waits for none behind it and will add its own or die, so the wait ends.
     fn add(&self, i: usize, part: usize, range: Range<usize>, numbers: &[f32]) {
+        let _span = debug_span!("add", part).entered();
         let waiting = |state: &mut State<'_>| state.turns.as_ref().is_some_and(|turns| turns[part] != i);
         let mut state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         let State { total, turns } = &mut *state;

@@ -13,7 +13,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let runs = folder.path();
 //! let root = runs.to_owned(); // the run goes to `<root>/r1_zero_tiny/<n>`
-//! let options = RunOptions { root, resume: None, allow_inexact: false, max_hours: None, verbosity: -1 };
+//! let options = RunOptions { root, resume: None, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 };
 //! assert_eq!(trainer::grpo::train(&config, &options)?, Ending::Finished);
 //! # assert!(runs.join("r1_zero_tiny/1/final/model.safetensors").exists());
 //! # Ok::<(), anyhow::Error>(())
@@ -41,6 +41,7 @@ pub mod mistake;
 pub mod objective;
 pub mod optimizer;
 pub mod preflight;
+pub mod profile;
 pub mod prompting;
 pub mod report;
 pub mod run;

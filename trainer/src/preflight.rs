@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use model::config::ModelConfig;
 use model::tokenizer::Tokenizer;
+use tracing::debug_span;
 
 pub use crate::config::Stage;
 use crate::config::{DataConfig, RunConfig};
@@ -144,6 +145,7 @@ impl Checked {
 /// Checks a run before it touches a device: configuration, checkpoint, data, template, rules, room on disk and in
 /// memory. All findings come at once. Runs are written below `run_root`.
 pub fn check(run: &RunConfig, stage: Stage, run_root: &Path) -> Checked {
+    let _span = debug_span!("check").entered();
     check_on(run, stage, &Machine::here(run_root))
 }
 

@@ -8,6 +8,7 @@ mod charts;
 mod columns;
 mod reading;
 mod summary;
+mod timing;
 
 use std::fs;
 use std::io;
@@ -28,7 +29,8 @@ use crate::step_log::RUN_LOG;
 use charts::{Chart, charts};
 use columns::Columns;
 use reading::{Reading, shown};
-use summary::{Change, Fact, State, changes, facts, number};
+use summary::{Change, Fact, State, changes, facts, number, seconds, share};
+use timing::{Timing, timing};
 
 /// The page's file name inside a run folder.
 pub const REPORT: &str = "report.html";
@@ -63,8 +65,10 @@ fn page(run: &Path) -> Result<String> {
         facts: facts(&config, &columns, &state),
         state,
         changes: changes(&columns),
-        charts: headings(&charts, 0),
-        more: headings(&more, charts.len()),
+        timing: timing(&columns),
+        charts: headings(&charts, 0, |chart| !chart.is_timing()),
+        timing_charts: headings(&charts, 0, Chart::is_timing),
+        more: headings(&more, charts.len(), |_| true),
         data: Data { charts: charts.into_iter().chain(more).collect() },
         reading,
         config: shown(&config_text, CONFIG_CHARS),
@@ -83,6 +87,8 @@ struct Page {
     facts: Vec<Fact>,
     changes: Vec<Change>,
     charts: Vec<Heading>,
+    timing: Option<Timing>,
+    timing_charts: Vec<Heading>,
     more: Vec<Heading>,
     data: Data,
     reading: Reading,
@@ -105,9 +111,10 @@ struct Heading {
     note: &'static str,
 }
 
-fn headings(charts: &[Chart], first: usize) -> Vec<Heading> {
+/// Of those that are wanted; `first` is the place of the first of all.
+fn headings(charts: &[Chart], first: usize, wanted: impl Fn(&Chart) -> bool) -> Vec<Heading> {
     let heading = |(i, chart): (usize, &Chart)| Heading { n: first + i, title: chart.title.clone(), note: chart.note };
-    charts.iter().enumerate().map(heading).collect()
+    charts.iter().enumerate().filter(|(_, chart)| wanted(chart)).map(heading).collect()
 }
 
 fn environment() -> Result<Environment<'static>> {
@@ -116,6 +123,8 @@ fn environment() -> Result<Environment<'static>> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_filter("number", number);
+    environment.add_filter("seconds", seconds);
+    environment.add_filter("share", share);
     environment.add_template(REPORT, include_str!("report/page.html"))?;
     Ok(environment)
 }

@@ -12,6 +12,7 @@ use model::policy::Policy;
 use model::probe::Probe;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
+use tracing::debug_span;
 
 use crate::checkpoint::{self, Machine, Progress, State, StateMut};
 use crate::config::{Ending, Exactness, RunConfig, RunOptions};
@@ -22,6 +23,7 @@ use crate::metrics;
 use crate::optimizer::Optimizer;
 use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
+use crate::profile::Profile;
 use crate::run_dir::{self, RunDir};
 use crate::step_log::{StepLog, Verbosity};
 use crate::workers;
@@ -66,6 +68,7 @@ pub struct Run {
     steps: u64,
     eval_every: u64,
     saved: Option<u64>,
+    profile: Profile,
 }
 
 /// What a stage tells of itself.
@@ -111,6 +114,8 @@ impl Run {
         };
         let workers = config.run.workers.or(recorded).unwrap_or_else(workers::cores).max(1);
 
+        let profile = Profile::open(dir.path(), options.profile)?;
+        let _span = debug_span!("open").entered();
         // What a stage has encoded by now is data, too.
         let memory = match memory::held() {
             Some(held) => memory.with_program(held),
@@ -195,12 +200,15 @@ impl Run {
             verb: plan.verb,
             steps: plan.steps,
             eval_every: plan.eval_every,
+            profile,
         })
     }
 
     /// The step to take now: after what the last one has left to do (its evaluation, its checkpoint) is done. `None`
     /// at the end, or when the run should stop.
     pub fn next_step(&mut self, heldout: Option<(&EvalSets, &mut RolloutPool)>) -> Result<Option<u64>> {
+        // Where the last one was given up.
+        self.profile.end_step();
         if let Some((sets, pool)) = heldout
             && self.evaluation_is_due()
             && !self.evaluate(sets, pool)?
@@ -215,7 +223,11 @@ impl Run {
         if (due || self.interrupt.is_due()) && self.saved != Some(step) {
             self.save()?;
         }
-        Ok((step < self.steps && !self.interrupt.is_due()).then_some(step + 1))
+        let next = (step < self.steps && !self.interrupt.is_due()).then_some(step + 1);
+        if next.is_some() {
+            self.profile.begin_step(step + 1, &mut self.log);
+        }
+        Ok(next)
     }
 
     fn evaluation_is_due(&self) -> bool {
@@ -279,15 +291,19 @@ impl Run {
     /// After `run.max_skipped_updates` updates in a row that could not be made. The weights are then those of the last
     /// one that was.
     pub fn update(&mut self, loss: f64, gradient: &[f32], update: u64, updates: u64) -> Result<bool> {
+        let span = self.log.span("optimizer");
         let moved = if loss.is_finite() {
             let parameters = self.policy.parameters_mut();
             self.optimizer.step(parameters, gradient, update, updates, self.workers).map_err(|e| e.to_string())
         } else {
             Err(format!("loss is {loss}, weights left as they were"))
         };
+        if moved.is_ok() {
+            debug_span!("refresh").in_scope(|| self.policy.refresh());
+        }
+        drop(span);
         match moved {
             Ok(report) => {
-                self.policy.refresh();
                 self.progress.skipped_in_a_row = 0;
                 self.log.mean("grad", report.grad_norm, 1.0);
                 self.log.set("lr", report.lr);
@@ -310,6 +326,7 @@ impl Run {
 
     /// Ends a step: its line is written.
     pub fn finish_step(&mut self, step: u64) -> Result<()> {
+        self.profile.end_step();
         self.log.finish(step)?;
         self.progress.step = step;
         self.progress.lengths = self.log.written();
@@ -318,6 +335,7 @@ impl Run {
 
     /// Ends the run: writes `final/` where every step was taken.
     pub fn close(mut self) -> Result<Ending> {
+        self.profile.end(&mut self.log);
         if let Some(peak) = memory::measured_peak() {
             self.log.line(&self.memory.compare(peak));
         }

@@ -1,19 +1,25 @@
-//! Scores groups while others are still being sampled.
+//! Scores completions while others are still being sampled.
+//!
+//! A completion goes to a scorer as soon as it is finished, and its group is completed by whoever scores its last one.
+//! Scorers are threads of their own: no replica waits for a rule.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use model::policy::Policy;
-use rewards::{Rubric, Sample, Score};
+use rewards::{Rubric, Sample, Score, ScoredAlone};
 use rollout::completion::{Completion, FinishReason};
 use rollout::group::Group;
-use rollout::pool::{PoolError, Request, RolloutPool};
+use rollout::pool::{Finished, PoolError, Request, RolloutPool};
 use rollout::prompt::Prompt;
+use tracing::debug_span;
 
 use crate::prompting::PreparedProblem;
-use crate::step_log::Progress;
+use crate::step_log::{Progress, StepLog};
+use crate::workers;
 
 /// The groups of a step, in prompt order, with their scores.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub struct Scored {
     pub groups: Vec<Group>,
     /// A score for each completion, `[P][G]`.
     pub scores: Vec<Vec<Score>>,
-    /// Share of the scoring time that sampling hid; 1 where there was nothing to score.
+    /// Share of the scoring time during which sampling went on, 0 to 1; 1 where there was nothing to score.
     pub hidden: f64,
 }
 
@@ -33,7 +39,15 @@ impl Scored {
     }
 }
 
-/// Samples a group for each problem and scores it on rayon's threads as soon as it is complete; `bar` moves with each.
+/// The share of `work`, from when to when each completion was scored, that was done before sampling ended.
+fn hidden_share(work: &[(Instant, Instant)], sampled: Instant) -> f64 {
+    let busy: Duration = work.iter().map(|(from, to)| *to - *from).sum();
+    let hidden: Duration = work.iter().map(|(from, to)| (*to).min(sampled).saturating_duration_since(*from)).sum();
+    if busy.is_zero() { 1.0 } else { hidden.div_duration_f64(busy) }
+}
+
+/// Samples a group for each problem and scores its completions as they are finished, on as many threads as there are
+/// replicas; `log` gets the time, and `bar` moves with each group.
 ///
 /// # Errors
 /// Those of the pool. A completion never makes one: a malformed one has a low score.
@@ -43,24 +57,37 @@ pub fn sample_and_score(
     rubric: &Rubric,
     request: &Request<'_>,
     problems: &[&PreparedProblem],
+    log: &StepLog,
     bar: &Progress,
 ) -> Result<Scored, PoolError> {
+    let span = log.span("sample");
     let prompts = prompts(problems);
-    let (sender, groups) = crossbeam_channel::unbounded();
-    thread::scope(|scope| {
-        let scoring = scope.spawn(|| score_as_sampled(rubric, problems, groups, bar));
-        let sampled = pool.sample(policy, request, &prompts, &sender);
+    let scoring =
+        Scoring { rubric, problems, bar, groups: prompts.iter().map(|_| Mutex::new(Open::of(request.n))).collect() };
+    let n_scorers = pool.n_replicas();
+    let (sender, finished) = crossbeam_channel::unbounded();
+    let (work, sampled) = thread::scope(|scope| {
+        let scorers: Vec<_> =
+            (0..n_scorers).map(|i| workers::start(scope, format!("scorer {i}"), || scoring.run(&finished))).collect();
+        let sampled = pool.sample_each(policy, request, &prompts, |one| {
+            sender.send(one).expect("scorers listen until the channel is closed");
+        });
+        let end = Instant::now();
+        // What is left to score now is not hidden.
+        let _exposed = log.span("score");
         drop(sender);
-        let sampled_at = Instant::now();
-        let mut done = scoring.join().expect("rules do not panic, whatever the text");
-        let exposed = sampled_at.elapsed();
-        sampled?;
-        done.sort_by_key(|one| one.place);
-        let busy: Duration = done.iter().map(|one| one.time).sum();
-        let hidden = if busy.is_zero() { 1.0 } else { (1.0 - exposed.div_duration_f64(busy)).max(0.0) };
-        let (groups, scores) = done.into_iter().map(|one| (one.group, one.scores)).unzip();
-        Ok(Scored { groups, scores, hidden })
-    })
+        let work = scorers.into_iter().map(|one| one.join().expect("rules do not panic, whatever the text"));
+        (work.flatten().collect::<Vec<_>>(), sampled.map(|()| end))
+    });
+    drop(span);
+    let hidden = hidden_share(&work, sampled?);
+    let groups = scoring.groups.into_iter().map(|open| open.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let whole = |(open, prompt): (Open, Prompt)| {
+        let completions = open.completions.into_iter().flatten().collect();
+        (Group { prompt, completions }, open.scores)
+    };
+    let (groups, scores) = groups.zip(prompts).map(whole).unzip();
+    Ok(Scored { groups, scores, hidden })
 }
 
 /// The problems' prompts. A problem that stands in a step a second time, at the border of two epochs, draws by another
@@ -75,46 +102,69 @@ fn prompts(problems: &[&PreparedProblem]) -> Vec<Prompt> {
     problems.iter().map(prompt).collect()
 }
 
-/// One group with its scores, and how long they took.
-struct Done {
-    place: usize,
-    group: Group,
-    scores: Vec<Score>,
-    time: Duration,
+/// What scorers share.
+struct Scoring<'a> {
+    rubric: &'a Rubric,
+    problems: &'a [&'a PreparedProblem],
+    bar: &'a Progress,
+    /// `[P]`.
+    groups: Vec<Mutex<Open>>,
 }
 
-fn score_as_sampled(
-    rubric: &Rubric,
-    problems: &[&PreparedProblem],
-    groups: Receiver<(usize, Group)>,
-    bar: &Progress,
-) -> Vec<Done> {
-    let (sender, done) = crossbeam_channel::unbounded();
-    rayon::in_place_scope(|scope| {
-        for (place, group) in groups {
-            bar.advance(1);
-            let sender = sender.clone();
-            scope.spawn(move |_| {
-                let since = Instant::now();
-                let scores = rubric.score_group(&samples(problems[place], &group));
-                let one = Done { place, group, scores, time: since.elapsed() };
-                sender.send(one).expect("the receiver outlives the scope");
-            });
+/// A group, and what is known of it so far.
+struct Open {
+    completions: Vec<Option<Completion>>,
+    alone: Vec<Option<ScoredAlone>>,
+    /// Empty until all completions are there.
+    scores: Vec<Score>,
+}
+
+impl Open {
+    fn of(n: usize) -> Open {
+        Open { completions: vec![None; n], alone: vec![None; n], scores: Vec::new() }
+    }
+}
+
+impl Scoring<'_> {
+    /// Scores what comes until nothing more will. From when to when each completion took.
+    fn run(&self, finished: &Receiver<Finished>) -> Vec<(Instant, Instant)> {
+        let timed = |one: Finished| {
+            let from = Instant::now();
+            let _span = debug_span!("score", group = one.place, sample = one.sample).entered();
+            self.score(one);
+            (from, Instant::now())
+        };
+        finished.iter().map(timed).collect()
+    }
+
+    fn score(&self, Finished { place, sample, completion }: Finished) {
+        let alone = self.rubric.score_alone(&read(self.problems[place], &completion));
+        let mut open = self.groups[place].lock().unwrap_or_else(PoisonError::into_inner);
+        open.completions[sample] = Some(completion);
+        open.alone[sample] = Some(alone);
+        if open.alone.iter().all(Option::is_some) {
+            let alone = std::mem::take(&mut open.alone).into_iter().flatten().collect();
+            open.scores = self.rubric.complete(alone);
+            self.bar.advance(1);
         }
-    });
-    drop(sender);
-    done.into_iter().collect()
+    }
 }
 
 /// What rules read of the completions of a problem.
 pub(crate) fn samples<'a>(problem: &'a PreparedProblem, group: &'a Group) -> Vec<Sample<'a>> {
-    let sample = |completion: &'a Completion| Sample {
+    group.completions.iter().map(|completion| read(problem, completion)).collect()
+}
+
+fn read<'a>(problem: &'a PreparedProblem, completion: &'a Completion) -> Sample<'a> {
+    Sample {
         prompt: &problem.text,
         completion: &completion.text,
         n_tokens: completion.tokens.len(),
         truncated: completion.finish == FinishReason::Length,
         expected: &problem.problem.expected,
         columns: &problem.problem.columns,
-    };
-    group.completions.iter().map(sample).collect()
+    }
 }
+
+#[cfg(test)]
+mod tests;

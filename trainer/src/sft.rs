@@ -53,12 +53,12 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
         let Run { policy, interrupt, .. } = &run;
         let learn = || learn(policy, &batch, sft, interrupt.flag(), &mut gradient);
         let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
+        drop(span);
         run.log.set("loss", learned.loss);
         run.log.set("tokens", learned.n_tokens as f64);
         run.log.set("learned_tokens", learned.n_learned as f64);
         run.log.set("epoch", batches.epoch() as f64);
         run.update(learned.loss, gradient.total(), step, sft.steps)?;
-        drop(span);
         run.finish_step(step)?;
     }
     run.close()

@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use console::{Progress, RUN_LOG, Verbosity};
-pub use spans::{PHASES, Span};
+pub use spans::{BESIDE, PHASES, Span};
 
 use crate::append_file::AppendFile;
 use crate::durable::{At, DiskError};
@@ -132,7 +132,8 @@ impl StepLog {
         self.numbers.get(key)
     }
 
-    /// Measures a phase of the step, one of [`PHASES`], until the guard is dropped. Phases do not nest.
+    /// Measures a phase of the step, one of [`PHASES`], until the guard is dropped. While a phase goes on inside another,
+    /// its time is its own and not the other's.
     pub fn span(&self, phase: &'static str) -> Span {
         self.spans.start(phase)
     }
@@ -173,7 +174,7 @@ impl StepLog {
         for (phase, time) in self.spans.take() {
             let seconds = time.as_secs_f64();
             self.numbers.set(format!("perf/seconds/{phase}"), seconds);
-            if matches!(phase, "eval" | "save") {
+            if BESIDE.contains(&phase) {
                 own -= seconds;
             }
         }

@@ -4,11 +4,23 @@
 //! the memory of its largest task beside that of every other phase.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// Threads that this machine runs side by side.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Starts a thread whose name a trace and a debugger show.
+///
+/// # Panics
+/// Where the system has no thread left.
+pub(crate) fn start<'scope, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: String,
+    work: impl FnOnce() -> R + Send + 'scope,
+) -> ScopedJoinHandle<'scope, R> {
+    thread::Builder::new().name(name).spawn_scoped(scope, work).expect("a thread can be started")
 }
 
 /// `work` of each item, on up to `workers` threads; results are in the items' order.
@@ -41,8 +53,11 @@ pub(crate) fn map_until<S: Send, T: Sync, R: Send>(
         results
     };
     let mut results: Vec<(usize, R)> = thread::scope(|scope| {
-        let threads: Vec<_> = states.iter_mut().map(|state| scope.spawn(|| share(state))).collect();
-        let ends: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let share = &share;
+        let states = states.iter_mut().enumerate();
+        let threads: Vec<_> =
+            states.map(|(i, state)| start(scope, format!("worker {i}"), move || share(state))).collect();
+        let ends: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
         ends.into_iter().flat_map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
     if results.len() < items.len() {

@@ -133,6 +133,23 @@ proptest! {
         let want: Vec<_> = shuffled.iter().map(|&i| scores[i].clone()).collect();
         prop_assert_eq!(rubric.score_group(&permuted), want);
     }
+
+    /// Scored one by one, in any order, a group has the scores that it has as a whole.
+    #[test]
+    fn completions_scored_as_they_come_score_the_same(
+        (texts, shuffled) in texts().prop_flat_map(|t| {
+            let order: Vec<usize> = (0..t.len()).collect();
+            (Just(t), Just(order).prop_shuffle())
+        }),
+    ) {
+        let rubric = Rubric::new(&all_rules()).unwrap();
+        let columns = Map::new();
+        let samples = group(&texts, "5", &columns);
+        let mut alone: Vec<_> = shuffled.iter().map(|&i| (i, rubric.score_alone(&samples[i]))).collect();
+        alone.sort_by_key(|(i, _)| *i);
+        let scores = rubric.complete(alone.into_iter().map(|(_, one)| one).collect());
+        prop_assert_eq!(scores, rubric.score_group(&samples));
+    }
 }
 
 #[test]

@@ -22,7 +22,8 @@ fn the_definition_is_sound() {
 fn a_run_has_defaults() {
     let options = run(&["x.toml"]).unwrap().options(0);
     let root = PathBuf::from("runs");
-    assert_eq!(options, RunOptions { root, resume: None, allow_inexact: false, max_hours: None, verbosity: 0 });
+    let none = RunOptions { root, resume: None, allow_inexact: false, max_hours: None, profile: None, verbosity: 0 };
+    assert_eq!(options, none);
 }
 
 #[test]
@@ -34,6 +35,16 @@ fn resume_takes_a_folder_or_none() {
         assert_eq!(one.config.config, Path::new("x.toml"));
         assert_eq!(one.options(0).resume.as_deref(), Some(Path::new("runs/x/3")));
     }
+}
+
+#[test]
+fn a_profile_is_of_four_steps_or_as_many_as_asked_for() {
+    let steps = |arguments: &[&str]| run(arguments).map(|run| run.options(0).profile.map(|steps| steps.get()));
+    assert_eq!(steps(&["x.toml"]).unwrap(), None);
+    assert_eq!(steps(&["x.toml", "--profile"]).unwrap(), Some(4));
+    assert_eq!(steps(&["x.toml", "--profile=9"]).unwrap(), Some(9));
+    assert_eq!(steps(&["--profile", "x.toml"]).unwrap(), Some(4), "the config is not taken for a number");
+    assert!(steps(&["x.toml", "--profile=0"]).is_err());
 }
 
 #[test]

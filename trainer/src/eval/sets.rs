@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
+use crossbeam_channel::Receiver;
 use model::philox::Purpose;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
@@ -13,6 +14,7 @@ use rollout::group::Group;
 use rollout::pool::{PoolError, Request, RolloutPool};
 use rollout::prompt::Prompt;
 use rollout::sampling::SamplingConfig;
+use tracing::debug_span;
 
 use super::EvalConfig;
 use super::evaluation::{Evaluation, Outcome, Shown};
@@ -20,6 +22,7 @@ use crate::config::RunConfig;
 use crate::prompting::{PreparedProblem, PromptSet};
 use crate::samples::SampleRecord;
 use crate::scoring::samples;
+use crate::workers;
 
 /// Problems of a set whose first completion is kept to be shown to a person.
 const SHOWN: usize = 4;
@@ -135,42 +138,33 @@ pub fn evaluate(
     for (i, set) in sets.sets.iter().enumerate() {
         let (sender, groups) = crossbeam_channel::unbounded::<(usize, Group)>();
         let outcomes = thread::scope(|scope| {
-            let judging = scope.spawn(|| judge_as_sampled(set, &sets.judge, step, groups));
+            let judge = || judge_as_sampled(set, &sets.judge, step, &groups);
+            let scorers: Vec<_> =
+                (0..pool.n_replicas()).map(|i| workers::start(scope, format!("scorer {i}"), judge)).collect();
             let sampled = pool.sample(policy, &request, &set.prompts, &sender);
             drop(sender);
-            let outcomes = judging.join().expect("rules do not panic, whatever the text");
-            sampled.map(|()| outcomes)
+            let outcomes = scorers.into_iter().map(|one| one.join().expect("rules do not panic, whatever the text"));
+            let mut outcomes: Vec<(usize, Outcome)> = outcomes.flatten().collect();
+            outcomes.sort_by_key(|(place, _)| *place);
+            sampled.map(|()| outcomes.into_iter().map(|(_, outcome)| outcome).collect())
         })?;
         evaluations.push(Evaluation::of(&set.name, i == 0, sets.samples, outcomes));
     }
     Ok(evaluations)
 }
 
-/// One outcome for each problem, in their order. Groups are judged on rayon's threads as they come.
-fn judge_as_sampled(
-    set: &Set,
-    judge: &Judge,
-    step: u64,
-    groups: crossbeam_channel::Receiver<(usize, Group)>,
-) -> Vec<Outcome> {
-    let (judged, outcomes) = crossbeam_channel::unbounded();
-    rayon::in_place_scope(|scope| {
-        for (place, group) in groups {
-            let judged = judged.clone();
-            scope.spawn(move |_| {
-                let mut outcome = judge.outcome(&set.problems[place], &group, step);
-                match &mut outcome.shown {
-                    Some(shown) if place < SHOWN => shown.record.set = Some(set.name.clone()),
-                    shown => *shown = None,
-                }
-                judged.send((place, outcome)).expect("the receiver outlives the scope");
-            });
+/// The outcomes of the groups that come, with their places.
+fn judge_as_sampled(set: &Set, judge: &Judge, step: u64, groups: &Receiver<(usize, Group)>) -> Vec<(usize, Outcome)> {
+    let outcome = |(place, group): (usize, Group)| {
+        let _span = debug_span!("score", group = place).entered();
+        let mut outcome = judge.outcome(&set.problems[place], &group, step);
+        match &mut outcome.shown {
+            Some(shown) if place < SHOWN => shown.record.set = Some(set.name.clone()),
+            shown => *shown = None,
         }
-    });
-    drop(judged);
-    let mut outcomes: Vec<(usize, Outcome)> = outcomes.into_iter().collect();
-    outcomes.sort_by_key(|(place, _)| *place);
-    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+        (place, outcome)
+    };
+    groups.iter().map(outcome).collect()
 }
 
 impl Judge {

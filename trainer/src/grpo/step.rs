@@ -10,6 +10,7 @@ use model::policy::Policy;
 use rewards::{Rubric, RuleConfig};
 use rollout::completion::FinishReason;
 use rollout::pool::{PoolError, Request, RolloutPool};
+use tracing::debug_span;
 
 use super::{GrpoConfig, parity};
 use crate::advantage::group_advantages;
@@ -62,7 +63,6 @@ impl Step<'_> {
 
     /// Samples a group for each problem, scores it, and logs what came of it; `None` where the run was interrupted.
     pub(super) fn sample(&self, run: &mut Run, pool: &mut RolloutPool, rubric: &Rubric) -> Result<Option<Scored>> {
-        let span = run.log.span("sample");
         let request = Request {
             seed: self.config.seed,
             purpose: Purpose::Rollout,
@@ -73,8 +73,8 @@ impl Step<'_> {
             cancel: run.interrupt.flag(),
         };
         let bar = run.log.progress(&format!("step {} · sampling groups", self.number), self.problems.len() as u64);
-        let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &bar);
-        drop((bar, span));
+        let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &run.log, &bar);
+        drop(bar);
         let mut scored = match scored {
             Err(PoolError::Cancelled) => return Ok(None),
             scored => scored.map_err(|error| run.memory.explain(Phase::Sampling, error))?,
@@ -121,7 +121,9 @@ impl Step<'_> {
     pub(super) fn advantages(&self, run: &mut Run, scored: &Scored) -> Result<Vec<Vec<Option<f64>>>> {
         let mut rewards = scored.rewards();
         if let (true, Some(reference)) = (self.grpo.objective.kl_in_reward(), &run.reference) {
+            let span = run.log.span("reference");
             let values = self.logprobs_by(reference, scored, run.workers);
+            drop(span);
             for ((rewards, group), values) in rewards.iter_mut().zip(&scored.groups).zip(values) {
                 for ((reward, completion), reference) in rewards.iter_mut().zip(&group.completions).zip(values) {
                     if let Some(reward) = reward {
@@ -207,7 +209,7 @@ impl Step<'_> {
         let cancel = if now == self.before { run.interrupt.flag() } else { &carry_on };
         let learn = || self.learn(run, gradient, cancel, &mut microbatches, &bar);
         let Some(found) = run.memory.guard(Phase::Update, learn)? else { return Ok(false) };
-        drop(bar);
+        drop((bar, span));
         let mut tally = Tally::default();
         for (microbatch, found) in microbatches.iter().zip(&found) {
             tally += found.tally;
@@ -224,7 +226,6 @@ impl Step<'_> {
             let path = parity::dump(run.dir.path(), self.number, index, &microbatches)?;
             run.log.line(&format!("the batch is in {}", path.display()));
         }
-        drop(span);
         Ok(true)
     }
 
@@ -239,6 +240,7 @@ impl Step<'_> {
     ) -> Option<Vec<Found>> {
         let Run { policy, reference, workers: n_workers, .. } = run;
         if let Some(reference) = reference {
+            let _span = run.log.span("reference");
             let known = workers::map(microbatches, *n_workers, |microbatch| self.logprobs(reference, microbatch));
             for (microbatch, known) in microbatches.iter_mut().zip(known) {
                 microbatch.reference = Some(known);
@@ -248,6 +250,7 @@ impl Step<'_> {
             let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
             let checkpointing = self.grpo.activation_checkpointing;
             let Microbatch { packed, targets, .. } = microbatch;
+            let _span = debug_span!("microbatch", rows = packed.len(), tokens = targets.tokens.len()).entered();
             let mut objective = |range: Range<usize>, tokens: &TokenLogprobs| {
                 found.mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
                 found.entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
@@ -284,6 +287,7 @@ impl Step<'_> {
 
     /// Takes the training forward's log-probabilities for old ones, and logs how far the rollout's were.
     fn record_old_logprobs(&self, run: &mut Run, scored: &mut Scored) {
+        let _span = run.log.span("update");
         let values = self.logprobs_by(&run.policy, scored, run.workers);
         for (group, values) in scored.groups.iter_mut().zip(values) {
             for (completion, values) in group.completions.iter_mut().zip(values) {
@@ -309,7 +313,9 @@ impl Step<'_> {
 
     /// Log-probabilities of a microbatch's targets by `policy`.
     fn logprobs(&self, policy: &Policy, microbatch: &Microbatch) -> Vec<f32> {
-        policy.logprobs(&microbatch.packed, &microbatch.targets, self.temperature()).logprobs
+        let Microbatch { packed, targets, .. } = microbatch;
+        let _span = debug_span!("logprobs", rows = packed.len(), tokens = targets.tokens.len()).entered();
+        policy.logprobs(packed, targets, self.temperature()).logprobs
     }
 
     /// Lets the reference become the policy where that is due.
@@ -318,6 +324,7 @@ impl Step<'_> {
         if every == 0 || !self.number.is_multiple_of(every) {
             return;
         }
+        let _span = run.log.span("reference");
         if let Some(reference) = &mut run.reference {
             reference.parameters_mut().copy_from_slice(run.policy.parameters());
             reference.refresh();

@@ -47,7 +47,7 @@ fn config(extra: &str) -> RunConfig {
 }
 
 fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
-    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, verbosity: -1 }
+    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 }
 }
 
 /// `metrics.jsonl` without what depends on the machine.

@@ -4,7 +4,8 @@ use serde::{Serialize, Serializer};
 
 use super::columns::{Column, Columns, stretches, thin, trend};
 use super::reading::shown;
-use crate::step_log::PHASES;
+use super::timing::phases;
+use crate::step_log::BESIDE;
 
 /// Points of all plots together; each takes 12 to 16 bytes of the page.
 const POINTS: usize = 60_000;
@@ -80,6 +81,7 @@ const fn wanted(
 const RULES: &str = "Accuracy and other rules";
 const HELD_OUT: &str = "Held-out problems";
 const TIME: &str = "Time by phase";
+const SPEED: &str = "Speed";
 
 /// In the order of the page. Rules, evaluations and phases find their keys in the run.
 const WANTED: &[Wanted] = &[
@@ -96,7 +98,7 @@ const WANTED: &[Wanted] = &[
     wanted("Mismatch", "nats", false, &["mismatch_max"], "largest difference of sampler and trainer; 0 is exact"),
     wanted("Learning rate", "number", false, &["lr"], "at the step's last update"),
     wanted(TIME, "seconds", false, &[], "seconds of a step, layer on layer"),
-    wanted("Speed", "number", false, &["perf/tokens_per_second"], "tokens of a step ÷ its seconds"),
+    wanted(SPEED, "number", false, &["perf/tokens_per_second"], "tokens of a step ÷ its seconds"),
     wanted(
         "Groups",
         "number",
@@ -116,7 +118,7 @@ pub(super) fn charts(columns: &Columns, rules: &[String]) -> (Vec<Chart>, Vec<Ch
         match wanted.title {
             RULES => keys.extend(rules.iter().filter(|rule| *rule != "accuracy").cloned()),
             HELD_OUT => keys.extend(columns.keys.keys().filter(|key| is_share_solved(key)).cloned()),
-            TIME => keys.extend(PHASES.iter().map(|phase| format!("perf/seconds/{phase}"))),
+            TIME => keys.extend(phases(columns).map(|phase| format!("perf/seconds/{phase}"))),
             _ => {}
         }
         keys.retain(|key| columns.keys.contains_key(key) && !seen.contains(key));
@@ -154,6 +156,13 @@ pub(super) fn charts(columns: &Columns, rules: &[String]) -> (Vec<Chart>, Vec<Ch
     (main, rest.collect())
 }
 
+impl Chart {
+    /// Whether it belongs to the section on timing.
+    pub(super) fn is_timing(&self) -> bool {
+        [TIME, SPEED].contains(&self.title.as_str())
+    }
+}
+
 /// Whether a key is `eval/…/pass@k` or `eval/…/maj@k`.
 pub(super) fn is_share_solved(key: &str) -> bool {
     let name = key.strip_prefix("eval/").map(|key| key.rsplit('/').next().unwrap_or(key));
@@ -186,8 +195,7 @@ fn layers(columns: &Columns, keys: &[String]) -> Vec<Line> {
         Line { key: key.to_owned(), x: points.clone(), y: points, trend_x: Vec::new(), trend_y: Vec::new() }
     };
     let mut lines: Vec<Line> = keys.iter().map(|key| layer(key, &|range| at(key, range))).collect();
-    // `perf/seconds` leaves evaluation and checkpoints out.
-    let own = |key: &&String| !matches!(key.as_str(), "perf/seconds/eval" | "perf/seconds/save");
+    let own = |key: &&String| !BESIDE.iter().any(|phase| key.strip_prefix("perf/seconds/") == Some(phase));
     let rest = |range: &_| at("perf/seconds", range) - keys.iter().filter(own).map(|key| at(key, range)).sum::<f64>();
     lines.push(layer("other", &|range| rest(range).max(0.0)));
     lines

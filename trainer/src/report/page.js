@@ -5,7 +5,7 @@
   const live = document.getElementById('live');
   const SVG = 'http://www.w3.org/2000/svg';
   const HEIGHT = 190, TOP = 12, BOTTOM = 20, RIGHT = 10;
-  const colour = (i) => `var(--s${i % 6})`;
+  const colour = (i) => `var(--s${i % 8})`;
 
   function make(parent, name, attributes = {}, text) {
     const node = name.startsWith('svg:') ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);

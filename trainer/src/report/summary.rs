@@ -31,8 +31,8 @@ impl State {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Fact {
-    name: &'static str,
-    value: String,
+    pub(super) name: &'static str,
+    pub(super) value: String,
 }
 
 /// The numbers at the top of the page.
@@ -59,7 +59,8 @@ pub(super) fn facts(config: &Table, columns: &Columns, state: &State) -> Vec<Fac
     facts
 }
 
-fn median(column: &[(u64, f64)]) -> Option<f64> {
+/// The median of a key's numbers.
+pub(super) fn median(column: &[(u64, f64)]) -> Option<f64> {
     let mut numbers: Vec<f64> = column.iter().map(|(_, number)| *number).filter(|number| number.is_finite()).collect();
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied()
@@ -128,6 +129,25 @@ pub(super) fn number(number: f64) -> String {
         size if size >= 1e-3 => format!("{:.digits$}", number, digits = if size < 1.0 { 3 } else { 2 }),
         _ => format!("{number:.1e}"),
     }
+}
+
+/// `0.25 ms`, `42 ms`, `1.85 s`, `1 min 12 s`.
+pub(super) fn seconds(seconds: f64) -> String {
+    let three = |number: f64| match number {
+        ..9.995 => format!("{number:.2}"),
+        ..99.95 => format!("{number:.1}"),
+        _ => format!("{number:.0}"),
+    };
+    match seconds {
+        ..0.9995 => format!("{} ms", three(1e3 * seconds)),
+        ..60.0 => format!("{} s", three(seconds)),
+        _ => duration(seconds),
+    }
+}
+
+/// `41.2%`.
+pub(super) fn share(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
 }
 
 /// `42 s`, `3 min 5 s`, `2 h 7 min`.

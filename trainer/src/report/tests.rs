@@ -34,8 +34,10 @@ fn synthetic(run: &Path, steps: u64) {
             ("groups_all_right", (10.0 * done).floor()),
             ("groups_all_wrong", (8.0 * (1.0 - done)).floor()),
             ("perf/seconds/sample", 0.21 + 0.05 * noise(9)),
-            ("perf/seconds/score", 0.01),
+            ("perf/seconds/score", 0.001),
             ("perf/seconds/update", 0.16 + 0.02 * noise(10)),
+            ("perf/seconds/optimizer", 0.01),
+            ("perf/score_hidden", 0.98),
             ("perf/seconds", 0.42 + 0.05 * noise(9)),
             ("perf/tokens_per_second", 19_000.0 + 900.0 * noise(9)),
         ] {
@@ -135,8 +137,9 @@ fn a_whole_run() {
     assert_eq!(chart(&data, "Reward")["lines"][0]["x"][79], 80);
     let layers = chart(&data, "Time by phase")["lines"].as_array().unwrap();
     let keys: Vec<&str> = layers.iter().filter_map(|layer| layer["key"].as_str()).collect();
-    let expected = ["perf/seconds/sample", "perf/seconds/score", "perf/seconds/update", "perf/seconds/eval", "other"];
-    assert_eq!(keys, expected);
+    let phases = ["sample", "score", "update", "optimizer", "eval"].map(|phase| format!("perf/seconds/{phase}"));
+    assert_eq!(keys[..5], phases);
+    assert_eq!(keys[5..], ["other"]);
     let all: f64 = layers.iter().map(|layer| layer["y"][9].as_f64().unwrap()).sum();
     let line: serde_json::Value =
         serde_json::from_str(fs::read_to_string(run.path().join(METRICS)).unwrap().lines().nth(10).unwrap()).unwrap();
@@ -221,6 +224,7 @@ fn runs_that_have_just_begun() {
         html.contains("no steps yet") && html.contains("Nothing measured yet") && html.contains("No completions kept")
     );
     assert_eq!(data(&html)["charts"], serde_json::json!([]));
+    assert!(!html.contains(r#"id="timing""#), "nothing was timed");
 
     fs::write(run.path().join(METRICS), "{\"step\":0,\"eval/pass@1\":0.2}\n{\"step\":1,\"rew").unwrap();
     fs::write(run.path().join(SAMPLES), "{\"step\":0,\"ind").unwrap();
@@ -247,6 +251,44 @@ fn fine_tuning_shows_loss_and_speed() {
     let titles: Vec<&str> = data["charts"].as_array().unwrap().iter().filter_map(|c| c["title"].as_str()).collect();
     assert_eq!(titles, ["Loss", "Learning rate", "Speed"]);
     assert!(html.contains(r#"<th scope="row">loss</th><td>3</td><td><b>0.333</b></td><td class="up">-2.67"#));
+}
+
+/// Three steps of 2, 2 and 4 seconds, and beside them an evaluation and a checkpoint of 1 second each.
+#[test]
+fn timing_by_hand() {
+    let run = tempfile::tempdir().unwrap();
+    let lines = [
+        r#"{"step":0,"eval/pass@1":0.5,"perf/seconds/eval":1}"#,
+        r#"{"step":1,"tokens":100,"perf/seconds/sample":1,"perf/seconds/update":0.5,"perf/seconds/optimizer":0.1,"perf/seconds":2,"perf/score_hidden":0.9,"perf/tokens_per_second":50}"#,
+        r#"{"step":2,"tokens":100,"perf/seconds/sample":0.5,"perf/seconds/score":0.0004,"perf/seconds/update":1.25,"perf/seconds":2,"perf/score_hidden":0.97,"perf/tokens_per_second":50}"#,
+        r#"{"step":3,"tokens":100,"perf/seconds/sample":2,"perf/seconds/reference":0.5,"perf/seconds/update":1,"perf/seconds/save":1,"perf/seconds":4,"perf/score_hidden":1,"perf/tokens_per_second":25}"#,
+    ];
+    fs::write(run.path().join(METRICS), lines.join("\n") + "\n").unwrap();
+    let html = written(run.path());
+    let row = |name: &str, share: &str, median: &str, steps: usize| {
+        let cells = format!("</i> {name}</th><td><b>{share}</b></td><td>{median}</td><td>{steps}</td>");
+        assert!(html.contains(&cells), "{cells} is not in the page");
+    };
+    row("sampling", "35.0%", "1.00 s", 3);
+    row("scoring, exposed", "0.0%", "0.40 ms", 1);
+    row("reference", "5.0%", "500 ms", 1);
+    row("update", "27.5%", "1.00 s", 3);
+    row("optimizer", "1.0%", "100 ms", 1);
+    row("evaluation", "10.0%", "1.00 s", 1);
+    row("checkpoint", "10.0%", "1.00 s", 1);
+    // 0.4, 0.2496 and 0.5 of 10 seconds.
+    row("other", "11.5%", "400 ms", 3);
+    let fact = |name: &str, value: &str| {
+        let pair = format!("<dt>{name}</dt><dd>{value}</dd>");
+        assert!(html.contains(&pair), "{pair} is not in the page");
+    };
+    fact("Tokens a second, sampled", "100");
+    // 100 tokens in 0.6, 1.25 and 1.5 seconds.
+    fact("Tokens a second, trained", "80");
+    fact("Tokens a second, of the whole step", "50");
+    fact("Scoring hidden behind sampling", "97.0%");
+    assert!(html.find("<h3>Time by phase</h3>") > html.find(r#"id="timing""#), "the plots of times stand there, too");
+    assert_eq!(html.matches("<h3>Time by phase</h3>").count(), 1);
 }
 
 #[test]
@@ -298,6 +340,9 @@ fn numbers_and_durations_for_people() {
     let numbers = [0.0, 0.3612, 12.0, 1.5, 1234.5, 51_234.0, 5.12e6, 1e-6, -0.25, f64::NAN].map(number);
     assert_eq!(numbers, ["0", "0.361", "12", "1.50", "1234", "51.2k", "5.12M", "1.0e-6", "-0.250", "–"]);
     assert_eq!([4.25, 185.0, 7620.0].map(duration), ["4.2 s", "3 min 5 s", "2 h 7 min"]);
+    let times = [0.000_123, 0.042, 0.2517, 0.9996, 12.34, 75.0].map(seconds);
+    assert_eq!(times, ["0.12 ms", "42.0 ms", "252 ms", "1.00 s", "12.3 s", "1 min 15 s"]);
+    assert_eq!([0.0, 0.4115, 1.0].map(share), ["0.0%", "41.1%", "100.0%"]);
 }
 
 /// Python's own parser finds every tag closed in order.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use model::kernels::TokenLogprobs;
 use model::policy::Policy;
+use tracing::debug_span;
 
 use super::batches::{cut, pack};
 use super::{Sequence, SftConfig};
@@ -36,6 +37,7 @@ pub fn learn(
     let weight = 1.0 / n_learned.max(1) as f64;
     let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), cancel, |places, own, hand| {
         let (packed, targets) = pack(batch[places.clone()].iter().copied());
+        let _span = debug_span!("microbatch", rows = packed.len(), tokens = targets.tokens.len()).entered();
         let mut loss = 0.0;
         let mut objective = |range: Range<usize>, found: &TokenLogprobs| {
             loss -= found.logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() * weight;

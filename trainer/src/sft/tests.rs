@@ -23,7 +23,7 @@ fn config(checkpoint: &Path, steps: u64) -> RunConfig {
 }
 
 fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
-    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, verbosity: -1 }
+    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 }
 }
 
 /// The numbers of each step that do not depend on the machine.

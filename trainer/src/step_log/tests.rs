@@ -235,6 +235,28 @@ fn phases_add_up_and_seconds_leave_out_eval_and_save() {
     assert!(lines[1].get("perf/seconds/sample").is_none(), "a phase belongs to one step");
 }
 
+#[test]
+fn a_phase_inside_another_has_its_own_time() {
+    let run = tempfile::tempdir().unwrap();
+    let (mut log, _shown) = open(run.path(), Verbosity::Quiet, Lengths::default(), 1);
+    let rest = || std::thread::sleep(Duration::from_millis(20));
+    let outer = log.span("sample");
+    rest();
+    let inner = log.span("score");
+    rest();
+    rest();
+    drop(inner);
+    rest();
+    drop(outer);
+    log.finish(1).unwrap();
+    let line: serde_json::Value =
+        serde_json::from_str(fs::read_to_string(run.path().join("metrics.jsonl")).unwrap().trim()).unwrap();
+    let number = |key: &str| line[key].as_f64().unwrap();
+    let (outer, inner) = (number("perf/seconds/sample"), number("perf/seconds/score"));
+    assert!(outer >= 0.04 && inner >= 0.04, "{line}");
+    assert!(outer + inner <= number("perf/seconds"), "no time is counted twice: {line}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_names_the_file() {
