@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::thread;
 
 use crate::schedule::Schedule;
-use anyhow::ensure;
+use model::buffer::Buffer;
 use model::layout::{Layout, Parameter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,8 +85,8 @@ pub struct Optimizer {
     config: OptimizerConfig,
     /// The flat array cut where weight decay begins or ends.
     spans: Vec<Span>,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Buffer,
+    second: Buffer,
     moves: u64,
 }
 
@@ -105,7 +105,7 @@ impl Optimizer {
 
     fn over(spans: Vec<Span>, config: &OptimizerConfig) -> Optimizer {
         let len = spans.last().map_or(0, |span| span.range.end);
-        Optimizer { config: config.clone(), spans, first: vec![0.0; len], second: vec![0.0; len], moves: 0 }
+        Optimizer { config: config.clone(), spans, first: Buffer::zeros(len), second: Buffer::zeros(len), moves: 0 }
     }
 
     /// Moves `parameters` against `gradient`, both laid out as the moments are, on up to `workers` threads.
@@ -152,16 +152,10 @@ impl Optimizer {
         (&self.first, &self.second, self.moves)
     }
 
-    /// Goes on from a `state` of the same layout.
-    pub fn restore(&mut self, first: &[f32], second: &[f32], moves: u64) -> anyhow::Result<()> {
-        let len = self.first.len();
-        for (name, found) in [("first", first.len()), ("second", second.len())] {
-            ensure!(found == len, "restore the optimizer: {found} {name} moments, the policy has {len} numbers");
-        }
-        self.first.copy_from_slice(first);
-        self.second.copy_from_slice(second);
+    /// Goes on after `moves` moves: the first and second moments, into which those of then are to be put.
+    pub fn restore(&mut self, moves: u64) -> (&mut [f32], &mut [f32]) {
         self.moves = moves;
-        Ok(())
+        (&mut self.first, &mut self.second)
     }
 }
 
