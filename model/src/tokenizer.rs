@@ -70,7 +70,8 @@ impl Tokenizer {
     /// The ids of `text`. Special tokens written out in the text become their ids in either case; `add_special`
     /// adds those the tokenizer puts around a text, such as a beginning-of-sequence token.
     pub fn encode(&self, text: &str, add_special: bool) -> Vec<u32> {
-        let encoding = self.inner.encode_fast(text, add_special).expect("the vocabulary covers every text, as was tried");
+        let encoding =
+            self.inner.encode_fast(text, add_special).expect("the vocabulary covers every text, as was tried");
         encoding.get_ids().to_vec()
     }
 

@@ -240,12 +240,14 @@ impl Rule {
 
     fn move_span(&self, keep: f32, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let moments = first.iter_mut().zip(second);
-        for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
-            let g = g * self.clip;
-            *m = self.beta1 * *m + self.rest1 * g;
-            *v = self.beta2 * *v + self.rest2 * (g * g);
-            *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
-        }
+        widest(|| {
+            for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
+                let g = g * self.clip;
+                *m = self.beta1 * *m + self.rest1 * g;
+                *v = self.beta2 * *v + self.rest2 * (g * g);
+                *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
+            }
+        });
     }
 }
 
@@ -264,7 +266,7 @@ pub fn global_norm(gradient: &[f32], workers: usize) -> f64 {
         for (sums, gradient) in sums.chunks_mut(share).zip(gradient.chunks(share * NORM_BLOCK)) {
             let mut work = move || {
                 for (sum, block) in sums.iter_mut().zip(gradient.chunks(NORM_BLOCK)) {
-                    *sum = sum_of_squares(block);
+                    *sum = widest(|| sum_of_squares(block));
                 }
             };
             if single { work() } else { drop(scope.spawn(work)) }
@@ -274,14 +276,45 @@ pub fn global_norm(gradient: &[f32], workers: usize) -> f64 {
 }
 
 /// Sixteen sums side by side, which is as many as the compiler needs to use vectors.
+#[inline(always)]
 fn sum_of_squares(block: &[f32]) -> f64 {
     let mut lanes = [0f64; 16];
-    for row in block.chunks(16) {
+    let (rows, rest) = block.as_chunks::<16>();
+    for row in rows {
         for (lane, x) in lanes.iter_mut().zip(row) {
             *lane += f64::from(*x) * f64::from(*x);
         }
     }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += f64::from(*x) * f64::from(*x);
+    }
     lanes.iter().sum()
+}
+
+/// `work`, with the widest vectors that this machine has where its loops are compiled into this function. Rust joins no
+/// multiplication and addition of its own accord, so the bits are the same with all of them.
+fn widest<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+        fn avx512<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        #[target_feature(enable = "avx2")]
+        fn avx2<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        let has = [is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx512vl")];
+        if has == [true; 2] && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq") {
+            // SAFETY: the machine has these instructions.
+            return unsafe { avx512(work) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: as above.
+            return unsafe { avx2(work) };
+        }
+    }
+    work()
 }
 
 #[cfg(test)]

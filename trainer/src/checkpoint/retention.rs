@@ -65,7 +65,10 @@ fn remove_aside(run: &Path) -> Result<()> {
 pub(super) fn set_aside(run: &Path, step: u64) -> Result<Vec<PathBuf>> {
     let mut aside = Vec::new();
     for (_, path) in manifest::checkpoints(run)?.into_iter().filter(|(newer, _)| *newer > step) {
-        let to = path.with_added_extension(ASIDE);
+        let mut name = path.clone().into_os_string();
+        name.push(".");
+        name.push(ASIDE);
+        let to = PathBuf::from(name);
         if to.exists() {
             durable::remove_folder(&to)?;
         }

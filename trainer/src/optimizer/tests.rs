@@ -77,6 +77,30 @@ fn workers_change_no_bit() {
     }
 }
 
+/// However wide the vectors are, each number moves by the formula, one operation after the other.
+#[test]
+fn every_bit_is_the_formulas() {
+    let (len, config) = (NORM_BLOCK + 37, decaying());
+    let mut optimizer = Optimizer::over(spans(len, std::iter::once(0..len)), &config);
+    let mut weights = numbers(len, 0);
+    let (mut by_hand, mut first, mut second) = (weights.clone(), vec![0f32; len], vec![0f32; len]);
+    for update in 1..=3 {
+        let gradient = numbers(len, update as usize);
+        let report = optimizer.step(&mut weights, &gradient, update, 3, 3).unwrap();
+        let clip = clip_scale(report.grad_norm, config.max_grad_norm);
+        let rule = Rule::new(&config, report.lr, clip, update);
+        for i in 0..len {
+            let g = std::hint::black_box(gradient[i] * rule.clip);
+            first[i] = rule.beta1 * first[i] + rule.rest1 * g;
+            second[i] = rule.beta2 * second[i] + rule.rest2 * (g * g);
+            let root = second[i].sqrt() * rule.root + rule.epsilon;
+            by_hand[i] = by_hand[i] * rule.keep - rule.rate * first[i] / root;
+        }
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&weights) == bits(&by_hand), "update {update}");
+    }
+}
+
 #[test]
 fn only_what_decays_decays() {
     let config = OptimizerConfig { lr: 0.1, weight_decay: 0.5, ..OptimizerConfig::default() };
