@@ -3,7 +3,7 @@
 //! Aligned to 64 bytes always. libtorch's products may choose their instructions by alignment, and the bits of a run
 //! must not depend on where an allocator happened to put an array.
 
-use crate::team;
+use crate::{pages, team};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicBool;
@@ -32,9 +32,12 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// `len` zeros.
+    /// `len` zeros. A large array takes memory as it is written.
     pub fn zeros(len: usize) -> Buffer {
-        Buffer::of(Tensor::zeros([len as i64], (Kind::Float, Device::Cpu)))
+        let mut buffer = Buffer::of(Tensor::empty([len as i64], (Kind::Float, Device::Cpu)));
+        pages::huge(buffer.data, len);
+        pages::zero(&mut buffer);
+        buffer
     }
 
     /// `len` numbers of any value, for a kernel that writes all of them before anything reads one.

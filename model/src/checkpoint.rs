@@ -1,13 +1,23 @@
 //! Weights in the Hugging Face layout: safetensors, one file or several with an index.
 
+mod format;
+mod save;
+
+use format::Piece;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype as Stored, SafeTensors, TensorInfo};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+pub use format::Format;
+pub use save::{Part, SaveError, save, write};
+
+/// Numbers that a thread reads at once.
+const PIECE: usize = 4 << 20;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -51,7 +61,7 @@ pub enum LoadError {
         /// Shape in the file.
         found: Vec<usize>,
         /// Shape by config.json.
-        expected: Vec<i64>,
+        expected: Vec<usize>,
     },
     /// The tensor holds numbers of a format weights do not come in here.
     #[error("{}: `{tensor}` is stored as {found}, expected F32, BF16 or F16", file.display())]
@@ -66,25 +76,6 @@ pub enum LoadError {
     /// config.json was not taken.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// libtorch could not make the tensor (out of memory, in the main).
-    #[error("{}: `{tensor}`: {source}", file.display())]
-    Torch {
-        /// The file.
-        file: PathBuf,
-        /// The tensor's name.
-        tensor: String,
-        /// What libtorch said.
-        source: tch::TchError,
-    },
-}
-
-/// The number format in which a tensor is handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadAs {
-    /// f32, whatever the file holds.
-    F32,
-    /// As the file holds it: f32, bf16 or f16.
-    Stored,
 }
 
 /// One mapped safetensors file.
@@ -113,6 +104,16 @@ impl Shard {
     }
 }
 
+/// Room for a tensor.
+pub struct Target<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its shape, which that in the file must be.
+    pub shape: &'a [usize],
+    /// As many numbers as the shape says.
+    pub numbers: &'a mut [f32],
+}
+
 /// A checkpoint's weights, mapped into memory: opening reads headers only.
 pub struct Weights {
     /// What a complaint about an absent tensor names.
@@ -127,9 +128,7 @@ impl Weights {
     pub fn open(folder: &Path) -> Result<Weights, LoadError> {
         let single = folder.join(SINGLE);
         if single.exists() {
-            let shard = Shard::open(single.clone())?;
-            let places = shard.tensors.keys().map(|name| (name.clone(), 0)).collect();
-            return Ok(Weights { listing: single, shards: vec![shard], places });
+            return Weights::open_file(&single);
         }
         let index = folder.join(INDEX);
         let text = match fs::read(&index) {
@@ -179,6 +178,13 @@ impl Weights {
         Ok(Weights { listing: index, shards, places })
     }
 
+    /// Maps one safetensors file.
+    pub fn open_file(file: &Path) -> Result<Weights, LoadError> {
+        let shard = Shard::open(file.to_owned())?;
+        let places = shard.tensors.keys().map(|name| (name.clone(), 0)).collect();
+        Ok(Weights { listing: file.to_owned(), shards: vec![shard], places })
+    }
+
     /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.places.contains_key(name)
@@ -195,8 +201,49 @@ impl Weights {
         Some(&self.shards[at].tensors.get(name)?.shape)
     }
 
-    /// A copy of a tensor on the CPU. Its shape must be `expected`.
-    pub fn tensor(&self, name: &str, expected: &[i64], as_: ReadAs) -> Result<Tensor, LoadError> {
+    /// The file that holds a tensor, if there is one of this name.
+    pub fn file(&self, name: &str) -> Option<&Path> {
+        Some(&self.shards[*self.places.get(name)?].file)
+    }
+
+    /// Reads tensors into `targets` as f32, each straight out of its file: nothing of their size is held beside them. What
+    /// of a file was read is not kept mapped.
+    ///
+    /// The work is shared by `threads` threads, a large tensor by several.
+    pub fn read(&self, targets: Vec<Target<'_>>, threads: usize) -> Result<(), LoadError> {
+        let mut pieces = Vec::new();
+        for target in targets {
+            let stored = self.stored(target.name, target.shape)?;
+            assert_eq!(target.numbers.len(), stored.len(), "`{}` has room for its shape", target.name);
+            pieces.extend(stored.pieces(PIECE).zip(target.numbers.chunks_mut(PIECE)));
+        }
+        let queue = Mutex::new(pieces.into_iter());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some((piece, numbers)) = next() {
+                piece.read(numbers);
+            }
+        };
+        thread::scope(|scope| {
+            (1..threads).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        Ok(())
+    }
+
+    /// Whether a tensor holds just `numbers`.
+    pub fn equals(&self, name: &str, shape: &[usize], numbers: &[f32]) -> Result<bool, LoadError> {
+        let stored = self.stored(name, shape)?;
+        let mut read = vec![0.0; PIECE.min(stored.len())];
+        Ok(stored.pieces(PIECE).zip(numbers.chunks(PIECE)).all(|(piece, numbers)| {
+            let read = &mut read[..numbers.len()];
+            piece.read(read);
+            read == numbers
+        }))
+    }
+
+    /// Where a tensor of shape `expected` lies.
+    fn stored(&self, name: &str, expected: &[usize]) -> Result<Piece<'_>, LoadError> {
         let Some((shard, info)) = self.places.get(name).and_then(|at| {
             let shard = &self.shards[*at];
             Some((shard, shard.tensors.get(name)?))
@@ -204,43 +251,28 @@ impl Weights {
             return Err(LoadError::Missing { file: self.listing.clone(), tensor: name.into(), hint: self.hint(name) });
         };
         let (file, tensor) = (|| shard.file.clone(), || name.to_owned());
-        let same = info.shape.len() == expected.len()
-            && info.shape.iter().zip(expected).all(|(a, b)| i64::try_from(*a) == Ok(*b));
-        if !same {
-            return Err(LoadError::Shape {
-                file: file(),
-                tensor: tensor(),
-                found: info.shape.clone(),
-                expected: expected.to_vec(),
-            });
+        if info.shape != expected {
+            let (found, expected) = (info.shape.clone(), expected.to_vec());
+            return Err(LoadError::Shape { file: file(), tensor: tensor(), found, expected });
         }
-        let kind = match info.dtype {
-            Stored::F32 => Kind::Float,
-            Stored::BF16 => Kind::BFloat16,
-            Stored::F16 => Kind::Half,
+        let format = match info.dtype {
+            Stored::F32 => Format::F32,
+            Stored::BF16 => Format::Bf16,
+            Stored::F16 => Format::F16,
             other => {
                 let found = format!("{other:?}");
                 return Err(LoadError::Dtype { file: file(), tensor: tensor(), found });
             }
         };
         let (from, to) = info.data_offsets;
-        let n_bytes = info.shape.iter().try_fold(kind.elt_size_in_bytes(), |n, dim| n.checked_mul(*dim));
-        let bytes = self.slice(shard, from, to).filter(|bytes| Some(bytes.len()) == n_bytes).ok_or_else(|| {
-            LoadError::Parse {
-                file: file(),
-                reason: format!("`{name}` does not fill its place at bytes {from} to {to}"),
-            }
+        let n_bytes = info.shape.iter().try_fold(format.width(), |n, dim| n.checked_mul(*dim));
+        let place = shard.data.checked_add(from).zip(shard.data.checked_add(to)).map(|(from, to)| from..to);
+        let place = place.filter(|place| shard.map.get(place.clone()).is_some() && Some(place.len()) == n_bytes);
+        let place = place.ok_or_else(|| LoadError::Parse {
+            file: file(),
+            reason: format!("`{name}` does not fill its place at bytes {from} to {to}"),
         })?;
-        let torch = |source| LoadError::Torch { file: file(), tensor: tensor(), source };
-        let copied = Tensor::f_from_data_size(bytes, expected, kind).map_err(torch)?;
-        match as_ {
-            ReadAs::Stored => Ok(copied),
-            ReadAs::F32 => copied.f_to_kind(Kind::Float).map_err(torch),
-        }
-    }
-
-    fn slice<'a>(&self, shard: &'a Shard, from: usize, to: usize) -> Option<&'a [u8]> {
-        shard.map.get(shard.data.checked_add(from)?..shard.data.checked_add(to)?)
+        Ok(Piece { map: &shard.map, place, format })
     }
 
     /// The name nearest to `name`: under another prefix, or sharing most at its two ends.
@@ -263,174 +295,6 @@ impl Weights {
             None => "it holds none at all".into(),
         }
     }
-}
-
-/// Why weights could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum SaveError {
-    /// A file could not be written.
-    #[error("{}: {source}", file.display())]
-    Io {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A tensor cannot be written under this name or in this format.
-    #[error("`{tensor}`: {reason}")]
-    Tensor {
-        /// Its name.
-        tensor: String,
-        /// Why not.
-        reason: String,
-    },
-}
-
-/// Writes `tensors` as f32, bf16 or f16 in the Hugging Face layout: `model.safetensors`, or where they exceed
-/// `max_shard_bytes` several files and an index.
-///
-/// Every file is written under a temporary name, synced and renamed once all are whole; the index comes last,
-/// and files of an earlier save that would be read instead are removed after it. Tensors of a shard are
-/// copied to the CPU one at a time. A tensor larger than `max_shard_bytes` gets a shard of its own.
-pub fn save(folder: &Path, tensors: &[(String, Tensor)], dtype: Kind, max_shard_bytes: u64) -> Result<(), SaveError> {
-    let stored = match dtype {
-        Kind::Float => "F32",
-        Kind::BFloat16 => "BF16",
-        Kind::Half => "F16",
-        other => {
-            let tensor = tensors.first().map(|(name, _)| name.clone()).unwrap_or_default();
-            let reason = format!("cannot be written as {other:?}, only as f32, bf16 or f16");
-            return Err(SaveError::Tensor { tensor, reason });
-        }
-    };
-    let mut seen = std::collections::HashSet::new();
-    for (name, _) in tensors {
-        if name == "__metadata__" || !seen.insert(name.as_str()) {
-            let reason = "the name is taken".to_owned();
-            return Err(SaveError::Tensor { tensor: name.clone(), reason });
-        }
-    }
-    let n_bytes = |tensor: &Tensor| (tensor.numel() * dtype.elt_size_in_bytes()) as u64;
-    let mut shards: Vec<Vec<&(String, Tensor)>> = vec![Vec::new()];
-    let mut filled = 0;
-    for entry in tensors {
-        let size = n_bytes(&entry.1);
-        let last = shards.len() - 1;
-        if filled + size > max_shard_bytes && !shards[last].is_empty() {
-            shards.push(vec![entry]);
-            filled = size;
-        } else {
-            shards[last].push(entry);
-            filled += size;
-        }
-    }
-
-    let io = |file: &Path| {
-        let file = file.to_owned();
-        move |source| SaveError::Io { file, source }
-    };
-    fs::create_dir_all(folder).map_err(io(folder))?;
-    let n_shards = shards.len();
-    let mut written: Vec<String> = Vec::new();
-    let mut weight_map = Map::new();
-    let mut leftovers = Leftovers(Vec::new());
-    for (i, shard) in shards.iter().enumerate() {
-        let name = match n_shards {
-            1 => SINGLE.to_owned(),
-            n => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
-        };
-        let file = temporary(folder, &name);
-        leftovers.0.push(file.clone());
-        write_shard(&file, shard, dtype, stored)?;
-        weight_map.extend(shard.iter().map(|(tensor, _)| (tensor.clone(), json!(name))));
-        written.push(name);
-    }
-    if n_shards > 1 {
-        let total: u64 = tensors.iter().map(|(_, t)| n_bytes(t)).sum();
-        let index = json!({"metadata": {"total_size": total}, "weight_map": weight_map});
-        let file = temporary(folder, INDEX);
-        leftovers.0.push(file.clone());
-        let mut out = File::create(&file).map_err(io(&file))?;
-        out.write_all(format!("{index:#}\n").as_bytes()).map_err(io(&file))?;
-        out.sync_all().map_err(io(&file))?;
-        written.push(INDEX.into());
-    }
-    for name in &written {
-        let file = folder.join(name);
-        fs::rename(temporary(folder, name), &file).map_err(io(&file))?;
-    }
-    sync_folder(folder).map_err(io(folder))?;
-    for entry in fs::read_dir(folder).map_err(io(folder))? {
-        let entry = entry.map_err(io(folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if is_weights(&name) && !written.contains(&name) {
-            fs::remove_file(entry.path()).map_err(io(&entry.path()))?;
-        }
-    }
-    sync_folder(folder).map_err(io(folder))
-}
-
-/// Temporary files, removed where a save ends early (after a whole one they have been renamed).
-struct Leftovers(Vec<PathBuf>);
-
-impl Drop for Leftovers {
-    fn drop(&mut self) {
-        for file in &self.0 {
-            let _ = fs::remove_file(file);
-        }
-    }
-}
-
-/// Whether `save` could have written a file of this name.
-fn is_weights(name: &str) -> bool {
-    let shard = name
-        .strip_prefix("model-")
-        .and_then(|rest| rest.strip_suffix(".safetensors"))
-        .and_then(|rest| rest.split_once("-of-"))
-        .is_some_and(|(a, b)| [a, b].iter().all(|s| s.bytes().all(|c| c.is_ascii_digit())));
-    name == SINGLE || name == INDEX || shard
-}
-
-fn temporary(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!(".{name}.tmp"))
-}
-
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn write_shard(file: &Path, tensors: &[&(String, Tensor)], dtype: Kind, stored: &str) -> Result<(), SaveError> {
-    let io = |source| SaveError::Io { file: file.to_owned(), source };
-    let mut header = Map::new();
-    header.insert("__metadata__".into(), json!({"format": "pt"}));
-    let mut at = 0;
-    for (name, tensor) in tensors {
-        let end = at + tensor.numel() * dtype.elt_size_in_bytes();
-        let info = json!({"dtype": stored, "shape": tensor.size(), "data_offsets": [at, end]});
-        header.insert(name.clone(), info);
-        at = end;
-    }
-    let mut header = Value::Object(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let mut out = BufWriter::new(File::create(file).map_err(io)?);
-    out.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
-    out.write_all(&header).map_err(io)?;
-    let mut bytes = Vec::new();
-    for (name, tensor) in tensors {
-        let torch = |e: tch::TchError| SaveError::Tensor { tensor: name.clone(), reason: e.to_string() };
-        let numel = tensor.numel();
-        bytes.resize(numel * dtype.elt_size_in_bytes(), 0);
-        tensor
-            .f_detach()
-            .and_then(|t| t.f_to_device(Device::Cpu))
-            .and_then(|t| t.f_to_kind(dtype))
-            .and_then(|t| t.f_contiguous())
-            .and_then(|t| t.f_copy_data_u8(&mut bytes, numel))
-            .map_err(torch)?;
-        out.write_all(&bytes).map_err(io)?;
-    }
-    let out = out.into_inner().map_err(|e| io(e.into_error()))?;
-    out.sync_all().map_err(io)
 }
 
 #[cfg(test)]

@@ -107,6 +107,18 @@ impl Layout {
         &self.parameters
     }
 
+    /// Every parameter with its part of `numbers`, an array of this layout.
+    pub fn parts_mut<'a>(&self, numbers: &'a mut [f32]) -> impl Iterator<Item = (&Parameter, &'a mut [f32])> {
+        assert_eq!(numbers.len(), self.len, "the array has this layout");
+        let (mut rest, mut at) = (numbers, 0);
+        self.parameters.iter().map(move |parameter| {
+            let range = parameter.range();
+            let (part, behind) = std::mem::take(&mut rest)[range.start - at..].split_at_mut(range.len());
+            (rest, at) = (behind, range.end);
+            (parameter, part)
+        })
+    }
+
     /// Where the blocks lie: one after the other, each laid out alike.
     pub(crate) fn block_range(&self) -> Range<usize> {
         let start = (self.embedding.offset + self.embedding.rows * self.embedding.columns).next_multiple_of(ALIGNMENT);

@@ -6,14 +6,14 @@
 //! in `transformer.rs`; its gradients are in `backward.rs`, decoding is in `kv_cache.rs`.
 
 use crate::buffer::Buffer;
-use crate::checkpoint::{self, LoadError, ReadAs, SaveError, Weights};
+use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};
 use crate::config::{Dtype, ModelConfig, PolicyConfig};
 use crate::layout::{Layout, Slot};
 use crate::philox::{Purpose, Stream};
 use crate::product::{self, Panels};
 use crate::rope;
 use crate::share::Share;
-use crate::team;
+use crate::team::{self, Team};
 use crate::tokenizer;
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,16 +73,9 @@ impl Operands {
         match self {
             Operands::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
             Operands::F32(panels) => {
-                let threads = std::thread::available_parallelism().map_or(1, usize::from);
-                let mut all: Vec<(&usize, &mut Panels)> = panels.iter_mut().collect();
-                let share = all.len().div_ceil(threads);
-                std::thread::scope(|scope| {
-                    for some in all.chunks_mut(share) {
-                        scope.spawn(move || {
-                            some.iter_mut().for_each(|(offset, one)| one.pack(&masters[**offset..][..one.len()]))
-                        });
-                    }
-                });
+                for (&offset, one) in panels {
+                    one.pack(&masters[offset..][..one.len()]);
+                }
             }
         }
     }
@@ -149,7 +142,8 @@ impl Policy {
 
     /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
-        self.operands.refresh(&self.parameters);
+        let Policy { operands, parameters, .. } = self;
+        Team::new(cores()).lead(|| operands.refresh(parameters));
     }
 
     /// Ids from `n` on, which no token of the tokenizer has, get probability 0 everywhere.
@@ -165,7 +159,7 @@ impl Policy {
     /// A policy of its own with the same weights.
     pub fn deep_copy(&self) -> Policy {
         let mut operands = Operands::new(&self.layout, self.dtype());
-        operands.refresh(&self.parameters);
+        Team::new(cores()).lead(|| operands.refresh(&self.parameters));
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),
@@ -178,9 +172,9 @@ impl Policy {
         }
     }
 
-    /// Writes weights as `kind`, `config.json` and the tokenizer's files into `folder`, as Hugging Face tools expect
+    /// Writes weights as `format`, `config.json` and the tokenizer's files into `folder`, as Hugging Face tools expect
     /// them. The folder the policy was loaded from must still be there.
-    pub fn save(&self, folder: &Path, kind: Kind) -> Result<(), SaveError> {
+    pub fn save(&self, folder: &Path, format: Format) -> Result<(), SaveError> {
         let io = |file: &Path| {
             let file = file.to_owned();
             move |source| SaveError::Io { file, source }
@@ -199,22 +193,20 @@ impl Policy {
         let mut config: serde_json::Value =
             serde_json::from_slice(&text).map_err(|e| io(&from)(std::io::Error::from(e)))?;
         if let Some(config) = config.as_object_mut() {
-            let name = if kind == Kind::BFloat16 { "bfloat16" } else { "float32" };
+            let name = match format {
+                Format::F32 => "float32",
+                Format::Bf16 => "bfloat16",
+                Format::F16 => "float16",
+            };
             let key = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
             config.insert(key.into(), name.into());
         }
         let to = folder.join("config.json");
         fs::write(&to, format!("{config:#}\n")).map_err(io(&to))?;
-        let tensors: Vec<(String, Tensor)> = self
-            .layout
-            .parameters()
-            .iter()
-            .map(|p| {
-                let shape: Vec<i64> = p.shape.iter().map(|&n| n as i64).collect();
-                (p.name.clone(), self.parameters.matrix(p.offset, 1, p.range().len()).view(shape.as_slice()))
-            })
-            .collect();
-        checkpoint::save(folder, &tensors, kind, MAX_SHARD_BYTES)
+        let parameters = self.layout.parameters().iter();
+        let parts: Vec<Part<'_>> =
+            parameters.map(|p| Part { name: &p.name, shape: &p.shape, numbers: &self.parameters[p.range()] }).collect();
+        checkpoint::save(folder, &parts, format, MAX_SHARD_BYTES)
     }
 
     /// A vector of weights.
@@ -282,6 +274,11 @@ impl Half {
     }
 }
 
+/// Threads that this machine runs side by side.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn add(to: &mut [f32], from: &[f32]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += from;
@@ -305,16 +302,13 @@ fn draw(layout: &Layout, parameters: &mut [f32], seed: u64) {
 
 fn read(folder: &Path, config: &ModelConfig, layout: &Layout, parameters: &mut [f32]) -> Result<(), LoadError> {
     let weights = Weights::open(folder)?;
-    for parameter in layout.parameters() {
-        let shape: Vec<i64> = parameter.shape.iter().map(|&n| n as i64).collect();
-        let tensor = weights.tensor(&parameter.name, &shape, ReadAs::F32)?;
-        parameters[parameter.range()].copy_from_slice(&Buffer::of(tensor));
-    }
+    let targets = layout.parts_mut(parameters);
+    let targets = targets.map(|(p, numbers)| Target { name: &p.name, shape: &p.shape, numbers });
+    weights.read(targets.collect(), cores())?;
     // A checkpoint that says `tie_word_embeddings` and stores another head would be read as a different network.
     if config.tied_head && weights.contains("lm_head.weight") {
-        let shape = [config.vocab_size as i64, config.hidden_dim as i64];
-        let head = Buffer::of(weights.tensor("lm_head.weight", &shape, ReadAs::F32)?);
-        if head[..] != parameters[layout.embedding.range()] {
+        let shape = [config.vocab_size, config.hidden_dim];
+        if !weights.equals("lm_head.weight", &shape, &parameters[layout.embedding.range()])? {
             let reason = "`lm_head.weight` differs from the embedding, and config.json says `tie_word_embeddings`";
             return Err(LoadError::Parse { file: folder.to_owned(), reason: reason.into() });
         }

@@ -17,6 +17,9 @@ const ROW_GRAIN: usize = 24;
 /// Multiply-adds, divided by a panel's rows, that are worth a chunk of their own: some microseconds.
 const PANEL_WORK: usize = 2_000;
 
+/// Numbers that are worth a chunk of their own where several threads lay out weights.
+const PACK_GRAIN: usize = 16_384;
+
 /// Rows of a weight's gradient that make an item: enough to pay for laying out its right side.
 const GRADIENT_ROWS: usize = 48;
 
@@ -92,8 +95,12 @@ impl Panels {
     /// Takes over the weights, `[N, K]` row by row.
     pub fn pack(&mut self, weights: &[f32]) {
         assert_eq!(weights.len(), self.n * self.k, "weights are [N, K]");
-        // SAFETY: weights hold n × k numbers, the panels round_up(n) × k.
-        unsafe { ffi::pack_panels(weights.as_ptr(), self.n as i64, self.k as i64, self.numbers.as_mut_ptr()) };
+        let (rows, k) = (ffi::panel_rows() as usize, self.k);
+        team::spread_rows(&mut self.numbers, rows * k, PACK_GRAIN.div_ceil(rows * k), |panels, part| {
+            let weights = &weights[panels.start * rows * k..(panels.end * rows * k).min(weights.len())];
+            // SAFETY: weights hold that many rows of k numbers, the panels as many, rounded up.
+            unsafe { ffi::pack_panels(weights.as_ptr(), (weights.len() / k) as i64, k as i64, part.as_mut_ptr()) };
+        });
     }
 
     /// x · Wᵀ for rows x `[M, K]`: `[M, N]`.

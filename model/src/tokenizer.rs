@@ -21,6 +21,9 @@ pub(crate) const FILES: [&str; 9] = [
     "tokenizer.model",
 ];
 
+/// The first characters for private use, the last of all, and some of the rarest.
+const UNHEARD_OF: &str = "\u{e000}\u{10fffd} \u{0}\u{16fe4}a~";
+
 /// A checkpoint's tokenizer, with the special tokens and the chat template that lie beside it.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
@@ -47,10 +50,14 @@ impl Tokenizer {
             .with_truncation(None)
             .map_err(|error| anyhow!("{}: cannot switch truncation off: {error}", path.display()))?;
         inner.with_padding(None);
+        // A vocabulary that covers every text covers characters that nobody has written.
+        inner.encode_fast(UNHEARD_OF, false).map_err(|error| {
+            anyhow!("{}: it has neither tokens for every text nor an unknown token: {error}", path.display())
+        })?;
 
         let config = read_object(&folder.join("tokenizer_config.json"))?;
         let map = read_object(&folder.join("special_tokens_map.json"))?;
-        let vocab_size = inner.get_vocab(true).values().max().map_or(0, |&highest| highest as usize + 1);
+        let vocab_size = width(&inner);
         Ok(Tokenizer {
             vocab_size,
             special_tokens: special_tokens(config.as_ref(), map.as_ref()),
@@ -62,12 +69,9 @@ impl Tokenizer {
 
     /// The ids of `text`. Special tokens written out in the text become their ids in either case; `add_special`
     /// adds those the tokenizer puts around a text, such as a beginning-of-sequence token.
-    ///
-    /// # Panics
-    /// When the tokenizer's model has no token, not even an unknown token, for a piece of the text. A byte-level
-    /// or byte-fallback vocabulary, which every supported checkpoint has, covers every text.
     pub fn encode(&self, text: &str, add_special: bool) -> Vec<u32> {
-        let encoding = self.inner.encode_fast(text, add_special).expect("the vocabulary covers every byte");
+        let encoding =
+            self.inner.encode_fast(text, add_special).expect("the vocabulary covers every text, as was tried");
         encoding.get_ids().to_vec()
     }
 
@@ -180,6 +184,16 @@ impl TextStream<'_> {
         let text = self.tokenizer.decode(&self.ids, self.skip_special);
         text.get(self.emitted..).unwrap_or_default().to_owned()
     }
+}
+
+/// The highest id there is, plus one.
+fn width(inner: &tokenizers::Tokenizer) -> usize {
+    // As many ids as tokens, and none left out: the rule, and it costs no copy of the vocabulary.
+    let n = inner.get_vocab_size(true);
+    if (0..n as u32).rev().all(|id| inner.id_to_token(id).is_some()) {
+        return n;
+    }
+    inner.get_vocab(true).values().max().map_or(0, |&highest| highest as usize + 1)
 }
 
 /// A file holding one JSON object, or none where there is no such file.

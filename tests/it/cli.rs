@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
+use model::checkpoint::Format;
 use model::config::PolicyConfig;
 use model::policy::Policy;
 use serde_json::{Value, json};
@@ -203,7 +204,7 @@ fn drawn_policy(folder: &Path) -> String {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/checkpoints/tiny");
     let config: PolicyConfig =
         toml::from_str(&format!("checkpoint = {:?}\nrandom_init = true", tiny.display().to_string())).unwrap();
-    Policy::load(&tiny, &config, 3).unwrap().save(folder, tch::Kind::Float).unwrap();
+    Policy::load(&tiny, &config, 3).unwrap().save(folder, Format::F32).unwrap();
     folder.to_str().unwrap().to_owned()
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use model::checkpoint::Format;
 use model::config::{DeviceChoice, Dtype, PolicyConfig};
 use model::policy::Policy;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ fn odd_policy(folder: &Path) {
         PolicyConfig { checkpoint: folder.to_owned(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: true };
     let mut policy = Policy::load(folder, &config, 3).unwrap();
     policy.parameters_mut().iter_mut().for_each(|weight| *weight *= 3.0);
-    policy.save(folder, tch::Kind::Float).unwrap();
+    policy.save(folder, Format::F32).unwrap();
 }
 
 fn grouper(arguments: &[&str]) -> String {

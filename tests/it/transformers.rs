@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command as System;
 
 use assert_cmd::Command;
-use model::checkpoint;
+use model::checkpoint::{self, Format, Part};
 use model::config::PolicyConfig;
 use model::packed::Packed;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
 use serde_json::{Value, json};
-use tch::{Kind, Tensor};
+use tch::Kind;
 use tempfile::tempdir;
 
 const TEXT: &str = "12+34-5+6=41\n<answer>41</answer>";
@@ -54,15 +54,11 @@ fn with_tokenizer(folder: &Path, to: &Path) {
 
 /// `policy` in several files of at most `max_shard_bytes`.
 fn save_in_shards(policy: &Policy, folder: &Path, max_shard_bytes: u64) {
-    policy.save(folder, Kind::Float).unwrap();
+    policy.save(folder, Format::F32).unwrap();
     let parameters = policy.layout().parameters().iter();
-    let tensors: Vec<(String, Tensor)> = parameters
-        .map(|p| {
-            let shape: Vec<i64> = p.shape.iter().map(|&n| n as i64).collect();
-            (p.name.clone(), Tensor::from_slice(&policy.parameters()[p.range()]).view(&shape[..]))
-        })
-        .collect();
-    checkpoint::save(folder, &tensors, Kind::Float, max_shard_bytes).unwrap();
+    let parts: Vec<Part<'_>> =
+        parameters.map(|p| Part { name: &p.name, shape: &p.shape, numbers: &policy.parameters()[p.range()] }).collect();
+    checkpoint::save(folder, &parts, Format::F32, max_shard_bytes).unwrap();
     assert!(folder.join("model.safetensors.index.json").is_file());
 }
 
@@ -98,8 +94,8 @@ fn transformers_reads_what_was_saved() {
         with_tokenizer(&from, &source);
         let policy = load(&source);
         let [f32, bf16, shards] = ["f32", "bf16", "shards"].map(|kind| scratch.path().join(format!("{family}-{kind}")));
-        policy.save(&f32, Kind::Float).unwrap();
-        policy.save(&bf16, Kind::BFloat16).unwrap();
+        policy.save(&f32, Format::F32).unwrap();
+        policy.save(&bf16, Format::Bf16).unwrap();
         save_in_shards(&policy, &shards, 8 << 10);
         assert_eq!(load(&shards).parameters(), policy.parameters());
         folders.extend([f32, bf16, shards]);

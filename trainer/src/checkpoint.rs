@@ -24,10 +24,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use model::checkpoint::{ReadAs, Weights};
+use model::checkpoint::Format;
 use model::layout::Layout;
 use model::policy::Policy;
-use tch::Kind;
 
 pub use machine::{Machine, config_text, program};
 pub use progress::{Evaluated, Progress, STATE};
@@ -93,7 +92,7 @@ pub fn save(run: &RunDir, state: &State, keep_last: usize) -> Result<PathBuf> {
 
 fn fill(folder: &Path, state: &State) -> Result<()> {
     let layout = state.policy.layout();
-    state.policy.save(folder, Kind::Float)?;
+    state.policy.save(folder, Format::F32)?;
     let (first, second, moves) = state.optimizer.state();
     assert_eq!(moves, state.progress.update, "progress counts the optimizer's updates");
     write_array(folder, FIRST_MOMENT, layout, first)?;
@@ -118,12 +117,12 @@ fn write_array(folder: &Path, name: &str, layout: &Layout, numbers: &[f32]) -> R
 /// Writes a run's result: the policy alone, in the Hugging Face layout, with a manifest. Returns its folder.
 pub fn save_final(run: &RunDir, policy: &Policy, dtype: SaveDtype) -> Result<PathBuf> {
     let folder = run.path().join(FINAL);
-    let kind = match dtype {
-        SaveDtype::F32 => Kind::Float,
-        SaveDtype::Bf16 => Kind::BFloat16,
+    let format = match dtype {
+        SaveDtype::F32 => Format::F32,
+        SaveDtype::Bf16 => Format::Bf16,
     };
     let fill = |inside: &Path| -> Result<()> {
-        policy.save(inside, kind)?;
+        policy.save(inside, format)?;
         manifest::write(inside)?;
         Ok(())
     };
@@ -140,29 +139,15 @@ pub fn load(folder: &Path, state: &mut StateMut) -> Result<Progress> {
 fn read_all(folder: &Path, state: &mut StateMut) -> Result<Progress> {
     let progress = Progress::read(folder)?;
     let layout = state.policy.layout().clone();
-    read_policy(folder, &layout, state.policy.parameters_mut())?;
+    flat::read_folder(folder, &layout, state.policy.parameters_mut())?;
     state.policy.refresh();
-    let moments = |name: &str| -> Result<Vec<f32>> {
-        let mut moments = vec![0.0; layout.len()];
-        flat::read(&folder.join(name), &layout, &mut moments)?;
-        Ok(moments)
-    };
-    state.optimizer.restore(&moments(FIRST_MOMENT)?, &moments(SECOND_MOMENT)?, progress.update)?;
+    let (first, second) = state.optimizer.restore(progress.update);
+    flat::read(&folder.join(FIRST_MOMENT), &layout, first)?;
+    flat::read(&folder.join(SECOND_MOMENT), &layout, second)?;
     if let Some(reference) = state.reference.as_deref_mut() {
         flat::read(&folder.join(REFERENCE), &layout, reference)?;
     }
     Ok(progress)
-}
-
-fn read_policy(folder: &Path, layout: &Layout, parameters: &mut [f32]) -> Result<()> {
-    let weights = Weights::open(folder)?;
-    for parameter in layout.parameters() {
-        let shape: Vec<i64> = parameter.shape.iter().map(|&n| n as i64).collect();
-        let tensor = weights.tensor(&parameter.name, &shape, ReadAs::F32)?;
-        let numbers = &mut parameters[parameter.range()];
-        tensor.f_copy_data(numbers, numbers.len())?;
-    }
-    Ok(())
 }
 
 /// Goes on from a checkpoint that [`crate::run_dir::find_resume`] found sound: loads it, and gives newer ones another

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::thread;
 
 use crate::schedule::Schedule;
-use anyhow::ensure;
+use model::buffer::Buffer;
 use model::layout::{Layout, Parameter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,8 +85,8 @@ pub struct Optimizer {
     config: OptimizerConfig,
     /// The flat array cut where weight decay begins or ends.
     spans: Vec<Span>,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Buffer,
+    second: Buffer,
     moves: u64,
 }
 
@@ -105,7 +105,7 @@ impl Optimizer {
 
     fn over(spans: Vec<Span>, config: &OptimizerConfig) -> Optimizer {
         let len = spans.last().map_or(0, |span| span.range.end);
-        Optimizer { config: config.clone(), spans, first: vec![0.0; len], second: vec![0.0; len], moves: 0 }
+        Optimizer { config: config.clone(), spans, first: Buffer::zeros(len), second: Buffer::zeros(len), moves: 0 }
     }
 
     /// Moves `parameters` against `gradient`, both laid out as the moments are, on up to `workers` threads.
@@ -152,16 +152,10 @@ impl Optimizer {
         (&self.first, &self.second, self.moves)
     }
 
-    /// Goes on from a `state` of the same layout.
-    pub fn restore(&mut self, first: &[f32], second: &[f32], moves: u64) -> anyhow::Result<()> {
-        let len = self.first.len();
-        for (name, found) in [("first", first.len()), ("second", second.len())] {
-            ensure!(found == len, "restore the optimizer: {found} {name} moments, the policy has {len} numbers");
-        }
-        self.first.copy_from_slice(first);
-        self.second.copy_from_slice(second);
+    /// Goes on after `moves` moves: the first and second moments, into which those of then are to be put.
+    pub fn restore(&mut self, moves: u64) -> (&mut [f32], &mut [f32]) {
         self.moves = moves;
-        Ok(())
+        (&mut self.first, &mut self.second)
     }
 }
 
@@ -246,12 +240,14 @@ impl Rule {
 
     fn move_span(&self, keep: f32, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let moments = first.iter_mut().zip(second);
-        for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
-            let g = g * self.clip;
-            *m = self.beta1 * *m + self.rest1 * g;
-            *v = self.beta2 * *v + self.rest2 * (g * g);
-            *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
-        }
+        widest(|| {
+            for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
+                let g = g * self.clip;
+                *m = self.beta1 * *m + self.rest1 * g;
+                *v = self.beta2 * *v + self.rest2 * (g * g);
+                *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
+            }
+        });
     }
 }
 
@@ -270,7 +266,7 @@ pub fn global_norm(gradient: &[f32], workers: usize) -> f64 {
         for (sums, gradient) in sums.chunks_mut(share).zip(gradient.chunks(share * NORM_BLOCK)) {
             let mut work = move || {
                 for (sum, block) in sums.iter_mut().zip(gradient.chunks(NORM_BLOCK)) {
-                    *sum = sum_of_squares(block);
+                    *sum = widest(|| sum_of_squares(block));
                 }
             };
             if single { work() } else { drop(scope.spawn(work)) }
@@ -280,14 +276,45 @@ pub fn global_norm(gradient: &[f32], workers: usize) -> f64 {
 }
 
 /// Sixteen sums side by side, which is as many as the compiler needs to use vectors.
+#[inline(always)]
 fn sum_of_squares(block: &[f32]) -> f64 {
     let mut lanes = [0f64; 16];
-    for row in block.chunks(16) {
+    let (rows, rest) = block.as_chunks::<16>();
+    for row in rows {
         for (lane, x) in lanes.iter_mut().zip(row) {
             *lane += f64::from(*x) * f64::from(*x);
         }
     }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += f64::from(*x) * f64::from(*x);
+    }
     lanes.iter().sum()
+}
+
+/// `work`, with the widest vectors that this machine has where its loops are compiled into this function. Rust joins no
+/// multiplication and addition of its own accord, so the bits are the same with all of them.
+fn widest<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+        fn avx512<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        #[target_feature(enable = "avx2")]
+        fn avx2<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        let has = [is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx512vl")];
+        if has == [true; 2] && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq") {
+            // SAFETY: the machine has these instructions.
+            return unsafe { avx512(work) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: as above.
+            return unsafe { avx2(work) };
+        }
+    }
+    work()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use model::config::Dtype;
@@ -122,8 +123,12 @@ impl Run {
             None => memory,
         };
 
-        let mut policy = Policy::load(folder, &config.model, config.seed)
-            .with_context(|| format!("load policy `{}`", folder.display()))?;
+        // The program's file is hashed while weights are read.
+        let (loaded, program) = thread::scope(|scope| {
+            let program = scope.spawn(checkpoint::program);
+            (Policy::load(folder, &config.model, config.seed), program.join().expect("hashing does not panic"))
+        });
+        let mut policy = loaded.with_context(|| format!("load policy `{}`", folder.display()))?;
         policy.set_vocabulary(tokenizer.vocab_size());
         let mut reference = plan.reference.then(|| policy.deep_copy());
         let mut optimizer = Optimizer::new(policy.layout(), &config.optimizer);
@@ -134,7 +139,7 @@ impl Run {
             Exactness::Auto => probe.failed.is_some(),
         };
         let machine = Machine {
-            program: checkpoint::program()?,
+            program: program?,
             workers,
             threads: 1,
             route: route(&policy, &probe, measures),

@@ -1,5 +1,7 @@
+use super::save::temporary;
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tch::{Kind, Tensor};
 
 /// A folder of its own for a test, removed afterwards.
 struct Folder(PathBuf);
@@ -20,22 +22,44 @@ impl Drop for Folder {
     }
 }
 
-fn some_tensors() -> Vec<(String, Tensor)> {
-    let draw = |shape: &[i64]| {
-        let n: i64 = shape.iter().product();
-        (Tensor::arange(n, (Kind::Float, Device::Cpu)) * 0.37 - 3.1).sin().reshape(shape)
+/// Names, shapes and numbers.
+fn some_tensors() -> Vec<(&'static str, Vec<usize>, Vec<f32>)> {
+    let draw = |name, shape: &[usize]| {
+        let n: usize = shape.iter().product();
+        (name, shape.to_vec(), (0..n).map(|i| (i as f32 * 0.37 - 3.1).sin()).collect())
     };
     vec![
-        ("model.embed_tokens.weight".into(), draw(&[16, 8])),
-        ("model.layers.0.mlp.up_proj.weight".into(), draw(&[12, 8])),
-        ("model.norm.weight".into(), draw(&[8])),
-        ("transposed".into(), draw(&[3, 5]).tr()),
-        ("scalar".into(), Tensor::from(1.5f32)),
+        draw("model.embed_tokens.weight", &[16, 8]),
+        draw("model.layers.0.mlp.up_proj.weight", &[12, 8]),
+        draw("model.norm.weight", &[8]),
+        draw("odd", &[5, 3]),
+        draw("scalar", &[]),
     ]
 }
 
-fn same(a: &Tensor, b: &Tensor) -> bool {
-    a.kind() == b.kind() && a.size() == b.size() && a.equal(b)
+fn parts<'a>(tensors: &'a [(&'static str, Vec<usize>, Vec<f32>)]) -> Vec<Part<'a>> {
+    tensors.iter().map(|(name, shape, numbers)| Part { name, shape, numbers }).collect()
+}
+
+fn save_some(folder: &Path, format: Format, max_shard_bytes: u64) -> Result<(), SaveError> {
+    save(folder, &parts(&some_tensors()), format, max_shard_bytes)
+}
+
+/// One tensor, read on three threads.
+fn read(weights: &Weights, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
+    let mut numbers = vec![f32::NAN; shape.iter().product()];
+    weights.read(vec![Target { name, shape, numbers: &mut numbers }], 3)?;
+    Ok(numbers)
+}
+
+/// libtorch's rounding to a format, back in f32.
+fn rounded(numbers: &[f32], format: Format) -> Vec<f32> {
+    let kind = match format {
+        Format::F32 => Kind::Float,
+        Format::Bf16 => Kind::BFloat16,
+        Format::F16 => Kind::Half,
+    };
+    Vec::try_from(Tensor::from_slice(numbers).to_kind(kind).to_kind(Kind::Float)).unwrap()
 }
 
 fn open_error(folder: &Path) -> String {
@@ -44,21 +68,74 @@ fn open_error(folder: &Path) -> String {
 
 #[test]
 fn round_trip_in_every_format() {
-    for kind in [Kind::Float, Kind::BFloat16, Kind::Half] {
+    for format in [Format::F32, Format::Bf16, Format::F16] {
         let folder = Folder::new();
         let tensors = some_tensors();
-        save(&folder.0, &tensors, kind, u64::MAX).unwrap();
+        save_some(&folder.0, format, u64::MAX).unwrap();
         assert!(!folder.0.join(INDEX).exists());
         let weights = Weights::open(&folder.0).unwrap();
         assert_eq!(weights.names().count(), tensors.len());
-        for (name, tensor) in &tensors {
+        for (name, shape, numbers) in &tensors {
             assert!(weights.contains(name));
-            let expected = tensor.to_kind(kind);
-            let read = weights.tensor(name, &tensor.size(), ReadAs::Stored).unwrap();
-            assert!(same(&read, &expected), "{name} {kind:?}");
-            let read = weights.tensor(name, &tensor.size(), ReadAs::F32).unwrap();
-            assert!(same(&read, &expected.to_kind(Kind::Float)), "{name} {kind:?}");
+            let expected = rounded(numbers, format);
+            assert_eq!(read(&weights, name, shape).unwrap(), expected, "{name} {format:?}");
+            assert!(weights.equals(name, shape, &expected).unwrap());
+            let differs = [expected.as_slice(), &[]].concat().iter().map(|x| x + 1.0).collect::<Vec<_>>();
+            assert!(!weights.equals(name, shape, &differs).unwrap());
         }
+    }
+}
+
+/// Every bf16 and f16 number is read, and every f32 rounded, as libtorch does it.
+#[test]
+fn formats_agree_with_libtorch() {
+    for (format, kind) in [(Format::Bf16, Kind::BFloat16), (Format::F16, Kind::Half)] {
+        let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        let tensor = Tensor::from_data_size(&all, &[1 << 16], kind).to_kind(Kind::Float);
+        let (theirs, mut ours) = (Vec::<f32>::try_from(tensor).unwrap(), vec![0f32; 1 << 16]);
+        format.decode(&all, &mut ours);
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())));
+        // Between any two neighbours: their middle, and the f32 numbers on either side of it.
+        let halves = theirs.windows(2).filter(|pair| pair[0].is_finite() && pair[1].is_finite());
+        let middles = halves.map(|pair| (pair[0] / 2.0 + pair[1] / 2.0).to_bits());
+        let near: Vec<f32> =
+            middles.flat_map(|bits| [bits.wrapping_sub(1), bits, bits + 1].map(f32::from_bits)).collect();
+        let mut bytes = Vec::new();
+        format.encode(&near, &mut bytes);
+        let mut ours = vec![0f32; near.len()];
+        format.decode(&bytes, &mut ours);
+        let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        assert!(ours.iter().zip(&rounded(&near, format)).all(same), "{format:?}");
+    }
+}
+
+/// Tensors of many pieces, read by any number of threads, are what was written; and each is read once.
+#[test]
+fn threads_share_the_reading() {
+    let folder = Folder::new();
+    let numbers: Vec<f32> = (0..3 * PIECE + 77).map(|i| (i % 1_000_003) as f32).collect();
+    let shapes = [vec![2 * PIECE + 70], vec![7], vec![PIECE, 1]];
+    let names = ["a", "b", "c"];
+    let mut rest = numbers.as_slice();
+    let mut parts = Vec::new();
+    for (name, shape) in names.into_iter().zip(&shapes) {
+        let (numbers, behind) = rest.split_at(shape.iter().product());
+        rest = behind;
+        parts.push(Part { name, shape, numbers });
+    }
+    save(&folder.0, &parts, Format::F32, u64::MAX).unwrap();
+    let weights = Weights::open(&folder.0).unwrap();
+    for threads in [0, 1, 2, 5] {
+        let mut found = vec![0.0; numbers.len()];
+        let mut rest = found.as_mut_slice();
+        let mut targets = Vec::new();
+        for (name, shape) in names.into_iter().zip(&shapes) {
+            let (numbers, behind) = rest.split_at_mut(shape.iter().product());
+            rest = behind;
+            targets.push(Target { name, shape, numbers });
+        }
+        weights.read(targets, threads).unwrap();
+        assert!(found == numbers, "{threads} threads");
     }
 }
 
@@ -66,19 +143,18 @@ fn round_trip_in_every_format() {
 fn shards_and_back_to_one_file() {
     let folder = Folder::new();
     let tensors = some_tensors();
-    save(&folder.0, &tensors, Kind::Float, u64::MAX).unwrap();
-    save(&folder.0, &tensors, Kind::Float, 500).unwrap();
+    save_some(&folder.0, Format::F32, u64::MAX).unwrap();
+    save_some(&folder.0, Format::F32, 500).unwrap();
     assert!(!folder.0.join(SINGLE).exists());
     assert!(folder.0.join("model-00001-of-00002.safetensors").exists());
     let index: Value = serde_json::from_slice(&fs::read(folder.0.join(INDEX)).unwrap()).unwrap();
-    let total: usize = tensors.iter().map(|(_, t)| 4 * t.numel()).sum();
+    let total: usize = tensors.iter().map(|(_, _, numbers)| 4 * numbers.len()).sum();
     assert_eq!(index["metadata"]["total_size"], total);
     let weights = Weights::open(&folder.0).unwrap();
-    for (name, tensor) in &tensors {
-        let read = weights.tensor(name, &tensor.size(), ReadAs::F32).unwrap();
-        assert!(same(&read, tensor), "{name}");
+    for (name, shape, numbers) in &tensors {
+        assert_eq!(&read(&weights, name, shape).unwrap(), numbers, "{name}");
     }
-    save(&folder.0, &tensors, Kind::Float, u64::MAX).unwrap();
+    save_some(&folder.0, Format::F32, u64::MAX).unwrap();
     let names: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, [SINGLE]);
 }
@@ -86,16 +162,16 @@ fn shards_and_back_to_one_file() {
 #[test]
 fn complaints_name_tensor_and_file() {
     let folder = Folder::new();
-    save(&folder.0, &some_tensors(), Kind::Float, u64::MAX).unwrap();
+    save_some(&folder.0, Format::F32, u64::MAX).unwrap();
     let weights = Weights::open(&folder.0).unwrap();
     let up = "model.layers.0.mlp.up_proj.weight";
-    let message = weights.tensor(up, &[24, 8], ReadAs::F32).unwrap_err().to_string();
+    let message = read(&weights, up, &[24, 8]).unwrap_err().to_string();
     let expected = format!("model.safetensors: `{up}` is [12, 8], config says [24, 8]");
     assert!(message.ends_with(&expected), "{message}");
-    let error = weights.tensor("embed_tokens.weight", &[16, 8], ReadAs::F32).unwrap_err();
+    let error = read(&weights, "embed_tokens.weight", &[16, 8]).unwrap_err();
     let LoadError::Missing { hint, .. } = &error else { panic!("{error}") };
     assert!(hint.contains("`model.embed_tokens.weight`"), "{error}");
-    let error = weights.tensor("model.layers.1.mlp.up_proj.weight", &[1], ReadAs::F32).unwrap_err();
+    let error = read(&weights, "model.layers.1.mlp.up_proj.weight", &[1]).unwrap_err();
     assert!(error.to_string().contains(up), "{error}");
 }
 
@@ -107,7 +183,7 @@ fn other_formats_are_refused() {
     file.extend(header);
     file.extend([0; 4]);
     fs::write(folder.0.join(SINGLE), file).unwrap();
-    let error = Weights::open(&folder.0).unwrap().tensor("a", &[1], ReadAs::F32).unwrap_err();
+    let error = read(&Weights::open(&folder.0).unwrap(), "a", &[1]).unwrap_err();
     assert!(matches!(error, LoadError::Dtype { .. }), "{error}");
     assert!(error.to_string().contains("I32"), "{error}");
 }
@@ -117,7 +193,7 @@ fn other_formats_are_refused() {
 fn damaged_files_are_errors() {
     let folder = Folder::new();
     let tensors = some_tensors();
-    save(&folder.0, &tensors, Kind::Float, u64::MAX).unwrap();
+    save_some(&folder.0, Format::F32, u64::MAX).unwrap();
     let file = folder.0.join(SINGLE);
     let whole = fs::read(&file).unwrap();
     for n in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
@@ -132,8 +208,8 @@ fn damaged_files_are_errors() {
             bytes[at] = damage;
             fs::write(&file, &bytes).unwrap();
             let Ok(weights) = Weights::open(&folder.0) else { continue };
-            for (name, tensor) in &tensors {
-                let _ = weights.tensor(name, &tensor.size(), ReadAs::F32);
+            for (name, shape, _) in &tensors {
+                let _ = read(&weights, name, shape);
             }
         }
     }
@@ -143,7 +219,7 @@ fn damaged_files_are_errors() {
 fn damaged_indices_are_errors() {
     let folder = Folder::new();
     assert!(open_error(&folder.0).contains("neither model.safetensors"));
-    save(&folder.0, &some_tensors(), Kind::Float, 500).unwrap();
+    save_some(&folder.0, Format::F32, 500).unwrap();
     let index = folder.0.join(INDEX);
     for (text, expected) in [
         ("{", "not JSON"),
@@ -162,20 +238,20 @@ fn damaged_indices_are_errors() {
 #[test]
 fn names_are_taken_once() {
     let folder = Folder::new();
-    let twice = vec![("a".to_owned(), Tensor::from(1f32)), ("a".to_owned(), Tensor::from(2f32))];
-    let message = save(&folder.0, &twice, Kind::Float, u64::MAX).unwrap_err().to_string();
+    let one = Part { name: "a", shape: &[], numbers: &[1.0] };
+    let message = save(&folder.0, &[one, one], Format::F32, u64::MAX).unwrap_err().to_string();
     assert!(message.contains("`a`"), "{message}");
-    assert!(save(&folder.0, &twice[..1], Kind::Int64, u64::MAX).is_err());
+    assert!(save(&folder.0, &[Part { name: "__metadata__", ..one }], Format::F32, u64::MAX).is_err());
 }
 
 #[test]
 fn a_failed_save_leaves_the_old_files() {
     let folder = Folder::new();
-    save(&folder.0, &some_tensors(), Kind::Float, u64::MAX).unwrap();
+    save_some(&folder.0, Format::F32, u64::MAX).unwrap();
     let before = fs::read(folder.0.join(SINGLE)).unwrap();
     // A folder where the second shard's temporary file would go.
     fs::create_dir(temporary(&folder.0, "model-00002-of-00002.safetensors")).unwrap();
-    assert!(save(&folder.0, &some_tensors(), Kind::BFloat16, 300).is_err());
+    assert!(save_some(&folder.0, Format::Bf16, 300).is_err());
     assert_eq!(fs::read(folder.0.join(SINGLE)).unwrap(), before);
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
 }

@@ -183,11 +183,11 @@ fn bf16_follows_f32() {
 #[test]
 fn saved_in_place_keeps_what_is_beside() {
     let folder = tempfile::tempdir().unwrap();
-    golden("qwen2").0.save(folder.path(), Kind::Float).unwrap();
+    golden("qwen2").0.save(folder.path(), Format::F32).unwrap();
     let beside = folder.path().join("generation_config.json");
     std::fs::write(&beside, "{}").unwrap();
     let again = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
-    again.save(folder.path(), Kind::Float).unwrap();
+    again.save(folder.path(), Format::F32).unwrap();
     assert_eq!(std::fs::read(&beside).unwrap(), b"{}");
 }
 
@@ -197,10 +197,10 @@ fn saved_policies_load_again() {
     for family in ["qwen2", "qwen3", "llama"] {
         let (policy, _) = golden(family);
         let folder = tempfile::tempdir().unwrap();
-        policy.save(folder.path(), Kind::Float).unwrap();
+        policy.save(folder.path(), Format::F32).unwrap();
         let again = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
         assert!(policy.parameters() == again.parameters(), "{family}");
-        policy.save(folder.path(), Kind::BFloat16).unwrap();
+        policy.save(folder.path(), Format::Bf16).unwrap();
         let rounded = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
         let all = policy.parameters().iter().zip(rounded.parameters());
         assert!(all.clone().all(|(a, b)| (a - b).abs() <= a.abs() / 256.0) && all.clone().any(|(a, b)| a != b));

@@ -1,12 +1,16 @@
 //! Which checkpoints stay: the last few and the best.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::progress::Progress;
-use crate::durable;
+use crate::durable::{self, At};
 use crate::manifest;
+
+/// Ends the name of a checkpoint that is not part of the run any more.
+const ASIDE: &str = "aside";
 
 /// The checkpoint with the highest `eval/pass@1`, the older one among equals; `None` where none was evaluated.
 ///
@@ -37,17 +41,33 @@ pub(super) fn remove_old(run: &Path, keep_last: usize) -> Result<()> {
             kept += 1;
         }
     }
+    remove_aside(run)
+}
+
+/// Removes the checkpoints set aside whose steps the run has come to again.
+fn remove_aside(run: &Path) -> Result<()> {
+    let newest = manifest::checkpoints(run)?.into_iter().find(|(_, path)| Progress::read(path).is_ok());
+    let Some((newest, _)) = newest else { return Ok(()) };
+    for entry in fs::read_dir(run).at("read", run)? {
+        let path = entry.at("read", run)?.path();
+        let aside = path.extension().is_some_and(|end| end == ASIDE);
+        if aside && manifest::step_of(&path.with_extension("")).is_some_and(|step| step <= newest) {
+            durable::remove_folder(&path).with_context(|| format!("remove `{}`", path.display()))?;
+        }
+    }
     Ok(())
 }
 
 /// Gives every checkpoint newer than `step` another name, `step_0030.aside`, and returns the new paths.
 ///
-/// A run that goes on from `step` will write those steps again; they must neither be taken for its own nor be lost.
+/// A run that goes on from `step` will write those steps again; they must not be taken for its own, and are there until it
+/// has come as far again.
 pub(super) fn set_aside(run: &Path, step: u64) -> Result<Vec<PathBuf>> {
     let mut aside = Vec::new();
     for (_, path) in manifest::checkpoints(run)?.into_iter().filter(|(newer, _)| *newer > step) {
         let mut name = path.clone().into_os_string();
-        name.push(".aside");
+        name.push(".");
+        name.push(ASIDE);
         let to = PathBuf::from(name);
         if to.exists() {
             durable::remove_folder(&to)?;

@@ -59,7 +59,9 @@ impl Run {
         }
         run.progress.step = step;
         run.progress.update = 4 * step;
-        run.optimizer.restore(&first, &second, 4 * step).unwrap();
+        let moments = run.optimizer.restore(4 * step);
+        moments.0.copy_from_slice(&first);
+        moments.1.copy_from_slice(&second);
         run.progress.lengths.metrics = 100 * step;
         run.progress.reference_step = Some(0);
         if let Some(pass) = pass_at_1 {
@@ -320,7 +322,10 @@ fn a_damaged_checkpoint_is_warned_of_and_makes_room() {
     // The run comes to step 2 once more.
     let run = RunDir::open(&at).unwrap();
     save(&run, &Run::at(2, None).state(), 2).unwrap();
-    assert_eq!(find_resume(&at).unwrap().checkpoint.unwrap().step, 2);
+    assert_eq!(names(&at), ["step_0001", "step_0002", "step_0003.aside"]);
+    save(&run, &Run::at(4, None).state(), 2).unwrap();
+    assert_eq!(names(&at), ["step_0002", "step_0004"], "what was set aside is there until the run is past it");
+    assert_eq!(find_resume(&at).unwrap().checkpoint.unwrap().step, 4);
 }
 
 #[test]

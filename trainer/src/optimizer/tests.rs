@@ -77,6 +77,30 @@ fn workers_change_no_bit() {
     }
 }
 
+/// However wide the vectors are, each number moves by the formula, one operation after the other.
+#[test]
+fn every_bit_is_the_formulas() {
+    let (len, config) = (NORM_BLOCK + 37, decaying());
+    let mut optimizer = Optimizer::over(spans(len, std::iter::once(0..len)), &config);
+    let mut weights = numbers(len, 0);
+    let (mut by_hand, mut first, mut second) = (weights.clone(), vec![0f32; len], vec![0f32; len]);
+    for update in 1..=3 {
+        let gradient = numbers(len, update as usize);
+        let report = optimizer.step(&mut weights, &gradient, update, 3, 3).unwrap();
+        let clip = clip_scale(report.grad_norm, config.max_grad_norm);
+        let rule = Rule::new(&config, report.lr, clip, update);
+        for i in 0..len {
+            let g = std::hint::black_box(gradient[i] * rule.clip);
+            first[i] = rule.beta1 * first[i] + rule.rest1 * g;
+            second[i] = rule.beta2 * second[i] + rule.rest2 * (g * g);
+            let root = second[i].sqrt() * rule.root + rule.epsilon;
+            by_hand[i] = by_hand[i] * rule.keep - rule.rate * first[i] / root;
+        }
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&weights) == bits(&by_hand), "update {update}");
+    }
+}
+
 #[test]
 fn only_what_decays_decays() {
     let config = OptimizerConfig { lr: 0.1, weight_decay: 0.5, ..OptimizerConfig::default() };
@@ -101,11 +125,11 @@ fn what_is_not_finite_moves_nothing() {
     let mut optimizer = Optimizer::over(spans(3, std::iter::once(0..3)), &decaying());
     let mut weights = [1.0, 2.0, 3.0];
     optimizer.step(&mut weights, &[0.1, 0.2, 0.3], 1, 9, 1).unwrap();
-    let before = (weights, optimizer.first.clone(), optimizer.second.clone(), optimizer.moves);
+    let before = (weights, optimizer.first.to_vec(), optimizer.second.to_vec(), optimizer.moves);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e20] {
         let refused = optimizer.step(&mut weights, &[0.0, bad, 0.0], 2, 9, 2).unwrap_err();
         assert!(refused.to_string().contains("weights left as they were"), "{refused}");
-        let after = (weights, optimizer.first.clone(), optimizer.second.clone(), optimizer.moves);
+        let after = (weights, optimizer.first.to_vec(), optimizer.second.to_vec(), optimizer.moves);
         assert_eq!(after, before, "{bad}");
     }
     optimizer.step(&mut weights, &[0.1, 0.2, 0.3], 3, 9, 1).unwrap();
@@ -122,16 +146,15 @@ fn a_restored_optimizer_goes_on() {
                 let (first, second, moves) = optimizer.state();
                 let (first, second) = (first.to_vec(), second.to_vec());
                 optimizer = Optimizer::over(spans(40, std::iter::once(0..20)), &decaying());
-                optimizer.restore(&first, &second, moves).unwrap();
+                let moments = optimizer.restore(moves);
+                moments.0.copy_from_slice(&first);
+                moments.1.copy_from_slice(&second);
             }
             optimizer.step(&mut weights, &numbers(40, update as usize), update, 6, 1).unwrap();
         }
         weights
     };
     assert_eq!(run(true), run(false));
-    let mut optimizer = Optimizer::over(spans(40, std::iter::empty()), &decaying());
-    let refused = optimizer.restore(&[0.0; 40], &[0.0; 39], 1).unwrap_err();
-    assert_eq!(refused.to_string(), "restore the optimizer: 39 second moments, the policy has 40 numbers");
 }
 
 #[test]

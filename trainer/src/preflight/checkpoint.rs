@@ -1,5 +1,6 @@
 //! Does the checkpoint's folder hold what its config.json describes? Headers only: no weight is read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,13 +49,14 @@ pub(super) fn weights(folder: &Path, model: &ModelConfig, findings: &mut Vec<Fin
         }
     };
     let layout = Layout::new(model);
-    let (mut missing, mut shapes) = (Vec::new(), Vec::new());
+    let (mut missing, mut shapes) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for parameter in layout.parameters() {
         let name = &parameter.name;
         match weights.shape(name) {
             None => missing.push(format!("`{name}`")),
             Some(found) if found != parameter.shape => {
-                shapes.push(format!("`{name}` is {found:?}, config.json says {:?}", parameter.shape));
+                let shape = format!("`{name}` is {found:?}, config.json says {:?}", parameter.shape);
+                shapes.entry(weights.file(name).unwrap_or(folder)).or_default().push(shape);
             }
             Some(_) => {}
         }
@@ -69,8 +71,8 @@ pub(super) fn weights(folder: &Path, model: &ModelConfig, findings: &mut Vec<Fin
     if !missing.is_empty() {
         findings.push(Finding::error(KEY, format!("{}: no tensor {}", folder.display(), some(&missing, ", "))));
     }
-    if !shapes.is_empty() {
-        findings.push(Finding::error(KEY, format!("{}: {}", folder.display(), some(&shapes, "; "))));
+    for (file, shapes) in shapes {
+        findings.push(Finding::error(KEY, format!("{}: {}", file.display(), some(&shapes, "; "))));
     }
     if !unread.is_empty() {
         let message = format!("{}: tensors that nothing reads: {}", folder.display(), some(&unread, ", "));
