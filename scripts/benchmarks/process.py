@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "target" / "bench"
 PEERS = Path(os.environ.get("PEERS") or ROOT.parent / "shared" / "peers")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grouper" / "peers"
+LLAMA = "llama-cpp-python==0.3.36"
 PYTHON = os.environ.get("PEERS_PYTHON") or str(CACHE / "venv" / "bin" / "python")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -83,13 +84,26 @@ def helper(code, *arguments, name):
     return json.loads(run([PYTHON, "-c", code, *arguments], name, env=env)["out"].splitlines()[-1])
 
 
-def grouper(stage, config, name, mark=None):
-    """Runs a stage: its metrics by step, with what `run` saw of the process."""
+def llama_missing():
+    """Why llama.cpp cannot be called from the peers' Python; nothing where it can."""
+    seen = subprocess.run([PYTHON, "-c", "import gguf, llama_cpp"], capture_output=True, text=True)
+    return seen.stderr.strip().splitlines()[-1] if seen.returncode else None
+
+
+def bench(package, name, *arguments):
+    """Runs a bench of a crate that prints JSON."""
+    command = ["cargo", "bench", "--quiet", "--locked", "-p", package, "--bench", name, "--", *arguments]
+    return run(command, f"bench-{name}")
+
+
+def grouper(stage, config, name, mark=None, cores=None):
+    """Runs a stage, on the first so many cores: its metrics by step, with what `run` saw of the process."""
     runs = WORK / "runs" / name
     shutil.rmtree(runs, ignore_errors=True)
     path = WORK / f"{name}.toml"
     path.write_text(config)
-    seen = run([ROOT / "target/release/grouper", stage, path, "--run", runs], name, mark=mark)
+    pinned = ["taskset", "-c", f"0-{cores - 1}"] if cores else []
+    seen = run([*pinned, ROOT / "target/release/grouper", stage, path, "--run", runs], name, mark=mark)
     metrics = [json.loads(line) for line in (runs / name / "1" / "metrics.jsonl").read_text().splitlines()]
     return metrics, seen
 

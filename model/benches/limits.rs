@@ -1,0 +1,175 @@
+//! How fast this machine multiplies and copies, at shapes that the caller names: the limits that a step is compared to.
+//!
+//! Prints one JSON object. The argument is one too: `{"threads": 4, "seconds": 0.05, "cells": [["name", "forward", N, K,
+//! M, copies, m], …]}`. Of each cell four rates are taken: one product of M rows by libtorch and by this crate, each with
+//! all threads, and `copies` products of m rows side by side by either, each on a thread of its own. A kind is `forward`,
+//! `input_gradient` or `weight_gradient`. Without an argument a decoding step of a 15M-parameter policy is measured.
+
+#![expect(clippy::print_stdout, reason = "the rates are what it is run for")]
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use model::buffer::Buffer;
+use model::product::{Panels, add_weight_gradient, input_gradient, route};
+use model::team::Team;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tch::Tensor;
+
+/// Times a rate is taken; the largest counts.
+const SLICES: usize = 5;
+
+/// A call of more billions than this is so long that fewer slices do.
+const LONG_CALL: f64 = 4.0;
+
+/// Numbers that one thread copies in a call.
+const COPIED: usize = 1 << 24;
+
+#[derive(Deserialize)]
+struct Asked {
+    threads: usize,
+    seconds: f64,
+    cells: Vec<(String, Kind, usize, usize, usize, usize, usize)>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Forward,
+    InputGradient,
+    WeightGradient,
+}
+
+fn noise(len: usize) -> Buffer {
+    // Multiples of an irrational number modulo 1: spread evenly, and no generator is needed.
+    Buffer::from_slice(&(0..len).map(|i| (i as f64 * 0.618_033_988_75).fract() as f32 - 0.5).collect::<Vec<_>>())
+}
+
+/// A product `[M, K] · [N, K]ᵀ` or one of its gradients, with what it reads.
+struct Product {
+    kind: Kind,
+    k: usize,
+    weights: Buffer,
+    panels: Panels,
+    x: Buffer,
+    dy: Buffer,
+}
+
+impl Product {
+    fn new(kind: Kind, n: usize, k: usize, rows: usize) -> Product {
+        let (weights, mut panels) = (noise(n * k), Panels::new(n, k));
+        panels.pack(&weights);
+        Product { kind, k, weights, panels, x: noise(rows * k), dy: noise(rows * n) }
+    }
+
+    /// By this crate, on the first `rows` rows.
+    fn own(&self, rows: usize) -> impl FnMut() + use<'_> {
+        let (x, dy) = (&self.x[..rows * self.k], &self.dy[..rows * self.weights.len() / self.k]);
+        let mut gradient = self.gradient();
+        move || match self.kind {
+            Kind::Forward => drop(black_box(self.panels.product(x))),
+            Kind::InputGradient => drop(black_box(input_gradient(dy, &self.weights, self.k))),
+            Kind::WeightGradient => add_weight_gradient(dy, x, self.k, black_box(&mut gradient)),
+        }
+    }
+
+    /// By libtorch, with as many threads as are set for the calling one.
+    fn libtorch(&self, rows: usize) -> impl FnMut() + use<> {
+        let k = self.k;
+        let kind = self.kind;
+        let weights = self.weights.rows(k);
+        let x = self.x.rows(k).narrow(0, 0, rows as i64);
+        let dy = self.dy.rows(self.weights.len() / k).narrow(0, 0, rows as i64);
+        let mut gradient = self.gradient().rows(k);
+        move || match kind {
+            Kind::Forward => drop(black_box(x.linear(&weights, None::<&Tensor>))),
+            Kind::InputGradient => drop(black_box(dy.matmul(&weights))),
+            Kind::WeightGradient => drop(black_box(gradient.addmm_(&dy.transpose(0, 1), &x))),
+        }
+    }
+
+    fn gradient(&self) -> Buffer {
+        Buffer::zeros(if matches!(self.kind, Kind::WeightGradient) { self.weights.len() } else { self.k })
+    }
+}
+
+/// `amount` ÷ second of `copies` threads that each repeat what `prepare` makes: the best of some slices.
+fn rate<W: FnMut()>(copies: usize, amount: f64, seconds: f64, prepare: impl Fn() -> W + Sync) -> f64 {
+    let together = Barrier::new(copies);
+    let measure = || slices(amount, seconds, &together, &mut prepare());
+    let rates: Vec<Vec<f64>> = thread::scope(|scope| {
+        let running: Vec<_> = (0..copies).map(|_| scope.spawn(measure)).collect();
+        running.into_iter().map(|thread| thread.join().expect("no product panics")).collect()
+    });
+    (0..rates[0].len()).map(|slice| rates.iter().map(|of| of[slice]).sum()).fold(0.0, f64::max)
+}
+
+/// `amount` ÷ second of this thread in each slice; all threads at `together` begin a slice at once.
+fn slices(amount: f64, seconds: f64, together: &Barrier, work: &mut impl FnMut()) -> Vec<f64> {
+    work();
+    let slices = if amount > LONG_CALL { 2 } else { SLICES };
+    let slice = Duration::from_secs_f64(seconds / slices as f64);
+    let rate = |_| {
+        together.wait();
+        let (start, mut calls) = (Instant::now(), 0.0);
+        loop {
+            work();
+            calls += 1.0;
+            let elapsed = start.elapsed();
+            if elapsed >= slice {
+                return calls * amount / elapsed.as_secs_f64();
+            }
+        }
+    };
+    (0..slices).map(rate).collect()
+}
+
+fn main() {
+    let argument = std::env::args().skip(1).find(|argument| argument.starts_with('{'));
+    let usual = r#"{"threads": 4, "seconds": 0.05, "cells": [
+        ["qkv", "forward", 640, 384, 32, 4, 8], ["output", "forward", 384, 384, 32, 4, 8],
+        ["gate_up", "forward", 2048, 384, 32, 4, 8], ["down", "forward", 384, 1024, 32, 4, 8],
+        ["head", "forward", 4096, 384, 32, 4, 8]]}"#;
+    let asked: Asked = serde_json::from_str(argument.as_deref().unwrap_or(usual)).expect("cells as described above");
+    let (threads, seconds) = (asked.threads, asked.seconds);
+    let mut cells = Map::new();
+    for (name, kind, n, k, rows, copies, apart) in asked.cells {
+        let product = Product::new(kind, n, k, rows.max(apart));
+        let amount = |rows: usize| 2.0 * (rows * n * k) as f64 / 1e9;
+        let with = |threads: usize, rows: usize| {
+            let product = &product;
+            move || {
+                tch::set_num_threads(threads as i32);
+                product.libtorch(rows)
+            }
+        };
+        let mut team = Team::new(threads);
+        let own_together = {
+            let mut work = product.own(rows);
+            // A team has one leader: its calls are made here and not on a thread of `rate`.
+            let rates = team.lead(|| slices(amount(rows), seconds, &Barrier::new(1), &mut work));
+            rates.into_iter().fold(0.0, f64::max)
+        };
+        drop(team);
+        let rates = json!({
+            "libtorch_together": rate(1, amount(rows), seconds, with(threads, rows)),
+            "libtorch_apart": rate(copies, amount(apart), seconds, with(1, apart)),
+            "grouper_together": own_together,
+            "grouper_apart": rate(copies, amount(apart), seconds, || product.own(apart)),
+        });
+        cells.insert(name, rates);
+    }
+    let copy = || {
+        let (from, mut to) = (vec![1f32; COPIED], vec![0f32; COPIED]);
+        move || black_box(&mut to).copy_from_slice(black_box(&from))
+    };
+    let bytes = 8.0 * COPIED as f64 / 1e9;
+    let copied: Value = json!({
+        "one": rate(1, bytes, 5.0 * seconds, copy),
+        "all": rate(threads, bytes, 5.0 * seconds, copy),
+    });
+    println!("{}", json!({"route": route(), "gflops": cells, "copy_gb": copied}));
+}

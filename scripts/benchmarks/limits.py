@@ -1,0 +1,151 @@
+"""What the machine can do: products at the shapes of a step, by whoever is fastest, and copies of memory."""
+
+import json
+
+from benchmarks.inputs import GROUP, NEW_TOKENS, PROMPTS, fields, prompt_lengths, prompts
+from benchmarks.markdown import absent, number, present, quietness, table, when
+from benchmarks.process import bench, note
+
+TITLE = "Limits of the machine"
+
+SIZES = ("tiny", "small", "base")
+BATCHES = (1, 8, 32, 128)
+KINDS = ("forward", "input_gradient", "weight_gradient")
+
+# Bytes that a chunk of logits may take, and rows it has at most.
+CHUNK_BYTES, CHUNK_ROWS = 64 << 20, 1024
+
+WAYS = {
+    "libtorch_together": "libtorch, one with all threads", "libtorch_apart": "libtorch, one a thread",
+    "grouper_together": "grouper, one with all threads", "grouper_apart": "grouper, one a thread",
+}
+
+
+def shapes(network):
+    """Name, rows and columns of each weight matrix, and how many the network has of it."""
+    d, f, blocks = network["d"], network["f"], network["blocks"]
+    return [
+        ("qkv", network["q"] + 2 * network["kv"], d, blocks), ("output", d, network["q"], blocks),
+        ("gate_up", 2 * f, d, blocks), ("down", d, f, blocks), ("head", network["v"], d, 1),
+    ]
+
+
+def cells_of(size, network, prompt, sampled_prompt, threads):
+    """The products to be measured for a size: name, kind, rows of W, columns, rows of x in one product with all threads,
+    how many stand side by side otherwise, and rows of each of them."""
+    chunk = min(CHUNK_ROWS, CHUNK_BYTES // (4 * network["v"]))
+    for name, n, k, _ in shapes(network):
+        trained = chunk if name == "head" else prompt + GROUP * (NEW_TOKENS - 1)
+        for kind in KINDS:
+            yield f"{size}/{name}/{kind}/update", kind, n, k, trained, threads, trained
+        for batch in BATCHES if size == "small" else (PROMPTS * GROUP,):
+            copies = min(threads, batch)
+            yield f"{size}/{name}/forward/{batch}", "forward", n, k, batch, copies, batch // copies
+        if name != "head":
+            yield f"{size}/{name}/forward/prompt", "forward", n, k, prompt, threads, prompt
+            if size == "small":
+                yield f"{size}/{name}/forward/sampled_prompt", "forward", n, k, sampled_prompt, threads, sampled_prompt
+
+
+def measure(setup):
+    folders = [setup.checkpoints / f"qwen2-{size}" for size in SIZES]
+    networks = {size: fields(folder) for size, folder in zip(SIZES, folders)}
+    lengths = dict(zip(SIZES, prompt_lengths(prompts(2, "grpo-prompts"), folders)))
+    sampled = prompt_lengths(prompts(1, "sample-prompts"), [setup.checkpoints / "qwen2-small"])[0]
+    cells = [
+        cell for size in SIZES
+        for cell in cells_of(size, networks[size], round(lengths[size]), round(sampled), setup.threads)
+    ]
+    asked = {"threads": setup.threads, "seconds": 0.02 if setup.quick else 0.1, "cells": cells}
+    seen = bench("model", "limits", json.dumps(asked))
+    note("limits: done")
+    return {
+        **json.loads(seen["out"]), "networks": networks, "prompt": lengths, "sampled_prompt": sampled,
+        "cells": {cell[0]: cell[1:] for cell in cells}, "threads": setup.threads, "others": seen["others"],
+    }
+
+
+def seconds(found, cell, rows):
+    """The least time for a cell's product with `rows` rows in all."""
+    _, n, k, *_ = found["cells"][cell]
+    return 2 * rows * n * k / max(found["gflops"][cell].values()) / 1e9
+
+
+def forward(found, size, place, rows, head_rows):
+    """The least time for all weights' products with `rows` rows, the head's with `head_rows`."""
+    total = 0.0
+    for name, _, _, count in shapes(found["networks"][size]):
+        many = head_rows if name == "head" else rows
+        if many:
+            total += count * seconds(found, f"{size}/{name}/forward/{place}", many)
+    return total
+
+
+def update(found, size, rows, head_rows):
+    """The least time for all products of a forward and backward pass."""
+    return sum(
+        count * seconds(found, f"{size}/{name}/{kind}/update", head_rows if name == "head" else rows)
+        for name, _, _, count in shapes(found["networks"][size]) for kind in KINDS
+    )
+
+
+def grpo_step(results, size):
+    """The least time of sampling, update and the whole of a GRPO step; nothing where limits were not measured."""
+    found = present(results, "limits")
+    if not found or size not in found["networks"]:
+        return None
+    prompt, completions = found["prompt"][size], PROMPTS * GROUP
+    decoded = completions * (NEW_TOKENS - 1)
+    sample = forward(found, size, completions, decoded, decoded) + forward(found, size, "prompt", PROMPTS * prompt, 0)
+    learn = update(found, size, PROMPTS * prompt + decoded, completions * NEW_TOKENS)
+    return {"sample": sample, "update": learn, "seconds": sample + learn}
+
+
+def sampling_rate(results, batch):
+    """The most tokens a second that products allow when `small` samples with `batch` completions of own prompts."""
+    found = present(results, "limits")
+    if not found:
+        return None
+    decoded = batch * (NEW_TOKENS - 1)
+    least = forward(found, "small", batch, decoded, decoded)
+    least += forward(found, "small", "sampled_prompt", batch * found["sampled_prompt"], 0)
+    return batch * NEW_TOKENS / least
+
+
+def sft_rate(results):
+    """The most tokens a second that products allow when `small` learns from every token."""
+    found = present(results, "limits")
+    return found and 1 / update(found, "small", 1, 1)
+
+
+def show(results, _):
+    found = present(results, "limits")
+    if not found:
+        return absent(results, "limits")
+    rows = []
+    for size in SIZES:
+        completions = PROMPTS * GROUP
+        places = [(f"decoding, {completions} rows", "forward", completions)]
+        places += [(f"update, {kind.replace('_', ' ')}", kind, "update") for kind in KINDS]
+        for label, kind, place in places:
+            cells = [f"{size}/{name}/{kind}/{place}" for name, *_ in shapes(found["networks"][size])]
+            counts = [count for *_, count in shapes(found["networks"][size])]
+            flops = [count * found["cells"][cell][1] * found["cells"][cell][2] for cell, count in zip(cells, counts)]
+            # The rate of all weights one after the other: the mean, weighted by the operations.
+            mean = lambda rate: sum(flops) / sum(f / rate(cell) for f, cell in zip(flops, cells))
+            line = [number(mean(lambda cell: found["gflops"][cell][way])) for way in WAYS]
+            rows.append([f"`{size}` {label}", *line, number(mean(lambda cell: max(found["gflops"][cell].values())))])
+    copied = found["copy_gb"]
+    return f"""\
+The products of a step in GFLOP/s (a multiply-add is two), over all weights of the network: each with all rows and all
+{found['threads']} threads, or one on each thread, with the rows that a replica or worker has. What counts as the limit is
+the best way of each single shape. The rates of the single shapes are in `benchmarks.json`.
+
+{table(["", *WAYS.values(), "best of each shape"], rows)}
+Copying memory (bytes read and written): {number(copied['one'])} GB/s with 1 thread, {number(copied['all'])} GB/s with
+{found['threads']}. grouper's products took the `{found['route']}` route. Cores taken by others: {quietness(found['others'])}.
+{when(found)}"""
+
+
+def goals(_):
+    return []

@@ -1,0 +1,79 @@
+"""Plots as SVG: bars that lie end to end, and curves on logarithmic axes."""
+
+import math
+
+from benchmarks.markdown import number
+
+COLOURS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2"]
+PLAIN = "#bab0ac"
+
+
+def frame(width, height, title):
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
+        'font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="8" y="18" font-size="14" font-weight="bold">{title}</text>',
+    ]
+
+
+def legend(out, names, colours):
+    x = 8
+    for name in names:
+        out.append(f'<rect x="{x}" y="30" width="12" height="12" fill="{colours[name]}"/>')
+        out.append(f'<text x="{x + 16}" y="40">{name}</text>')
+        x += 34 + 7 * len(name)
+
+
+def bars(path, title, unit, rows, colours):
+    """Horizontal bars; each row is a label and parts (name, value) that lie end to end."""
+    largest = max(sum(value for _, value in parts) for _, parts in rows)
+    scale, height, top = 400 / largest, 22, 56
+    names = list(dict.fromkeys(name for _, parts in rows for name, _ in parts))
+    out = frame(680, top + len(rows) * (height + 6) + 8, title)
+    legend(out, names, colours)
+    for i, (label, parts) in enumerate(rows):
+        x, y = 160.0, top + i * (height + 6)
+        out.append(f'<text x="152" y="{y + 15}" text-anchor="end">{label}</text>')
+        for name, value in parts:
+            width = value * scale
+            out.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height}" fill="{colours[name]}"/>')
+            x += width
+        out.append(f'<text x="{x + 6:.1f}" y="{y + 15}">{number(sum(value for _, value in parts))} {unit}</text>')
+    path.write_text("\n".join(out) + "\n</svg>\n")
+
+
+def ticks(least, most):
+    """Powers of two or ten inside a range, few enough to be read."""
+    for base in (2, 4, 10, 100):
+        first, last = math.ceil(math.log(least, base) - 1e-9), math.floor(math.log(most, base) + 1e-9)
+        if last - first < 8:
+            return [base**power for power in range(first, last + 1)]
+    return [least, most]
+
+
+def curves(path, title, x_label, y_label, series):
+    """Lines through (x, y), both axes logarithmic; one scale for both, so that a slope can be seen."""
+    colours = dict(zip(series, COLOURS))
+    xs = [x for points in series.values() for x, _ in points]
+    ys = [y for points in series.values() for _, y in points]
+    low, high = min(ys) / 1.3, max(ys) * 1.3
+    left, right, top, bottom = 70, 600, 60, 330
+    across = lambda x: left + (right - left) * math.log(x / min(xs)) / math.log(max(xs) / min(xs))
+    up = lambda y: bottom - (bottom - top) * math.log(y / low) / math.log(high / low)
+    out = frame(680, 380, title)
+    legend(out, series, colours)
+    for x in sorted(set(xs)):
+        out.append(f'<line x1="{across(x):.1f}" y1="{top}" x2="{across(x):.1f}" y2="{bottom}" stroke="#eee"/>')
+        out.append(f'<text x="{across(x):.1f}" y="{bottom + 16}" text-anchor="middle">{x:,}</text>')
+    for y in ticks(low, high):
+        out.append(f'<line x1="{left}" y1="{up(y):.1f}" x2="{right}" y2="{up(y):.1f}" stroke="#eee"/>')
+        out.append(f'<text x="{left - 6}" y="{up(y) + 4:.1f}" text-anchor="end">{number(y)}</text>')
+    out.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">{x_label}</text>')
+    out.append(f'<text x="{right + 6}" y="{top - 4}" text-anchor="end">{y_label}</text>')
+    for name, points in series.items():
+        line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
+        out.append(f'<polyline points="{line}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
+        for x, y in points:
+            out.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colours[name]}"/>')
+    path.write_text("\n".join(out) + "\n</svg>\n")
