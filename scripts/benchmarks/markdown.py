@@ -59,24 +59,23 @@ class Goal:
         self.measure, self.bar, self.parts = measure, bar, []
 
     def part(self, label, value, enough, text, others=0.0):
-        """`value` is nothing where it was not measured; `enough` and `text` take it."""
+        """`value` is nothing where it was not measured; `enough` and `text` take it. A disturbed measurement meets
+        no goal, and misses none."""
         if value is None:
-            self.parts.append((label, "not measured", None))
+            self.parts.append((label, "not measured", "not measured"))
+        elif others > QUIET:
+            self.parts.append((label, f"{text(value)} (disturbed)", "disturbed"))
         else:
-            self.parts.append((label, text(value) + (" *" if others > QUIET else ""), enough(value)))
+            self.parts.append((label, text(value), "yes" if enough(value) else "**no**"))
         return self
 
     def row(self):
+        verdicts = {verdict for *_, verdict in self.parts}
+        if verdicts == {"not measured"}:
+            return [self.measure, self.bar, "not measured", "–"]
         measured = ", ".join(f"{label} {text}".strip() for label, text, _ in self.parts)
-        missed = [label or "" for label, _, met in self.parts if met is False]
-        unknown = [label or "" for label, _, met in self.parts if met is None]
-        if missed:
-            met = "no" if len(missed) == len(self.parts) else f"not {', '.join(missed)}"
-        elif unknown:
-            met = "not measured" if len(unknown) == len(self.parts) else f"yes, but for {', '.join(unknown)}"
-        else:
-            met = "**yes**"
-        return [self.measure, self.bar, measured, met]
+        met = ", ".join(f"{label} {verdict}".strip() for label, _, verdict in self.parts)
+        return [self.measure, self.bar, measured, verdicts.pop() if len(verdicts) == 1 else met]
 
 
 def times(value):
