@@ -13,8 +13,8 @@ TITLE = "How cost grows"
 
 LENGTHS = (128, 512, 2048, 4096, 8192, 16384)
 TOKENS = 16384
-GROUPS = (4, 8, 16, 32)
-PROMPTS = (2, 4, 8, 16)
+GROUPS = (8, 16, 32)
+PROMPTS = (2, 4, 8)
 NEW_TOKENS = 64
 WEIGHTS = {"tiny": 0.9e6, "small": 14.6e6, "base": 121e6}
 
@@ -37,7 +37,7 @@ def long_sequences(checkpoint, length, tokens, setup, name):
 def step(copy, data, setup, name, *, threads=None, group=8, count=4):
     """A GRPO step: the median of those after the first."""
     config = grpo_config(
-        copy, data, threads or setup.threads, steps=2 if setup.quick else 3, prompts=count, group=group,
+        copy, data, threads or setup.threads, steps=3 if setup.quick else 4, prompts=count, group=group,
         new_tokens=NEW_TOKENS,
     )
     metrics, seen = grouper("grpo", config, name, cores=threads)

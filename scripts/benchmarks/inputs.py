@@ -65,8 +65,9 @@ def prompt_lengths(data, checkpoints):
 DOCUMENTS = """
 import json, sys, peerlib
 from tokenizers import Tokenizer
-tokenizer, length, count, out = Tokenizer.from_file(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-text = "\\n".join(row["text"] for row in peerlib.sft_documents(count=900, seed=0))
+tokenizer, length, count = Tokenizer.from_file(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+texts_of, out = int(sys.argv[4]), sys.argv[5]
+text = "\\n".join(row["text"] for row in peerlib.sft_documents(count=texts_of, seed=0))
 encoded, texts, at = tokenizer.encode(text), [], 0
 while len(texts) < count and at + length < len(encoded.ids):
     piece = text[encoded.offsets[at][0] : encoded.offsets[at + length - 4][0]]
@@ -81,9 +82,16 @@ print(json.dumps(len(texts)))
 
 def documents(checkpoint, length, count):
     """`count` texts that fill a sequence of `length` tokens each, as a data set."""
-    data = WORK / f"{checkpoint.name}-documents-{length}.jsonl"
-    found = helper(DOCUMENTS, checkpoint / "tokenizer.json", length, count, data, name=f"documents-{length}")
+    data = WORK / f"{checkpoint.name}-documents-{length}-{count}.jsonl"
+    if data.exists():
+        return data
+    # Half as much text again as is needed: a document has some 400 tokens.
+    found = helper(
+        DOCUMENTS, checkpoint / "tokenizer.json", length, count, max(20, length * count // 250), data,
+        name=f"documents-{length}",
+    )
     if found < count:
+        data.unlink()
         raise RuntimeError(f"the documents fill {found} sequences of {length} tokens, {count} are needed")
     return data
 

@@ -41,8 +41,9 @@ def wait_for_quiet():
             return
 
 
-def run(command, name, *, mark=None, limit=600, env=None):
-    """Runs a command to its end: seconds, peak memory, cores others took, seconds to the first line with `mark`."""
+def run(command, name, *, mark=None, stop=False, limit=600, env=None):
+    """Runs a command to its end: seconds, peak memory, cores others took, seconds to the first line with `mark`; with
+    `stop` no longer than to that line."""
     wait_for_quiet()
     log = WORK / f"{name}.log"
     started, busy = time.perf_counter(), busy_seconds()
@@ -56,13 +57,15 @@ def run(command, name, *, mark=None, limit=600, env=None):
         for line in process.stdout:
             if mark and marked is None and re.search(mark, line):
                 marked = time.perf_counter() - started
+                if stop:
+                    process.kill()
             lines.append(line)
         _, status, usage = os.wait4(process.pid, 0)
         timer.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started
     others = max(busy_seconds() - busy - usage.ru_utime - usage.ru_stime, 0) / wall
-    if process.returncode:
+    if process.returncode and not (stop and marked):
         tail = "".join(lines[-5:]) + log.read_text()[-600:]
         raise RuntimeError(f"{name} ended with {process.returncode}\n{tail}")
     return {
@@ -96,15 +99,17 @@ def bench(package, name, *arguments):
     return run(command, f"bench-{name}")
 
 
-def grouper(stage, config, name, mark=None, cores=None):
-    """Runs a stage, on the first so many cores: its metrics by step, with what `run` saw of the process."""
+def grouper(stage, config, name, mark=None, stop=False, cores=None):
+    """Runs a stage, on the first so many cores: its metrics by step, with what `run` saw of the process. What it saved
+    is removed: the checkpoint of a large policy is some gigabytes."""
     runs = WORK / "runs" / name
     shutil.rmtree(runs, ignore_errors=True)
     path = WORK / f"{name}.toml"
     path.write_text(config)
     pinned = ["taskset", "-c", f"0-{cores - 1}"] if cores else []
-    seen = run([*pinned, ROOT / "target/release/grouper", stage, path, "--run", runs], name, mark=mark)
+    seen = run([*pinned, ROOT / "target/release/grouper", stage, path, "--run", runs], name, mark=mark, stop=stop)
     metrics = [json.loads(line) for line in (runs / name / "1" / "metrics.jsonl").read_text().splitlines()]
+    shutil.rmtree(runs)
     return metrics, seen
 
 

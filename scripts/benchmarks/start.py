@@ -75,12 +75,16 @@ def measure(setup):
         try:
             copy = endless(checkpoint())
             config = grpo_config(copy, data, setup.threads, steps=1, prompts=1, group=COMPLETIONS, new_tokens=TOKENS)
+            # Nothing is evaluated or saved before the first step's line, and the process ends with it.
             runs = []
             # The first process reads the files from the disk, the others find them in memory.
             for turn in range(times + 1):
-                metrics, seen = grouper("grpo", config, f"start-{name.replace(' ', '-')}-{turn}", mark=r"^step +1/")
+                process = f"start-{name.replace(' ', '-')}-{turn}"
+                metrics, seen = grouper("grpo", config, process, mark=r"^step +1/", stop=True)
                 runs.append({"seconds": seen["marked"], "rss_mib": seen["rss_mib"], "others": seen["others"],
-                             "step": metrics[0]["perf/seconds"], "learned": "grad" in metrics[0]})
+                             "step": metrics[0]["perf/seconds"], "learned": bool(metrics[0].get("grad"))})
+            if not all(run["learned"] for run in runs):
+                raise RuntimeError("the first step taught nothing, and moved no weights")
             found[name] = {"runs": runs[1:], "bytes": (copy / "model.safetensors").stat().st_size}
         except (RuntimeError, KeyError, ValueError, OSError) as error:
             note(f"start, {name}: {error}")
