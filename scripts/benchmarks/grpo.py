@@ -13,7 +13,7 @@ from benchmarks.process import QUIET, grouper, note, peer
 TITLE = "A GRPO step"
 
 # Of each size: turns, steps of ours in a turn, steps of theirs. The first step of a process is left out.
-SIZES = {"tiny": (2, 9, 4), "small": (2, 9, 4), "base": (1, 5, 3)}
+SIZES = {"tiny": (2, 9, 4), "small": (2, 9, 4), "base": (1, 4, 3)}
 PARAMETERS = {"tiny": "1M", "small": "15M", "base": "121M"}
 
 
@@ -185,7 +185,7 @@ def goals(results):
         ratio = one and middle(one, "theirs", "seconds") / middle(one, "ours", "seconds")
         step.part(size, ratio, at_least(bar), times, others.get(size, 0))
         of_limit = one and least and least["seconds"] / middle(one, "ours", "seconds")
-        share.part(size, of_limit or None, at_least(0.5), percent, others.get(size, 0))
+        share.part(size, of_limit or None, at_least(0.5), percent, max(others.get(size, 0), limits.disturbance(results)))
         rss = one and [median(run["rss_mib"] for run in one[whose]) for whose in ("ours", "theirs")]
         memory.part(size, rss and rss[0] / rss[1], at_most(0.5), number)
         shares = [share for run in one["ours"] for share in run["score_hidden"]] if one else []

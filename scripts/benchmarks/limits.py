@@ -118,6 +118,11 @@ def sft_rate(results):
     return found and 1 / update(found, "small", 1, 1)
 
 
+def disturbance(results):
+    """Cores that others took while the limits were measured: a share of a disturbed limit says too much."""
+    return (present(results, "limits") or {"others": 0.0})["others"]
+
+
 def show(results, _):
     found = present(results, "limits")
     if not found:

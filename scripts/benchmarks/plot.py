@@ -45,7 +45,7 @@ def bars(path, title, unit, rows, colours):
 
 def ticks(least, most):
     """Powers of two or ten inside a range, few enough to be read."""
-    for base in (2, 4, 10, 100):
+    for base in (2, 10, 100):
         first, last = math.ceil(math.log(least, base) - 1e-9), math.floor(math.log(most, base) + 1e-9)
         if last - first < 8:
             return [base**power for power in range(first, last + 1)]

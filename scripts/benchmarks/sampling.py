@@ -131,8 +131,8 @@ def plot(found, docs):
         beside = found["llama"].get("cells", {}).get(batch)
         if beside:
             rows.append((f"llama.cpp, {batch}", [("llama.cpp", beside["overall"]["median"])]))
-    bars(docs / "benchmarks-sampling.svg", "qwen2-small: sampling, by completions at once", "tokens/s", rows, colours)
-    return "\n![Sampling of qwen2-small](benchmarks-sampling.svg)\n"
+    bars(docs / "benchmarks-sample.svg", "qwen2-small: sampling, by completions at once", "tokens/s", rows, colours)
+    return "\n![Sampling of qwen2-small](benchmarks-sample.svg)\n"
 
 
 def goals(results):
@@ -153,5 +153,5 @@ def goals(results):
                       max(own["others"], theirs["others"]))
         llama_goal.part(label, beside and rate / beside["overall"]["median"], at_least(other), times,
                         max(own["others"], beside["others"]) if beside else 0)
-        share.part(label, most and rate / most, at_least(0.6), percent, own["others"])
+        share.part(label, most and rate / most, at_least(0.6), percent, max(own["others"], limits.disturbance(results)))
     return [generate, llama_goal, share]
