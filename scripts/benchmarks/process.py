@@ -51,7 +51,8 @@ def run(command, name, *, mark=None, stop=False, limit=600, env=None):
         process = subprocess.Popen(
             [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
-        timer = threading.Timer(limit, process.kill)
+        late = threading.Event()
+        timer = threading.Timer(limit, lambda: (late.set(), process.kill()))
         timer.start()
         marked, lines = None, []
         for line in process.stdout:
@@ -65,6 +66,8 @@ def run(command, name, *, mark=None, stop=False, limit=600, env=None):
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - started
     others = max(busy_seconds() - busy - usage.ru_utime - usage.ru_stime, 0) / wall
+    if late.is_set():
+        raise RuntimeError(f"{name} was not done after {limit} s")
     if process.returncode and not (stop and marked):
         tail = "".join(lines[-5:]) + log.read_text()[-600:]
         raise RuntimeError(f"{name} ended with {process.returncode}\n{tail}")

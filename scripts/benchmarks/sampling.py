@@ -1,5 +1,6 @@
 """Sampling beside transformers' generate() and llama.cpp, by completions at once."""
 
+import shutil
 from statistics import median
 
 from benchmarks import limits
@@ -51,6 +52,8 @@ def llama(checkpoint, length, setup, batches, repeats):
             threads=setup.threads,
         )
     except (RuntimeError, OSError, ValueError) as error:
+        # A conversion that was cut off must not be taken for a whole one.
+        shutil.rmtree(WORK / "gguf", ignore_errors=True)
         return {"missing": first_line(error)}
     return {"cells": cells(result), "versions": result["versions"]}
 
