@@ -71,8 +71,8 @@ def show(results, _):
 Every kernel that sampler and trainer share does its work in one fixed order. Beside each stands the fastest way found in
 libtorch to compute the same at the same shapes, with no order promised: one thread each, all calls of a GRPO step of
 `small`. Rows are padded to multiples of 8 on our side alone, and counted. libtorch gets its inputs in the layout that it
-likes, at no cost; our log-probabilities come with the entropy, its own without. The attention of a decoding step is not
-among them: it reads keys in pages, for which libtorch has no operation.
+likes, at no cost; our log-probabilities come with the entropy, its own without. A decoding step of ours reads keys in
+pages; libtorch gets those of each completion in one piece.
 
 {table(head, rows)}
 Weighted by the share that each operation has of our step, ours ÷ theirs comes to **{number(weighted)}**; all of ours ÷ all

@@ -4,7 +4,7 @@ import math
 from statistics import median
 
 from benchmarks import grpo
-from benchmarks.inputs import SFT, documents, endless, grpo_config, prompts, taught
+from benchmarks.inputs import SFT, documents, endless, grpo_config, prompts, taught, update_seconds
 from benchmarks.markdown import absent, number, present, quietness, table, when
 from benchmarks.plot import curves
 from benchmarks.process import grouper, note
@@ -29,7 +29,7 @@ def long_sequences(checkpoint, length, tokens, setup, name):
     )
     metrics, seen = grouper("sft", config, name)
     return {
-        "seconds": median(m["perf/seconds/update"] for m in metrics[1:]),
+        "seconds": median(update_seconds(m) for m in metrics[1:]),
         "tokens": median(m["tokens"] for m in metrics[1:]), "rss_mib": seen["rss_mib"], "others": seen["others"],
     }
 
@@ -44,7 +44,7 @@ def step(copy, data, setup, name, *, threads=None, group=8, count=4):
     full = [m for m in taught(metrics, count * group, NEW_TOKENS) if m["step"] > 1]
     return {
         "seconds": median(m["perf/seconds"] for m in full), "sample": median(m["perf/seconds/sample"] for m in full),
-        "update": median(m["perf/seconds/update"] for m in full), "rss_mib": seen["rss_mib"], "others": seen["others"],
+        "update": median(update_seconds(m) for m in full), "rss_mib": seen["rss_mib"], "others": seen["others"],
     }
 
 

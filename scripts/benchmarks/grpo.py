@@ -3,7 +3,7 @@
 from statistics import median
 
 from benchmarks import limits
-from benchmarks.inputs import GROUP, NEW_TOKENS, PROMPTS, endless, first_line, grpo_config, prompts, taught
+from benchmarks.inputs import GROUP, NEW_TOKENS, PROMPTS, endless, first_line, grpo_config, prompts, taught, update_seconds
 from benchmarks.markdown import (
     Goal, absent, at_least, at_most, number, percent, present, quietness, spread, table, times, when,
 )
@@ -23,7 +23,7 @@ def ours(size, copy, data, steps, threads, turn):
     full = taught(metrics, PROMPTS * GROUP, NEW_TOKENS)
     return {
         "steps": [
-            {"seconds": m["perf/seconds"], "sample": m["perf/seconds/sample"], "update": m["perf/seconds/update"]}
+            {"seconds": m["perf/seconds"], "sample": m["perf/seconds/sample"], "update": update_seconds(m)}
             for m in full if m["step"] > 1
         ],
         "left_out": len(metrics) - len(full),

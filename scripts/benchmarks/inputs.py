@@ -176,6 +176,11 @@ def taught(metrics, completions, new_tokens):
     return steps
 
 
+def update_seconds(step):
+    """Forward, backward and the move of the weights, as a peer's update has them."""
+    return step["perf/seconds/update"] + step.get("perf/seconds/optimizer", 0.0)
+
+
 def fields(config):
     """Widths of a network: D, F, columns of queries, keys and heads, V and its blocks."""
     found = json.loads((config / "config.json").read_text())

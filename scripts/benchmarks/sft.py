@@ -4,7 +4,7 @@ from statistics import median
 
 from benchmarks import limits
 from benchmarks.grpo import undisturbed
-from benchmarks.inputs import SFT, documents
+from benchmarks.inputs import SFT, documents, update_seconds
 from benchmarks.markdown import Goal, absent, at_least, number, percent, present, quietness, spread, table, times, when
 from benchmarks.process import grouper, note, peer
 
@@ -26,7 +26,7 @@ def measure(setup):
         ours, theirs = [], {}
         for turn, way in enumerate(("trl",) if setup.quick else ("trl", "plain")):
             metrics, seen = grouper("sft", config, f"sft-{length}-ours-{turn}")
-            rates = [m["tokens"] / m["perf/seconds/update"] for m in metrics if m["step"] > 1]
+            rates = [m["tokens"] / update_seconds(m) for m in metrics if m["step"] > 1]
             ours.append({"rates": rates, "others": seen["others"], "rss_mib": seen["rss_mib"]})
             result = peer(
                 "hf_sft.py", checkpoint, "--way", way, "--seq-len", length, "--tokens-per-step", TOKENS,

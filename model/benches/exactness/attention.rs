@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use model::kernels::{self, AttentionSaved, Heads};
+use model::attention::{self, AttentionSaved, Heads, Pages, TILE};
 use model::packed::Packed;
 use tch::{Device, Kind, Tensor};
 
@@ -14,9 +14,8 @@ use super::{
 const FED: usize = TOKENS - 1;
 
 pub(super) fn operations(place: Place) -> Vec<Operation> {
-    // Attention of a decoding step reads pages of a cache, which libtorch has no operation for.
     if place.name == DECODING.name {
-        return Vec::new();
+        return vec![decoding(place)];
     }
     let training = place.name == TRAINING.name;
     let mut packed = Packed::default();
@@ -31,21 +30,51 @@ pub(super) fn operations(place: Place) -> Vec<Operation> {
     let scale = 1.0 / (HEAD_DIM as f32).sqrt();
     let q = noise(place.padded * HEADS * HEAD_DIM);
     let [key, value] = [0, 1].map(|_| noise(place.padded * KV_HEADS * HEAD_DIM));
-    let (out, log_sum) = kernels::attention(&q, &key, &value, &segments, heads, scale);
+    let (out, log_sum) = attention::attention(&q, &key, &value, &segments, heads, scale);
     let operation =
         |name, ours, theirs| Operation { name, rows: place.padded, calls: place.calls * BLOCKS, ours, theirs };
     let (d_out, q2, key2, value2, segments2) =
         (noise(q.len()), q.clone(), key.clone(), value.clone(), segments.clone());
-    let forward = Box::new(move || drop(black_box(kernels::attention(&q, &key, &value, &segments, heads, scale))));
+    let forward = Box::new(move || drop(black_box(attention::attention(&q, &key, &value, &segments, heads, scale))));
     let mut all = vec![operation("attention", forward, ways(training, false))];
     if training {
         let backward = Box::new(move || {
             let saved = AttentionSaved { q: &q2, key: &key2, value: &value2, out: &out, log_sum: &log_sum };
-            drop(black_box(kernels::attention_backward(&d_out, saved, &segments2, heads, scale)));
+            drop(black_box(attention::attention_backward(&d_out, saved, &segments2, heads, scale)));
         });
         all.push(operation("attention, gradient", backward, ways(training, true)));
     }
     all
+}
+
+/// A step in the middle of the completions: our keys lie in pages, those of the prompt shared; libtorch gets keys of each
+/// completion in one piece, as it likes them.
+fn decoding(place: Place) -> Operation {
+    let heads = Heads { n_heads: HEADS, n_kv_heads: KV_HEADS, head_dim: HEAD_DIM };
+    let seen = PROMPT + TOKENS / 2;
+    let (shared, own) = (PROMPT / TILE, seen.div_ceil(TILE) - PROMPT / TILE);
+    let stride = attention::page_floats(KV_HEADS, HEAD_DIM);
+    let arena = noise((shared + COMPLETIONS * own) * stride);
+    let row = |row: usize| (0..shared).chain((0..own).map(move |page| shared + row * own + page));
+    let table: Vec<i32> = (0..COMPLETIONS).flat_map(row).map(|page| page as i32).collect();
+    let lengths = [seen as i32; COMPLETIONS];
+    let q = noise(COMPLETIONS * HEADS * HEAD_DIM);
+    let ours = move || {
+        let pages = Pages { arena: &arena, stride, layer: 0, table: &table, lengths: &lengths };
+        drop(black_box(attention::attention_paged(&q, pages, heads, 1.0 / (HEAD_DIM as f32).sqrt())));
+    };
+    let work = |name: &'static str, grouped: bool| {
+        let call = Call { mask: None, ..Call::new(COMPLETIONS, 1, seen, grouped) };
+        let work: Work = Box::new(move || tch::no_grad(|| drop(black_box(call.attend_all()))));
+        (name, work)
+    };
+    Operation {
+        name: "attention",
+        rows: COMPLETIONS,
+        calls: place.calls * BLOCKS,
+        ours: Box::new(ours),
+        theirs: vec![work("one row, grouped keys", true), work("one row, repeated keys", false)],
+    }
 }
 
 /// Queries, keys and values of `batch` sequences, the last `rows` positions of `length` being queries.
@@ -72,7 +101,16 @@ impl Call {
     }
 
     fn attend(&self) -> Tensor {
-        let (causal, mask) = (self.mask.is_none(), self.mask.as_ref());
+        self.attend_with(self.mask.is_none())
+    }
+
+    /// Every query to all positions.
+    fn attend_all(&self) -> Tensor {
+        self.attend_with(false)
+    }
+
+    fn attend_with(&self, causal: bool) -> Tensor {
+        let mask = self.mask.as_ref();
         Tensor::scaled_dot_product_attention(&self.q, &self.key, &self.value, mask, 0.0, causal, None, self.grouped)
     }
 
