@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.markdown import Goal, absent, at_most, number, percent, present, quietness, table, when
+from benchmarks.markdown import Goal, absent, at_most, number, present, quietness, table, when
 from benchmarks.process import bench, note
 
 TITLE = "The price of exactness"
@@ -63,7 +63,7 @@ def show(results, _):
     for name, one in by_name.items():
         rows.append([
             name, number(one["ours"]), number(one["theirs"]), number(one["ours"] / one["theirs"]) if one["theirs"] else "–",
-            percent(one["ours"] / total), "; ".join(one["ways"]),
+            f"{100 * one['ours'] / total:.1f} %", "; ".join(one["ways"]),
         ])
     weighted, whole = price(found)
     head = ["operation", "grouper, s", "libtorch, s", "ours ÷ theirs", "share of ours", "libtorch's way"]
