@@ -37,7 +37,7 @@ pub mod kernels;
 pub mod kv_cache;
 pub mod layout;
 pub mod packed;
-mod pages;
+pub mod pages;
 pub mod philox;
 pub mod policy;
 pub mod probe;

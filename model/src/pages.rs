@@ -10,6 +10,20 @@ const LARGE: usize = 32 << 20;
 
 const PAGE: usize = 4096;
 
+/// Lets every array of a mebibyte or more go back to the system when it is dropped for good. To be called before any
+/// other thread is born.
+///
+/// glibc would come to take arrays of up to 32 MiB out of heaps that only grow, where those that the passes of a step
+/// leave behind, of many lengths, stay between others that are held. Memory that is asked for again and again is kept
+/// by [`crate::buffer::Buffer`] itself.
+pub fn give_back_arrays() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call sets a number of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
+}
+
 /// Asks for huge pages under `numbers`, before they are touched. A wish: nothing else depends on it.
 pub(crate) fn huge(data: *mut f32, len: usize) {
     let bytes = size_of::<f32>() * len;

@@ -18,6 +18,7 @@ const STOPPED: u8 = 75;
 fn main() -> ExitCode {
     // Workers of our own compute, each with one thread of libtorch; set before any other thread is born.
     tch::set_num_threads(1);
+    model::pages::give_back_arrays();
     let cli = Cli::parse();
     // What a panic has to say is on standard error by then.
     let run = || interrupt::outlive_file_limits().and_then(|()| run(&cli));
