@@ -21,6 +21,8 @@ pub struct Buffer {
     tensor: Option<Tensor>,
     data: *mut f32,
     len: usize,
+    /// Numbers that the memory was counted with when it was taken; 0 for memory that is not kept.
+    room: usize,
     /// Whether another thing may look at the same memory, which then cannot be used again.
     shared: AtomicBool,
 }
@@ -50,7 +52,7 @@ impl Buffer {
         let dropped = spare().take(room);
         let tensor = dropped.unwrap_or_else(|| Tensor::empty([room as i64], (Kind::Float, Device::Cpu)));
         let mut buffer = Buffer::on(tensor, false);
-        buffer.truncate(len);
+        (buffer.len, buffer.room) = (len, room);
         buffer
     }
 
@@ -66,7 +68,7 @@ impl Buffer {
 
     fn on(tensor: Tensor, shared: bool) -> Buffer {
         let (data, len) = (tensor.data_ptr().cast(), tensor.numel());
-        Buffer { tensor: Some(tensor), data, len, shared: AtomicBool::new(shared) }
+        Buffer { tensor: Some(tensor), data, len, room: 0, shared: AtomicBool::new(shared) }
     }
 
     fn tensor(&self) -> &Tensor {
@@ -103,13 +105,18 @@ impl Buffer {
     }
 }
 
-/// Memory of dropped buffers, by its length.
-#[derive(Default)]
+/// Memory of dropped buffers. Together with what is in use it is never more than what once was in use.
 struct Spare {
-    tensors: BTreeMap<usize, Vec<Tensor>>,
+    /// By length; of one length the latest last, each with the time it was dropped.
+    tensors: BTreeMap<usize, Vec<(u64, Tensor)>>,
+    time: u64,
+    /// Numbers kept here, in use, and in use at most.
+    kept: usize,
+    used: usize,
+    most: usize,
 }
 
-static SPARE: Mutex<Spare> = Mutex::new(Spare { tensors: BTreeMap::new() });
+static SPARE: Mutex<Spare> = Mutex::new(Spare::new());
 
 fn spare() -> MutexGuard<'static, Spare> {
     SPARE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,35 +129,56 @@ fn room_for(len: usize) -> usize {
 }
 
 impl Spare {
-    /// Memory of `room` numbers. Where there is none, as much as that is given back to the system first, so that no more
-    /// is ever held than was once used.
+    const fn new() -> Spare {
+        Spare { tensors: BTreeMap::new(), time: 0, kept: 0, used: 0, most: 0 }
+    }
+
+    /// Memory of `room` numbers, which is in use from here on; `None` where it is to be taken from the system, to which
+    /// what was dropped longest ago is given back first.
     fn take(&mut self, room: usize) -> Option<Tensor> {
-        if let Some(tensor) = self.tensors.get_mut(&room).and_then(Vec::pop) {
+        self.used += room;
+        self.most = self.most.max(self.used);
+        if let Some((_, tensor)) = self.tensors.get_mut(&room).and_then(Vec::pop) {
+            self.kept -= room;
             return Some(tensor);
         }
-        let mut missing = room;
-        while missing > 0
-            && let Some(mut largest) = self.tensors.last_entry()
-        {
-            match largest.get_mut().pop() {
-                Some(_) => missing = missing.saturating_sub(*largest.key()),
-                None => drop(largest.remove()),
-            }
+        while self.kept > 0 && self.used + self.kept > self.most {
+            self.drop_oldest();
         }
         None
     }
 
-    fn keep(&mut self, tensor: Tensor) {
-        self.tensors.entry(tensor.numel()).or_default().push(tensor);
+    fn drop_oldest(&mut self) {
+        let oldest = self.tensors.iter_mut().filter(|(_, all)| !all.is_empty()).min_by_key(|(_, all)| all[0].0);
+        if let Some((room, all)) = oldest {
+            self.kept -= room;
+            all.remove(0);
+        }
+    }
+
+    /// Ends the use of `room` numbers.
+    fn end(&mut self, room: usize) {
+        self.used -= room;
+    }
+
+    /// Keeps the memory of `room` numbers, whose use has ended.
+    fn keep(&mut self, room: usize, tensor: Tensor) {
+        self.time += 1;
+        self.kept += room;
+        self.tensors.entry(room).or_default().push((self.time, tensor));
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Some(tensor) = self.tensor.take()
-            && !*self.shared.get_mut()
+        if self.room > 0
+            && let Some(tensor) = self.tensor.take()
         {
-            spare().keep(tensor);
+            let mut spare = spare();
+            spare.end(self.room);
+            if !*self.shared.get_mut() {
+                spare.keep(self.room, tensor);
+            }
         }
     }
 }
@@ -199,16 +227,25 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_other_lengths_is_given_back_first() {
-        let mut spare = Spare::default();
-        let numbers = |len: i64| Tensor::empty([len], (Kind::Float, Device::Cpu));
-        [100, 100, 30, 7].into_iter().for_each(|len| spare.keep(numbers(len)));
-        assert!(spare.take(120).is_none());
+    fn no_more_is_kept_than_was_in_use() {
+        let mut spare = Spare::new();
+        let numbers = |room: usize| Tensor::empty([room as i64], (Kind::Float, Device::Cpu));
+        for room in [100, 80, 30] {
+            assert!(spare.take(room).is_none());
+        }
+        for room in [80, 100, 30] {
+            spare.end(room);
+            spare.keep(room, numbers(room));
+        }
         let held =
             |spare: &Spare| spare.tensors.iter().flat_map(|(len, all)| vec![*len; all.len()]).collect::<Vec<_>>();
-        assert_eq!(held(&spare), [7, 30], "two of 100 made room");
-        assert!(spare.take(30).is_some() && spare.take(30).is_none());
-        assert!(held(&spare).is_empty());
+        assert_eq!(held(&spare), [30, 80, 100]);
+        assert!(spare.take(20).is_none());
+        assert_eq!(held(&spare), [30, 100], "what was dropped first made room");
+        assert!(spare.take(100).is_some() && spare.take(60).is_none());
+        assert_eq!((held(&spare), spare.used, spare.most), (vec![30], 180, 210));
+        assert!(spare.take(120).is_none());
+        assert_eq!((held(&spare), spare.kept, spare.most), (vec![], 0, 300));
     }
 
     #[test]
