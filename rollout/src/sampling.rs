@@ -1,5 +1,7 @@
 //! How a token is drawn: temperature, top-k, top-p, min-p and keyed Gumbel noise.
 
+mod on_device;
+
 use model::philox::{Stream, open_unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,9 +70,14 @@ impl SamplingConfig {
         best.1 as u32
     }
 
+    /// Whether some tokens are left out.
+    fn truncates(&self) -> bool {
+        self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0
+    }
+
     /// The ids truncation keeps, or `None` for all: first top-k, then top-p of what is left, then min-p.
     fn kept(&self, logits: &[f32], top: f32) -> Option<Vec<usize>> {
-        if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 {
+        if !self.truncates() {
             return None;
         }
         let weight = |id: usize| (f64::from(logits[id] - top) / self.temperature).exp();
