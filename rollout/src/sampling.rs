@@ -70,14 +70,9 @@ impl SamplingConfig {
         best.1 as u32
     }
 
-    /// Whether some tokens are left out.
-    fn truncates(&self) -> bool {
-        self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0
-    }
-
     /// The ids truncation keeps, or `None` for all: first top-k, then top-p of what is left, then min-p.
     fn kept(&self, logits: &[f32], top: f32) -> Option<Vec<usize>> {
-        if !self.truncates() {
+        if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 {
             return None;
         }
         let weight = |id: usize| (f64::from(logits[id] - top) / self.temperature).exp();

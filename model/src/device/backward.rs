@@ -13,8 +13,9 @@ use crate::packed::Packed;
 use std::ops::Range;
 use tch::{Kind, Tensor};
 
-/// Bytes that a chunk of logits may take. Autograd holds a few arrays of this size beside it.
-const CHUNK_BYTES: usize = 256 << 20;
+/// Bytes that a chunk of logits may take; autograd holds a few arrays of this size. The gradient of the head is added up once
+/// a chunk, so small chunks cost more than they save.
+const CHUNK_BYTES: usize = 1 << 30;
 
 /// Rows of a chunk of logits, at most.
 const CHUNK_ROWS: usize = 4096;

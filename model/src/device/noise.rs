@@ -17,7 +17,7 @@ pub fn gumbel(draws: &[(Stream, u32)], n: usize, device: Device) -> Tensor {
         let words: Vec<i64> = words.into_iter().map(i64::from).collect();
         Tensor::from_slice(&words).unsqueeze(1).to_device(device)
     };
-    let place: Vec<([u32; 3], [u32; 2])> = draws.iter().map(|(stream, position)| stream.place(*position)).collect();
+    let place: Vec<([u32; 3], [u32; 2])> = draws.iter().map(|(stream, position)| stream.at(*position)).collect();
     let [a, b, c] = [0, 1, 2].map(|i| column(place.iter().map(|(lane, _)| lane[i]).collect()));
     let mut key = [0, 1].map(|i| column(place.iter().map(|(_, key)| key[i]).collect()));
     let blocks = Tensor::arange(n.div_ceil(4) as i64, (Kind::Int64, device)).unsqueeze(0);

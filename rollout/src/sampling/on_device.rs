@@ -21,7 +21,7 @@ impl SamplingConfig {
             let (stream, position) = &draws[row];
             self.draw(&numbers(&logits.get(row as i64)), stream, *position)
         };
-        if self.truncates() {
+        if self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0 {
             return (0..draws.len()).map(on_host).collect();
         }
         let greedy = self.temperature == 0.0;
