@@ -14,11 +14,13 @@ mod cache;
 mod library;
 mod noise;
 mod policy;
+mod twin;
 
 pub use cache::{DeviceCache, Encoded};
 pub use library::{LibraryError, beside_libtorch, load_cuda};
 pub use noise::gumbel;
 pub use policy::DevicePolicy;
+pub(crate) use twin::Twin;
 
 #[cfg(test)]
 mod tests;

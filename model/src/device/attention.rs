@@ -5,7 +5,7 @@
 //! has them, and a prompt that others continue needs no sequence of its own.
 
 use super::policy::DevicePolicy;
-use crate::kernels::Segment;
+use crate::attention::Segment;
 use crate::packed::Packed;
 use std::ops::Range;
 use tch::Tensor;

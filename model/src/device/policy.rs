@@ -70,6 +70,10 @@ impl DevicePolicy {
         self.vocabulary
     }
 
+    pub(super) fn set_vocabulary(&mut self, n: usize) {
+        self.vocabulary = n;
+    }
+
     /// All master weights, flat, f32. Whoever writes to them calls [`DevicePolicy::refresh`].
     pub fn parameters(&self) -> &Tensor {
         &self.parameters
@@ -84,7 +88,7 @@ impl DevicePolicy {
 
     /// Takes over the masters of `policy`, which has the same layout.
     pub fn take(&mut self, policy: &Policy) {
-        self.parameters.copy_(&Tensor::from_slice(policy.parameters()));
+        self.parameters.copy_(&policy.parameters.rows(1).view([-1]));
         self.refresh();
     }
 

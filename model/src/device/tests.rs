@@ -279,3 +279,27 @@ fn the_libtorch_in_use_is_found() {
     let folder = beside_libtorch().expect("a folder");
     assert!(folder.join("libtorch_cpu.so").is_file(), "{}", folder.display());
 }
+
+/// A policy that was told to compute on a device has its numbers, follows its masters, and hands over every part once.
+#[test]
+fn a_policy_computes_on_a_device() {
+    for device in devices() {
+        let mut policy = policy("qwen3", Dtype::F32);
+        let (packed, targets) = batch(policy.vocabulary());
+        let host = policy.logprobs(&packed, &targets, 1.0).logprobs;
+        let mut expected = Buffer::zeros(policy.layout().len());
+        policy.backward(&packed, &targets, 1.0, false, &mut expected, &mut |range, _| weights(range));
+        policy.compute_on(device);
+        let on_device = policy.logprobs(&packed, &targets, 1.0).logprobs;
+        assert!(host != on_device && apart(&host, &on_device) <= 1e-5 * (1.0 + largest(&host)));
+        let mut found = Buffer::zeros(policy.layout().len());
+        policy.backward(&packed, &targets, 1.0, true, &mut found, &mut |range, _| weights(range));
+        assert!(apart(&found, &expected) <= 1e-5 * largest(&expected));
+        let copy = policy.deep_copy();
+        policy.parameters_mut().iter_mut().for_each(|w| *w *= 1.5);
+        policy.refresh();
+        assert!(policy.logprobs(&packed, &targets, 1.0).logprobs != on_device, "refreshed");
+        assert!(copy.on_device().is_some(), "a copy computes there, too");
+        assert_eq!(copy.logprobs(&packed, &targets, 1.0).logprobs, on_device);
+    }
+}
