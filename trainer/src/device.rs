@@ -13,14 +13,29 @@ use crate::mistake::Mistake;
 /// Names a folder that holds libtorch's CUDA library, before all others.
 pub const VARIABLE: &str = "GROUPER_LIBTORCH_CUDA";
 
-/// The device of `choice`; for CUDA its library is loaded, which has to happen before the first tensor is made.
+/// The device that libtorch's kernels compute on by `choice`, or `None` where the CPU's own kernels do. For CUDA its
+/// library is loaded, which has to happen before the first tensor is made.
 ///
 /// # Errors
 /// A [`Mistake`] where CUDA is asked for and its library, or a device, is not there.
-pub fn open(choice: DeviceChoice) -> Result<Device> {
-    if choice != DeviceChoice::Cuda {
-        return Ok(Device::Cpu);
+pub fn open(choice: DeviceChoice) -> Result<Option<Device>> {
+    match choice {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(None),
+        DeviceChoice::Libtorch => Ok(Some(Device::Cpu)),
+        DeviceChoice::Cuda => open_cuda().map(Some),
     }
+}
+
+/// How a device is called where a run's numbers stand.
+pub fn name(device: Option<Device>) -> &'static str {
+    match device {
+        None => "cpu",
+        Some(Device::Cuda(_)) => "cuda",
+        Some(_) => "cpu by libtorch",
+    }
+}
+
+fn open_cuda() -> Result<Device> {
     let library = load_cuda(&folders(|name| std::env::var_os(name))).map_err(|error| {
         let hint = format!(
             "set {VARIABLE} to the folder that holds it, such as `torch/lib` of a Python with torch 2.11.0 for CUDA"

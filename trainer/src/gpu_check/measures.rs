@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use model::backward::Targets;
+use model::checkpoint::Format;
 use model::config::{Dtype, ModelConfig};
 use model::device::{DeviceCache, DevicePolicy};
 use model::packed::Packed;
@@ -112,7 +113,7 @@ pub(super) fn measure(
         }
     };
     if let Some(folder) = &arguments.save {
-        policy.save(folder, Kind::BFloat16)?;
+        policy.save(folder, Format::Bf16)?;
     }
     let policy = DevicePolicy::new(&policy, device);
     let c = policy.config().clone();
