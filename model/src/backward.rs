@@ -54,6 +54,9 @@ impl Policy {
 
     /// Log-probabilities of `targets` under softmax(logits / temperature), with entropies.
     pub fn logprobs(&self, packed: &Packed, targets: &Targets, temperature: f32) -> TokenLogprobs {
+        if let Some(twin) = self.on_device() {
+            return twin.logprobs(packed, targets, temperature);
+        }
         let x = self.stream(packed, |_, _, _| ());
         let mut all = TokenLogprobs::default();
         for range in self.chunks(targets) {
@@ -106,6 +109,9 @@ impl Policy {
         objective: &mut Objective<'_>,
         hand: &mut Hand<'_>,
     ) {
+        if self.backward_on_device(packed, targets, temperature, checkpointing, objective, hand) {
+            return;
+        }
         let (tokens, positions) = packed.padded();
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut inputs: Vec<(Buffer, Option<Kept>)> = Vec::with_capacity(self.config.n_layers);

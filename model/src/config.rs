@@ -13,7 +13,7 @@ pub struct PolicyConfig {
     /// Number format of activations and of the weights they are multiplied with. Master weights are always f32.
     #[serde(default)]
     pub dtype: Dtype,
-    /// Where the policy computes: in this version on the CPU.
+    /// Where the policy computes, and by whose kernels.
     #[serde(default)]
     pub device: DeviceChoice,
     /// Draw fresh weights from `config.json` instead of reading them (needs only config.json and the tokenizer).
@@ -38,13 +38,15 @@ pub enum Dtype {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// The best there is; in this version the CPU.
+    /// As `cpu`.
     #[default]
     Auto,
-    /// The CPU.
+    /// The CPU, by kernels of our own: sampler and trainer agree on every bit.
     Cpu,
-    /// The first CUDA device; refused by this version.
+    /// The first CUDA device, by libtorch's kernels; see docs/gpu.md. Sampler and trainer agree closely, which is measured.
     Cuda,
+    /// The CPU, by the code of `cuda`: slow, to try that code where there is no GPU.
+    Libtorch,
 }
 
 /// Families of dense transformers this crate knows.

@@ -32,6 +32,7 @@ pub mod buffer;
 pub mod chat_template;
 pub mod checkpoint;
 pub mod config;
+pub mod device;
 mod diagnose;
 pub mod kernels;
 pub mod kv_cache;

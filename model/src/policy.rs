@@ -8,6 +8,7 @@
 use crate::buffer::Buffer;
 use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};
 use crate::config::{Dtype, ModelConfig, PolicyConfig};
+use crate::device::Twin;
 use crate::layout::{Layout, Slot};
 use crate::philox::{Purpose, Stream};
 use crate::product::{self, Panels};
@@ -41,6 +42,8 @@ pub struct Policy {
     pub(crate) sine: Vec<f32>,
     vocabulary: usize,
     source: PathBuf,
+    /// A copy that computes in this one's place.
+    pub(crate) twin: Option<Twin>,
 }
 
 /// The weights as products read them.
@@ -102,6 +105,7 @@ impl Policy {
             cosine,
             sine,
             source: folder.to_owned(),
+            twin: None,
         };
         policy.refresh();
         Ok(policy)
@@ -144,6 +148,9 @@ impl Policy {
     pub fn refresh(&mut self) {
         let Policy { operands, parameters, .. } = self;
         Team::new(cores()).lead(|| operands.refresh(parameters));
+        if let Some(mut twin) = self.on_device() {
+            twin.take(self);
+        }
     }
 
     /// Ids from `n` on, which no token of the tokenizer has, get probability 0 everywhere.
@@ -169,6 +176,7 @@ impl Policy {
             sine: self.sine.clone(),
             vocabulary: self.vocabulary,
             source: self.source.clone(),
+            twin: self.on_device().map(|twin| Twin::new(self, twin.device())),
         }
     }
 

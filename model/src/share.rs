@@ -41,6 +41,15 @@ impl Share {
         layout.blocks.len() + 2
     }
 
+    /// Where each part lies in the flat array, in the order of their numbers.
+    pub(crate) fn ranges(layout: &Layout) -> Vec<Range<usize>> {
+        let (blocks, n_layers) = (layout.block_range(), layout.blocks.len());
+        let stride = blocks.len() / n_layers.max(1);
+        let block = |layer| blocks.start + layer * stride..blocks.start + (layer + 1) * stride;
+        let (front, back) = (0..blocks.start, blocks.end..layout.len());
+        std::iter::once(front).chain((0..n_layers).map(block)).chain([back]).collect()
+    }
+
     /// Numbers held.
     #[expect(clippy::len_without_is_empty, reason = "no architecture is without parameters")]
     pub fn len(&self) -> usize {

@@ -33,11 +33,17 @@ pub(crate) struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    fn tell(&self, prompt: &Prompt, sample: usize, token: u32) {
+    pub(crate) fn tell(&self, prompt: &Prompt, sample: usize, token: u32) {
         if let Some(watch) = self.watch {
             // Whoever stopped listening wants no more.
             let _ = watch.send(Drawn { prompt: prompt.index, sample, token });
         }
+    }
+
+    /// The text of a completion, its stop token left out.
+    pub(crate) fn text(&self, tokens: &[u32]) -> String {
+        let stopped = tokens.last().is_some_and(|last| self.stop.ids.contains(last));
+        self.tokenizer.decode(&tokens[..tokens.len() - usize::from(stopped)], false)
     }
 }
 
@@ -59,14 +65,18 @@ struct Active<'a> {
 }
 
 /// A completion's text as it grows, and where a stop string cuts it.
-struct Text<'a> {
+pub(crate) struct Text<'a> {
     stream: TextStream<'a>,
     so_far: String,
     cut: Option<usize>,
 }
 
-impl Text<'_> {
-    fn push(&mut self, token: u32, stop: &[String]) {
+impl<'a> Text<'a> {
+    pub(crate) fn new(tokenizer: &'a Tokenizer) -> Text<'a> {
+        Text { stream: tokenizer.stream(false), so_far: String::new(), cut: None }
+    }
+
+    pub(crate) fn push(&mut self, token: u32, stop: &[String]) {
         let longest = stop.iter().map(String::len).max().unwrap_or(0);
         let mut from = self.so_far.len().saturating_sub(longest);
         while !self.so_far.is_char_boundary(from) {
@@ -213,11 +223,7 @@ impl<'a> Engine<'a> {
             self.cache.release(started.prompt);
         }
         self.committed += pages;
-        let text = (!self.shared.stop.strings.is_empty()).then(|| Text {
-            stream: self.shared.tokenizer.stream(false),
-            so_far: String::new(),
-            cut: None,
-        });
+        let text = (!self.shared.stop.strings.is_empty()).then(|| Text::new(self.shared.tokenizer));
         let limit = self.limit(prompt);
         let mut active =
             Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
@@ -267,7 +273,7 @@ impl<'a> Engine<'a> {
             let active = self.active.swap_remove(at);
             self.cache.release(active.sequence);
             self.committed -= active.pages;
-            let text = cut.unwrap_or_else(|| self.text(&active.tokens));
+            let text = cut.unwrap_or_else(|| self.shared.text(&active.tokens));
             let Active { group, sample, tokens, logprobs, .. } = active;
             let open = &mut self.open[group];
             open.left -= 1;
@@ -278,12 +284,6 @@ impl<'a> Engine<'a> {
             // The receiver is gone only where the caller gave up; the pool then reports its error.
             let _ = results.send(Finished { place: open.index, sample, completion });
         }
-    }
-
-    /// The text of a completion, its stop token left out.
-    fn text(&self, tokens: &[u32]) -> String {
-        let stopped = tokens.last().is_some_and(|last| self.shared.stop.ids.contains(last));
-        self.shared.tokenizer.decode(&tokens[..tokens.len() - usize::from(stopped)], false)
     }
 
     /// Gives every page back.
@@ -308,12 +308,22 @@ impl Active<'_> {
 
     /// Why it is finished, if it is, with its text where a stop string cut it.
     fn finish(&self, stop: &StopRules) -> Option<(FinishReason, Option<String>)> {
-        if self.tokens.last().is_some_and(|last| stop.ids.contains(last)) {
-            return Some((FinishReason::Stop, None));
-        }
-        if let Some(Text { so_far, cut: Some(cut), .. }) = &self.text {
-            return Some((FinishReason::Stop, Some(so_far[..*cut].to_owned())));
-        }
-        (self.tokens.len() >= self.limit).then_some((FinishReason::Length, None))
+        finish(&self.tokens, self.limit, self.text.as_ref(), stop)
     }
+}
+
+/// Why a completion of `tokens` is finished, if it is, with its text where a stop string cut it.
+pub(crate) fn finish(
+    tokens: &[u32],
+    limit: usize,
+    text: Option<&Text<'_>>,
+    stop: &StopRules,
+) -> Option<(FinishReason, Option<String>)> {
+    if tokens.last().is_some_and(|last| stop.ids.contains(last)) {
+        return Some((FinishReason::Stop, None));
+    }
+    if let Some(Text { so_far, cut: Some(cut), .. }) = text {
+        return Some((FinishReason::Stop, Some(so_far[..*cut].to_owned())));
+    }
+    (tokens.len() >= limit).then_some((FinishReason::Length, None))
 }

@@ -26,6 +26,7 @@
 //! ```
 
 pub mod completion;
+mod device_engine;
 mod engine;
 pub mod group;
 pub mod pool;

@@ -4,6 +4,7 @@
 //! of [`RolloutPool::sample`], so the borrow checker holds the invariant that weights move only when no replica runs.
 
 use crate::completion::Completion;
+use crate::device_engine::DeviceEngine;
 use crate::engine::{Engine, Job, Shared};
 use crate::group::Group;
 use crate::prompt::Prompt;
@@ -123,6 +124,7 @@ pub struct Finished {
 /// Replicas that sample from one policy.
 pub struct RolloutPool {
     caches: Vec<KvCache>,
+    kv_bytes: usize,
     max_batch: usize,
     tokenizer: Arc<Tokenizer>,
     stop: StopRules,
@@ -143,7 +145,16 @@ impl RolloutPool {
         assert!(replicas > 0, "a pool has a replica");
         let pages = config.kv_bytes as usize / replicas / KvCache::page_bytes(architecture);
         let caches = (0..replicas).map(|_| KvCache::new(architecture, pages)).collect();
-        RolloutPool { caches, max_batch: config.max_batch, tokenizer, stop, longest: HashMap::new(), watch: None }
+        let kv_bytes = config.kv_bytes as usize;
+        RolloutPool {
+            caches,
+            kv_bytes,
+            max_batch: config.max_batch,
+            tokenizer,
+            stop,
+            longest: HashMap::new(),
+            watch: None,
+        }
     }
 
     /// Tells every token to `drawn` from now on, as it is drawn; of one completion in order. The pool keeps the
@@ -193,9 +204,18 @@ impl RolloutPool {
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         let seen = |i: &usize| self.longest.get(&prompts[*i].index).copied().unwrap_or(usize::MAX);
         order.sort_by_key(|i| std::cmp::Reverse(seen(i)));
+        let jobs_in_order = order.into_iter().map(|i| (i, &prompts[i]));
+        if let Some(twin) = policy.on_device() {
+            let (max_rows, watch) = (self.max_batch, self.watch.as_ref());
+            let shared = Shared { policy, tokenizer: &self.tokenizer, stop: &self.stop, request, max_rows, watch };
+            let jobs: Vec<Job<'_>> = jobs_in_order.collect();
+            let run = || DeviceEngine::new(shared, &twin, self.kv_bytes, &jobs)?.run(&jobs, &mut finished);
+            let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+            return end.unwrap_or_else(|panic| Err(PoolError::WorkerDied { replica: 0, message: message(&*panic) }));
+        }
         let (jobs, queue) = crossbeam_channel::unbounded::<Job<'_>>();
-        for i in order {
-            jobs.send((i, &prompts[i])).expect("the queue is open");
+        for job in jobs_in_order {
+            jobs.send(job).expect("the queue is open");
         }
         drop(jobs);
         let share = (prompts.len() * request.n).div_ceil(self.caches.len()).max(1);

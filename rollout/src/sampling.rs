@@ -1,5 +1,7 @@
 //! How a token is drawn: temperature, top-k, top-p, min-p and keyed Gumbel noise.
 
+mod on_device;
+
 use model::philox::{Stream, open_unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -79,7 +79,10 @@ fn what_was_named_wrongly_exits_with_2() {
         (&["sft", grpo], "needs the table `[sft]`"),
         (&["grpo", grpo, "--resume", &nowhere], "No such file"),
         (&["grpo", grpo, "--run", grpo], "Not a directory"),
-        (&["grpo", grpo, "--run", &nowhere, "--set", "model.device=cuda"], "`model.device`: is `cuda`"),
+        (
+            &["grpo", grpo, "--run", &nowhere, "--set", "model.device=cuda", "--set", "run.exactness=require"],
+            "`run.exactness`: is `require`, and libtorch's kernels",
+        ),
         (&["report", "configs"], "a run's folder is"),
         (&["sample", "--model", "configs/checkpoints/tiny", "--prompt", "1", "--template", "chat"], "no chat template"),
     ] {

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod damage;
 mod disk;
+mod gpu_check;
 mod gsm8k;
 mod learns;
 mod memory;

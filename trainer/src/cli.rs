@@ -60,6 +60,30 @@ pub enum Command {
     Report(ReportArgs),
     /// Print what a config may hold.
     Config(DescribeArgs),
+    /// Compare what a GPU computes with the CPU, then measure it; `scripts/gpu_check` calls it.
+    #[command(hide = true)]
+    GpuCheck(GpuCheckArgs),
+}
+
+/// Which device to check, and where to write what is found.
+#[derive(Clone, Debug, Args)]
+pub struct GpuCheckArgs {
+    /// `cuda`, or `cpu` for libtorch's CPU device.
+    #[arg(long, default_value = "cuda", value_parser = word::<DeviceChoice>)]
+    pub device: DeviceChoice,
+    /// Measure the policy in this folder; by default one of Qwen2.5-0.5B's shape on a GPU, a tiny one on the CPU, with
+    /// drawn weights.
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Save the measured policy here, for others to be measured with it.
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// A JSON file for all that was found.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Measure nothing.
+    #[arg(long)]
+    pub only_correctness: bool,
 }
 
 /// A config and what is changed in it.

@@ -27,10 +27,12 @@ pub mod cli;
 pub mod complaint;
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod durable;
 pub mod eval;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod gpu_check;
 pub mod gradient;
 pub mod grpo;
 pub mod hub;

@@ -44,6 +44,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         Command::Grpo(arguments) => command::train::run(arguments, cli.verbosity(), trainer::grpo::train),
         Command::Sft(arguments) => command::train::run(arguments, cli.verbosity(), trainer::sft::train),
         Command::Eval(arguments) => command::eval::run(arguments),
+        Command::GpuCheck(arguments) => command::gpu_check::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Config(arguments) => command::describe::run(arguments),
         Command::Logprobs(arguments) => command::logprobs::run(arguments),

@@ -8,6 +8,8 @@
 //! Every number moves by itself, through the same operations wherever a thread's share begins, so the weights do not
 //! depend on the number of workers. The gradient is read once for its norm and once for the move, which scales it.
 
+mod on_device;
+
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
@@ -18,6 +20,8 @@ use model::buffer::Buffer;
 use model::layout::{Layout, Parameter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use on_device::DeviceOptimizer;
 
 /// AdamW (Loshchilov and Hutter, arXiv 1711.05101) with a schedule and clipping by the global norm.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -13,10 +13,12 @@ use model::policy::Policy;
 use model::probe::Probe;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
+use tch::Device;
 use tracing::debug_span;
 
 use crate::checkpoint::{self, Machine, Progress, State, StateMut};
 use crate::config::{Ending, Exactness, RunConfig, RunOptions};
+use crate::device;
 use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
@@ -101,6 +103,8 @@ impl Run {
             true => options.root.join(&config.name),
             false => path.clone(),
         });
+        // Before any folder is made, and before the first tensor is.
+        let device = device::open(config.model.device)?;
         // From here on there is something to save: a signal that comes while weights are read is not lost.
         let interrupt = Interrupt::watch(options.max_hours)?;
         let dir = match &path {
@@ -130,19 +134,22 @@ impl Run {
         });
         let mut policy = loaded.with_context(|| format!("load policy `{}`", folder.display()))?;
         policy.set_vocabulary(tokenizer.vocab_size());
+        if let Some(device) = device {
+            policy.compute_on(device);
+        }
         let mut reference = plan.reference.then(|| policy.deep_copy());
         let mut optimizer = Optimizer::new(policy.layout(), &config.optimizer);
         let probe = policy.probe();
         let measures = match config.run.exactness {
             Exactness::Measure => true,
             Exactness::Require => false,
-            Exactness::Auto => probe.failed.is_some(),
+            Exactness::Auto => probe.failed.is_some() || device.is_some(),
         };
         let machine = Machine {
             program: program?,
             workers,
             threads: 1,
-            route: route(&policy, &probe, measures),
+            route: route(&policy, device, &probe, measures),
             config: checkpoint::config_text(config),
         };
         let mut progress = Progress::new(config.seed, machine.clone());
@@ -170,7 +177,8 @@ impl Run {
         };
         let c = policy.config();
         let size = parameters(policy.n_parameters());
-        let title = format!("{} · {}-layer policy, {size}, cpu · {}", config.name, c.n_layers, plan.work);
+        let title =
+            format!("{} · {}-layer policy, {size}, {} · {}", config.name, c.n_layers, device::name(device), plan.work);
         let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, progress.lengths, progress.step + 1)?;
         log.detail(&format!("{workers} workers, {}", machine.route));
         log.line(&format!("stop ids: {}", checked.stop));
@@ -396,12 +404,14 @@ pub(crate) fn refuse(checked: &Checked) -> Result<()> {
 }
 
 /// What the products run as, in words: `f32, own products with avx512`, or `bf16, libtorch's products in blocks of 8 rows`.
-fn route(policy: &Policy, probe: &Probe, measures: bool) -> String {
+fn route(policy: &Policy, device: Option<Device>, probe: &Probe, measures: bool) -> String {
     let mut route = match policy.dtype() {
+        Dtype::Bf16 if device.is_some() => format!("bf16 on {}, libtorch's kernels", device::name(device)),
+        _ if device.is_some() => format!("f32 on {}, libtorch's kernels", device::name(device)),
         Dtype::Bf16 => "bf16, libtorch's products in blocks of 8 rows".to_owned(),
         _ => format!("f32, own products with {}", model::product::route()),
     };
-    if let Some(([out, input], rows)) = &probe.failed {
+    if let (Some(([out, input], rows)), None) = (&probe.failed, device) {
         route += &format!(", inexact with {rows} rows of [{out}, {input}]");
     }
     if measures {

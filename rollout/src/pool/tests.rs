@@ -1,4 +1,5 @@
 use super::*;
+use crate::completion::FinishReason;
 use model::backward::Targets;
 use model::config::{DeviceChoice, Dtype, PolicyConfig};
 use model::packed::Packed;
@@ -194,4 +195,51 @@ fn a_replica_that_panics_is_named() {
     let outside = [Prompt { index: 0, tokens: vec![1_000_000] }];
     let error = pool.sample(&policy, &request, &outside, &sender).unwrap_err().to_string();
     assert!(error.starts_with("replica 0 died: ") && error.contains("index"), "{error}");
+}
+
+/// A policy that computes on libtorch's CPU device draws from logits that differ in their last places: nearly all
+/// completions are the host's, each one's log-probabilities those of the training forward there, however many rows fit.
+#[test]
+fn a_device_samples_what_the_host_does() {
+    let (mut policy, tokenizer) = policy(false, Dtype::F32);
+    let (prompts, sampling) = (prompts(&[9, 1, 40, 17]), SamplingConfig { temperature: 0.8, ..Default::default() });
+    let config = RolloutConfig { kv_bytes: 1 << 24, ..RolloutConfig::default() };
+    let pool = |config: &RolloutConfig, policy: &Policy| {
+        RolloutPool::new(config, 2, policy.config(), tokenizer.clone(), stop())
+    };
+    let host = sampled(&policy, &mut pool(&config, &policy), &prompts, 6, 30, &sampling);
+    policy.compute_on(tch::Device::Cpu);
+    for max_batch in [1, 5, 64] {
+        let config = RolloutConfig { max_batch, ..config.clone() };
+        let device = sampled(&policy, &mut pool(&config, &policy), &prompts, 6, 30, &sampling);
+        let pairs = || device.iter().zip(&host).flat_map(|(a, b)| a.completions.iter().zip(&b.completions));
+        let same = pairs().filter(|(a, b)| (&a.tokens, &a.text, a.finish) == (&b.tokens, &b.text, b.finish)).count();
+        assert!(same >= 23, "{same} of 24 are the host's");
+        assert!(pairs().any(|(a, _)| a.finish == FinishReason::Stop));
+        assert!(pairs().any(|(a, _)| a.finish == FinishReason::Length));
+        for group in &device {
+            for (completion, trained) in group.completions.iter().zip(trained(&policy, group, 0.8)) {
+                let trained = trained.into_iter().map(f32::from_bits);
+                // A sum of the same products in another order.
+                assert!(completion.logprobs.iter().zip(trained).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b.abs())));
+            }
+        }
+    }
+    let small = RolloutConfig { kv_bytes: 1, ..config };
+    let cancel = AtomicBool::new(false);
+    let request = Request {
+        seed: 5,
+        purpose: Purpose::Rollout,
+        step: 2,
+        n: 1,
+        max_tokens: 30,
+        sampling: &sampling,
+        cancel: &cancel,
+    };
+    let (sender, _groups) = crossbeam_channel::unbounded();
+    let refused = pool(&small, &policy).sample(&policy, &request, &prompts, &sender);
+    assert!(matches!(refused, Err(PoolError::KvBudget { prompt: 6, .. })), "{refused:?}");
+    cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+    let cancelled = pool(&RolloutConfig::default(), &policy).sample(&policy, &request, &prompts, &sender);
+    assert!(matches!(cancelled, Err(PoolError::Cancelled)), "{cancelled:?}");
 }

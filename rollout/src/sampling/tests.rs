@@ -91,3 +91,31 @@ proptest! {
         }
     }
 }
+
+/// Rows drawn together on a device have the tokens of rows drawn one by one, whatever the settings; of equals the lowest.
+#[test]
+fn rows_on_a_device_are_drawn_alike() {
+    let (b, v) = (37, 1003);
+    let word = |i: usize| open_unit(Stream::new(2, Purpose::Problems, 0, 0, 0).block(i as u32, 0)[0]);
+    // Rounded, so that many logits of a row are equal, as they are in bf16.
+    let logits: Vec<f32> = (0..b * v).map(|i| (40.0 * word(i)).round() / 4.0).collect();
+    let draws: Vec<(Stream, u32)> = (0..b).map(|i| (stream(i as u64), 3 * i as u32)).collect();
+    let tensor = tch::Tensor::from_slice(&logits).view([b as i64, v as i64]);
+    let plain = SamplingConfig::default();
+    for config in [
+        plain.clone(),
+        SamplingConfig { temperature: 0.0, ..plain.clone() },
+        SamplingConfig { temperature: 0.01, ..plain.clone() },
+        SamplingConfig { temperature: 1.7, ..plain.clone() },
+        SamplingConfig { top_k: 5, top_p: 0.9, ..plain },
+    ] {
+        for vocabulary in [v, v - 2, 3] {
+            let expected: Vec<u32> = draws
+                .iter()
+                .zip(logits.chunks_exact(v))
+                .map(|((stream, position), row)| config.draw(&row[..vocabulary], stream, *position))
+                .collect();
+            assert_eq!(config.draw_rows(&tensor, vocabulary, &draws), expected, "{config:?}");
+        }
+    }
+}

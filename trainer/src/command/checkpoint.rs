@@ -4,19 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use model::config::{DeviceChoice, PolicyConfig};
+use model::config::PolicyConfig;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
 use trainer::cli::CheckpointArgs;
+use trainer::device;
 use trainer::hub;
 use trainer::mistake::Mistake;
 
 /// The folder and the policy in it. Where the folder has a tokenizer, ids beyond its vocabulary have no probability,
 /// as in a run.
 pub(crate) fn open(arguments: &CheckpointArgs) -> Result<(PathBuf, Policy)> {
-    if arguments.device == DeviceChoice::Cuda {
-        return Err(Mistake::new("`--device cuda`: this program computes on the CPU only").into());
-    }
+    let device = device::open(arguments.device)?;
     let folder = hub::resolve(&arguments.model)?;
     let config = PolicyConfig {
         checkpoint: folder.clone(),
@@ -28,6 +27,9 @@ pub(crate) fn open(arguments: &CheckpointArgs) -> Result<(PathBuf, Policy)> {
     let mut policy = Policy::load(&folder, &config, 0).with_context(load)?;
     if folder.join("tokenizer.json").exists() {
         policy.set_vocabulary(tokenizer(&folder)?.vocab_size());
+    }
+    if let Some(device) = device {
+        policy.compute_on(device);
     }
     Ok((folder, policy))
 }

@@ -4,7 +4,7 @@ use model::config::DeviceChoice;
 use rewards::{Rubric, RubricError, RuleConfig};
 use rollout::sampling::SamplingConfig;
 
-use super::{DataConfig, RunConfig};
+use super::{DataConfig, Exactness, RunConfig};
 use crate::data::Source;
 use crate::eval::EvalConfig;
 use crate::grpo::GrpoConfig;
@@ -140,8 +140,11 @@ impl Findings {
         });
         let checkpoint = config.model.checkpoint.as_os_str();
         self.refuse(checkpoint.is_empty(), "model.checkpoint", || "is empty".into());
-        let message = "is `cuda`: this program computes on the CPU only".to_owned();
-        self.hint(config.model.device == DeviceChoice::Cuda, "model.device", message, "`auto` takes what there is");
+        let device = config.model.device;
+        let promised = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
+        let message = "is `require`, and libtorch's kernels on `model.device` promise no bits".to_owned();
+        let wrong = !promised && config.run.exactness == Exactness::Require;
+        self.hint(wrong, "run.exactness", message, "`auto` measures there");
         let idle = || "is 0: nothing would compute".into();
         self.refuse(config.run.workers == Some(0), "run.workers", idle);
         self.refuse(config.run.parallel_microbatches == 0, "run.parallel_microbatches", idle);

@@ -18,6 +18,7 @@ use super::sets::{EvalSets, evaluate};
 use super::{EvalConfig, EvalSet};
 use crate::config::{DataConfig, RunConfig};
 use crate::data::{Fields, Files, Source, Template};
+use crate::device;
 use crate::hub;
 use crate::stopping::StopIds;
 use crate::workers;
@@ -33,9 +34,13 @@ pub fn run(config: &RunConfig, json: bool, cancel: &AtomicBool, out: &mut impl W
     let tokenizer = Arc::new(Tokenizer::from_folder(&folder)?);
     // Problems first: a set that cannot be read is found before gigabytes of weights are.
     let sets = EvalSets::open(eval, &config.rewards, config.rollout.max_tokens, &tokenizer, config.seed)?;
+    let device = device::open(config.model.device)?;
     let mut policy = Policy::load(&folder, &config.model, config.seed)
         .with_context(|| format!("load policy `{}`", folder.display()))?;
     policy.set_vocabulary(tokenizer.vocab_size());
+    if let Some(device) = device {
+        policy.compute_on(device);
+    }
     let stop = StopIds::find(&folder, policy.config(), &tokenizer)?.rules(&config.rollout.stop);
     let replicas = config.run.workers.unwrap_or_else(workers::cores).max(1);
     let mut pool = RolloutPool::new(&config.rollout, replicas, policy.config(), tokenizer, stop);

@@ -142,6 +142,37 @@ fn measured_log_probabilities_are_the_rollouts_own() {
     same_result(&root.path().join("sums/1"), &root.path().join("sums/2"));
 }
 
+/// What a GPU would run, on libtorch's CPU device: the same loop, with old log-probabilities measured and close.
+#[test]
+fn a_device_takes_the_same_steps() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config("");
+    train(&config, &options(root.path(), None)).unwrap();
+    config.model.device = model::config::DeviceChoice::Libtorch;
+    train(&config, &options(root.path(), None)).unwrap();
+    let [host, device] = ["sums/1", "sums/2"].map(|run| metrics(&root.path().join(run)));
+    assert_eq!(host.len(), device.len());
+    let number = |row: &Map<String, Value>, key: &str| row.get(key).and_then(Value::as_f64);
+    for (host, device) in host.iter().zip(&device) {
+        let keys = |row: &Map<String, Value>| row.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(keys(host), keys(device));
+        // Draws and sums part only in last places; over four steps of drawn weights nothing grows.
+        for key in ["reward", "len", "loss", "kl", "grad", "entropy"] {
+            let (a, b) = (number(host, key), number(device, key));
+            let apart = a.zip(b).map(|(a, b)| (a - b).abs() / (1e-3 + a.abs()));
+            assert!(apart.is_none_or(|apart| apart < 1e-2), "{key}: {a:?}, on the device {b:?}");
+        }
+        let mismatch = number(device, "mismatch_max");
+        assert!(mismatch.is_none_or(|largest| largest < 1e-4), "{mismatch:?}");
+    }
+    // It goes on from its own checkpoint, and elsewhere only where that is allowed.
+    let cut = Some(root.path().join("sums/2/step_0003"));
+    assert_eq!(train(&config, &options(root.path(), cut.clone())).unwrap(), Ending::Finished);
+    config.model.device = model::config::DeviceChoice::Cpu;
+    let error = train(&config, &options(root.path(), cut)).unwrap_err();
+    assert!(format!("{error:#}").contains("f32 on cpu by libtorch, libtorch's kernels"), "{error:#}");
+}
+
 #[test]
 fn a_gradient_that_is_not_finite_never_reaches_the_weights() {
     let root = tempfile::tempdir().unwrap();

@@ -185,3 +185,30 @@ fn layout_decides_what_decays() {
         assert!(weights[parameter.range()].iter().all(|w| *w == expected), "{}", parameter.name);
     }
 }
+
+/// The same operations in the same order. libtorch's square root and the order of the norm's sum may change last places:
+/// a move is 0.01, so three of them are within 1e-8 of the host's before the weight itself is rounded.
+#[test]
+fn on_a_device_the_weights_move_alike() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen2");
+    let layout = Layout::new(&model::config::ModelConfig::from_folder(&folder).unwrap());
+    for max_grad_norm in [0.0, 0.5] {
+        let config = OptimizerConfig { max_grad_norm, ..decaying() };
+        let mut weights = numbers(layout.len(), 1);
+        let on_device = tch::Tensor::from_slice(&weights);
+        let (mut host, mut device) =
+            (Optimizer::new(&layout, &config), DeviceOptimizer::new(&layout, &on_device, &config));
+        for update in 1..=3 {
+            let gradient = numbers(layout.len(), 1 + update as usize);
+            let expected = host.step(&mut weights, &gradient, update, 3, 1).unwrap();
+            let found = device.step(&on_device, &tch::Tensor::from_slice(&gradient), update, 3).unwrap();
+            assert!((found.grad_norm / expected.grad_norm - 1.0).abs() < 1e-12);
+            assert_eq!((found.lr, found.clipped), (expected.lr, expected.clipped));
+        }
+        let found = Vec::<f32>::try_from(on_device.shallow_clone()).unwrap();
+        assert!(found.iter().zip(&weights).all(|(a, b)| (a - b).abs() <= 1e-8 + 3.0 * f32::EPSILON * b.abs()));
+        let poisoned = tch::Tensor::from_slice(&vec![f32::NAN; layout.len()]);
+        assert!(device.step(&on_device, &poisoned, 4, 4).unwrap_err().grad_norm.is_nan());
+        assert_eq!(Vec::<f32>::try_from(on_device).unwrap(), found, "weights are as they were");
+    }
+}

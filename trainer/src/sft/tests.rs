@@ -104,3 +104,20 @@ fn the_tiny_policys_demonstrations_are_long_enough_and_keep_the_heldout_side_out
     let end = i64::from(checked.tokenizer.unwrap().eos_id().unwrap());
     assert!(sequences.all.iter().all(|sequence| sequence.tokens.last() == Some(&end)));
 }
+
+/// What a GPU would run, on libtorch's CPU device: the same losses but for their last places.
+#[test]
+fn a_device_learns_the_same() {
+    let folder = Folder::default().write();
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), 4);
+    train(&config, &options(root.path(), None)).unwrap();
+    config.model.device = model::config::DeviceChoice::Libtorch;
+    train(&config, &options(root.path(), None)).unwrap();
+    let [host, device] = ["sums/1", "sums/2"].map(|run| metrics(&root.path().join(run)));
+    assert_eq!(host.len(), 4);
+    for (host, device) in host.iter().flatten().zip(device.iter().flatten()) {
+        let (a, b) = (host.1.as_f64().unwrap(), device.1.as_f64().unwrap());
+        assert!(host.0 == device.0 && (a - b).abs() <= 1e-3 * (1e-3 + a.abs()), "{host:?}, on the device {device:?}");
+    }
+}

@@ -93,6 +93,18 @@ fn each_rule_names_its_key() {
     }
 }
 
+/// The CPU's kernels promise bits, libtorch's do not.
+#[test]
+fn exactness_is_required_of_kernels_that_promise_it() {
+    for (device, keys) in
+        [("auto", vec![]), ("cpu", vec![]), ("cuda", vec!["run.exactness"]), ("libtorch", vec!["run.exactness"])]
+    {
+        let found = findings(Stage::Grpo, &["run.exactness=require", &format!("model.device={device}")]);
+        assert_eq!(found.into_iter().map(|f| f.key).collect::<Vec<_>>(), keys, "{device}");
+        assert_eq!(findings(Stage::Grpo, &[&format!("model.device={device}")]), []);
+    }
+}
+
 #[test]
 fn odd_but_possible_values_are_warned_of() {
     for (set, key) in [

@@ -1,0 +1,229 @@
+//! Log-probabilities of packed tokens on a device, and the gradient of a loss on them.
+//!
+//! libtorch's autograd differentiates one block at a time: between blocks nothing but the stream is kept, or each
+//! block's own tape where memory allows. Logits exist for a chunk of targets at a time.
+
+use super::attention::{Batches, gather};
+use super::block::{Angles, BlockWeights, Read, project};
+use super::policy::DevicePolicy;
+use crate::backward::{Objective, Targets};
+use crate::kernels::TokenLogprobs;
+use crate::layout::Slot;
+use crate::packed::Packed;
+use std::ops::Range;
+use tch::{Kind, Tensor};
+
+/// Bytes that a chunk of logits may take; autograd holds a few arrays of this size. The gradient of the head is added up once
+/// a chunk, so small chunks cost more than they save.
+const CHUNK_BYTES: usize = 1 << 30;
+
+/// Rows of a chunk of logits, at most.
+const CHUNK_ROWS: usize = 4096;
+
+/// Where packed rows stand and whom they attend to.
+struct Rows {
+    tokens: Tensor,
+    angles: Angles,
+    batches: Batches,
+}
+
+/// A weight that gathers its gradient, and where it lies.
+type Leaf = (Slot, Tensor);
+
+/// One block's computation, to be differentiated.
+struct Tape {
+    x: Tensor,
+    leaves: Vec<Leaf>,
+    out: Tensor,
+}
+
+/// What log-probabilities are taken from: logits of the targets' rows, divided by the temperature.
+struct Scored {
+    logprobs: Tensor,
+    normalisers: Tensor,
+    entropies: Tensor,
+}
+
+impl DevicePolicy {
+    /// Logits of every packed row, `[N, V]` f32.
+    pub fn logits(&self, packed: &Packed) -> Tensor {
+        self.head_logits(&self.stream(&self.rows(packed), |_| ()))
+    }
+
+    /// Log-probabilities of `targets` under softmax(logits / temperature), with entropies.
+    pub fn logprobs(&self, packed: &Packed, targets: &Targets, temperature: f32) -> TokenLogprobs {
+        let x = self.stream(&self.rows(packed), |_| ());
+        let mut all = TokenLogprobs::default();
+        for range in self.chunks(targets) {
+            let hidden = gather(&x, &self.upload(&targets.rows[range.clone()]));
+            let found = self.score(&self.head_logits(&hidden), &targets.tokens[range], temperature).found();
+            all.logprobs.extend(found.logprobs);
+            all.entropies.extend(found.entropies);
+            all.log_normalisers.extend(found.log_normalisers);
+        }
+        all
+    }
+
+    /// Adds to `gradient` (of [`DevicePolicy::gradient`]) the gradient of a loss on the log-probabilities of
+    /// `targets`; `objective` gives the loss's own gradient, chunk by chunk.
+    ///
+    /// With `checkpointing` only each block's input is kept, and the rest computed again.
+    pub fn backward(
+        &self,
+        packed: &Packed,
+        targets: &Targets,
+        temperature: f32,
+        checkpointing: bool,
+        gradient: &mut Tensor,
+        objective: &mut Objective<'_>,
+    ) {
+        let rows = self.rows(packed);
+        let mut inputs: Vec<Tensor> = Vec::new();
+        let mut tapes: Vec<Tape> = Vec::new();
+        let x = if checkpointing {
+            self.stream(&rows, |x| inputs.push(x.shallow_clone()))
+        } else {
+            (0..self.config.n_layers).fold(self.embed(&rows.tokens), |x, layer| {
+                tapes.push(self.tape(layer, &x, &rows));
+                tapes.last().map_or(x, |tape| tape.out.detach())
+            })
+        };
+        let mut dx = self.head_backward(&x, targets, temperature, gradient, objective);
+        drop(x);
+        for layer in (0..self.config.n_layers).rev() {
+            let tape = tapes.pop().or_else(|| inputs.pop().map(|x| self.tape(layer, &x, &rows)));
+            dx = tape.expect("an input or a tape a block").backward(&dx, gradient);
+        }
+        let mut d_embedding = super::policy::view(gradient, self.layout.embedding);
+        let _ = d_embedding.index_put_(&[Some(&rows.tokens)], &dx, true);
+    }
+
+    fn rows(&self, packed: &Packed) -> Rows {
+        let positions: Vec<i64> = packed.positions.iter().map(|&p| i64::from(p)).collect();
+        Rows {
+            tokens: self.upload(&packed.tokens),
+            angles: self.angles(&self.upload(&positions)),
+            batches: Batches::new(self, packed),
+        }
+    }
+
+    /// The stream after the last block, `[N, D]`; each block's input goes to `keep`.
+    fn stream(&self, rows: &Rows, mut keep: impl FnMut(&Tensor)) -> Tensor {
+        (0..self.config.n_layers).fold(self.embed(&rows.tokens), |x, layer| {
+            keep(&x);
+            self.packed_block(&self.block_weights(layer), &x, rows)
+        })
+    }
+
+    fn packed_block(&self, weights: &BlockWeights, x: &Tensor, rows: &Rows) -> Tensor {
+        let scale = self.scale();
+        let mut attend = |q: &Tensor, key: &Tensor, value: &Tensor| rows.batches.attend(q, key, value, scale);
+        self.block(weights, x, &rows.angles, &mut attend)
+    }
+
+    fn tape(&self, layer: usize, x: &Tensor, rows: &Rows) -> Tape {
+        let x = x.detach().set_requires_grad(true);
+        let mut leaves = Vec::new();
+        let weights = BlockWeights::new(&self.layout.blocks[layer], |slot, read| self.leaf(slot, read, &mut leaves));
+        let out = self.packed_block(&weights, &x, rows);
+        Tape { x, leaves, out }
+    }
+
+    /// A weight that gathers a gradient.
+    fn leaf(&self, slot: Slot, read: Read, leaves: &mut Vec<Leaf>) -> Tensor {
+        let leaf = self.read(slot, read).detach().set_requires_grad(true);
+        leaves.push((slot, leaf.shallow_clone()));
+        leaf
+    }
+
+    /// Logits of rows of the stream, `[M, V]` f32.
+    pub(super) fn head_logits(&self, x: &Tensor) -> Tensor {
+        let normed = self.norm(x, &self.vector(self.layout.norm));
+        project(&normed, &self.operand(self.layout.head), None)
+    }
+
+    fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
+        let n = targets.tokens.len();
+        assert_eq!(targets.rows.len(), n, "one row a target");
+        let size = (CHUNK_BYTES / (4 * self.config.vocab_size)).clamp(1, CHUNK_ROWS);
+        (0..n).step_by(size).map(move |start| start..n.min(start + size))
+    }
+
+    /// Log-probabilities of `tokens` under softmax(logits / temperature), over the ids that have a probability.
+    fn score(&self, logits: &Tensor, tokens: &[i64], temperature: f32) -> Scored {
+        let scaled = logits.narrow(1, 0, self.vocabulary() as i64) * f64::from(1.0 / temperature);
+        let normalisers = scaled.logsumexp([1i64].as_slice(), false);
+        let rows = Tensor::arange(tokens.len() as i64, (Kind::Int64, self.device()));
+        let chosen = scaled.index(&[Some(&rows), Some(&self.upload(tokens))]);
+        let entropies = tch::no_grad(|| {
+            let probabilities = (&scaled - normalisers.unsqueeze(1)).exp();
+            &normalisers - (probabilities * &scaled).sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
+        });
+        Scored { logprobs: chosen - &normalisers, normalisers, entropies }
+    }
+
+    /// Log-probabilities of `tokens` after `logits` `[B, V]`, one a row.
+    pub fn token_logprobs(&self, logits: &Tensor, tokens: &[i64], temperature: f32) -> TokenLogprobs {
+        self.score(logits, tokens, temperature).found()
+    }
+
+    /// Gradient with respect to the stream `[N, D]`, through head and final norm.
+    fn head_backward(
+        &self,
+        x: &Tensor,
+        targets: &Targets,
+        temperature: f32,
+        gradient: &mut Tensor,
+        objective: &mut Objective<'_>,
+    ) -> Tensor {
+        let mut dx = x.zeros_like();
+        for range in self.chunks(targets) {
+            let rows = self.upload(&targets.rows[range.clone()]);
+            let hidden = gather(x, &rows).set_requires_grad(true);
+            let mut leaves = Vec::new();
+            let norm = self.leaf(self.layout.norm, Read::Master, &mut leaves);
+            let head = self.leaf(self.layout.head, Read::Operand, &mut leaves);
+            let logits = project(&self.norm(&hidden, &norm), &head, None);
+            let scored = self.score(&logits, &targets.tokens[range.clone()], temperature);
+            let weights = objective(range, &scored.found());
+            let loss = (&scored.logprobs * self.upload(&weights)).sum(Kind::Float);
+            let d_hidden = differentiate(&loss, &hidden, &leaves, gradient);
+            let _ = dx.index_put_(&[Some(&rows)], &d_hidden, true);
+        }
+        dx
+    }
+}
+
+impl Scored {
+    /// On the host.
+    fn found(&self) -> TokenLogprobs {
+        let all = Tensor::stack(&[&self.logprobs, &self.entropies, &self.normalisers], 0).detach();
+        let host = |i: i64| {
+            let row = all.get(i);
+            let mut numbers = vec![0.0f32; row.numel()];
+            row.copy_data(&mut numbers, row.numel());
+            numbers
+        };
+        TokenLogprobs { logprobs: host(0), entropies: host(1), log_normalisers: host(2) }
+    }
+}
+
+impl Tape {
+    /// Gradient with respect to the block's input; those of its weights are added to `gradient`.
+    fn backward(self, d_out: &Tensor, gradient: &mut Tensor) -> Tensor {
+        let loss = (&self.out * d_out).sum(Kind::Float);
+        differentiate(&loss, &self.x, &self.leaves, gradient)
+    }
+}
+
+/// Gradient of `loss` with respect to `x`; those with respect to `leaves` are added to `gradient`.
+fn differentiate(loss: &Tensor, x: &Tensor, leaves: &[Leaf], gradient: &mut Tensor) -> Tensor {
+    let inputs: Vec<&Tensor> = std::iter::once(x).chain(leaves.iter().map(|(_, leaf)| leaf)).collect();
+    let mut found = Tensor::run_backward(&[loss], &inputs, false, false).into_iter();
+    let dx = found.next().expect("a gradient for each input");
+    for ((slot, _), found) in leaves.iter().zip(found) {
+        let part = found.to_kind(Kind::Float).view([-1]);
+        let _ = gradient.narrow(0, slot.offset as i64, part.numel() as i64).g_add_(&part);
+    }
+    dx
+}

@@ -1,0 +1,127 @@
+//! `DevicePolicy`: a policy's weights on a device.
+
+use crate::config::{Dtype, ModelConfig};
+use crate::layout::{Layout, Slot};
+use crate::policy::Policy;
+use tch::{Device, Kind, Tensor};
+
+/// A network with its weights on a device.
+pub struct DevicePolicy {
+    pub(super) config: ModelConfig,
+    pub(super) layout: Layout,
+    pub(super) device: Device,
+    /// Masters, f32.
+    parameters: Tensor,
+    /// What products read: a bf16 copy of the masters, or the masters.
+    operands: Tensor,
+    /// `[positions, K / 2]`
+    pub(super) cosine: Tensor,
+    /// `[positions, K / 2]`
+    pub(super) sine: Tensor,
+    vocabulary: usize,
+}
+
+impl DevicePolicy {
+    /// A copy of `policy` on `device`, that computes in the same precision.
+    pub fn new(policy: &Policy, device: Device) -> DevicePolicy {
+        let config = policy.config().clone();
+        let width = (config.head_dim / 2) as i64;
+        let table = |numbers: &[f32]| Tensor::from_slice(numbers).view([-1, width]).to_device(device);
+        // Copied even where the device is the CPU: the masters here move by themselves.
+        let parameters = Tensor::from_slice(policy.parameters()).to_device(device);
+        let operands = match policy.dtype() {
+            Dtype::Bf16 => parameters.to_kind(Kind::BFloat16),
+            Dtype::F32 | Dtype::Auto => parameters.shallow_clone(),
+        };
+        DevicePolicy {
+            cosine: table(&policy.cosine),
+            sine: table(&policy.sine),
+            vocabulary: policy.vocabulary(),
+            layout: policy.layout().clone(),
+            config,
+            device,
+            parameters,
+            operands,
+        }
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where each parameter lies in [`DevicePolicy::parameters`].
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What products and the cache hold: f32 or bf16.
+    pub fn kind(&self) -> Kind {
+        self.operands.kind()
+    }
+
+    /// How many ids have a probability.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    pub(super) fn set_vocabulary(&mut self, n: usize) {
+        self.vocabulary = n;
+    }
+
+    /// All master weights, flat, f32. Whoever writes to them calls [`DevicePolicy::refresh`].
+    pub fn parameters(&self) -> &Tensor {
+        &self.parameters
+    }
+
+    /// Makes the copy that products read anew.
+    pub fn refresh(&mut self) {
+        if self.kind() == Kind::BFloat16 {
+            self.operands.copy_(&self.parameters);
+        }
+    }
+
+    /// Takes over the masters of `policy`, which has the same layout.
+    pub fn take(&mut self, policy: &Policy) {
+        self.parameters.copy_(&policy.parameters.rows(1).view([-1]));
+        self.refresh();
+    }
+
+    /// Hands the masters to `policy`, which has the same layout.
+    pub fn give(&self, policy: &mut Policy) {
+        let numbers = policy.parameters_mut();
+        self.parameters.copy_data(numbers, numbers.len());
+        policy.refresh();
+    }
+
+    /// Zeros for every number of the layout, f32: room for a gradient.
+    pub fn gradient(&self) -> Tensor {
+        self.parameters.zeros_like()
+    }
+
+    /// A matrix, or a vector as one row, as products read it.
+    pub(super) fn operand(&self, slot: Slot) -> Tensor {
+        view(&self.operands, slot)
+    }
+
+    /// A vector of the masters.
+    pub(super) fn vector(&self, slot: Slot) -> Tensor {
+        view(&self.parameters, slot).view([-1])
+    }
+
+    /// Numbers of the host, on the device.
+    pub(super) fn upload<T: tch::kind::Element>(&self, numbers: &[T]) -> Tensor {
+        Tensor::from_slice(numbers).to_device(self.device)
+    }
+}
+
+/// The numbers of a slot, as a matrix on the flat tensor's memory.
+pub(super) fn view(flat: &Tensor, slot: Slot) -> Tensor {
+    let (rows, columns) = (slot.rows as i64, slot.columns as i64);
+    flat.narrow(0, slot.offset as i64, rows * columns).view([rows, columns])
+}

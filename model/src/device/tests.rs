@@ -1,0 +1,305 @@
+use super::*;
+use crate::backward::Targets;
+use crate::buffer::Buffer;
+use crate::config::{DeviceChoice, Dtype, PolicyConfig};
+use crate::packed::Packed;
+use crate::philox::{Purpose, Stream, open_unit};
+use crate::policy::Policy;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use tch::{Device, Tensor};
+
+const FAMILIES: [&str; 3] = ["qwen2", "qwen3", "llama"];
+
+/// The CPU device, and a GPU where the tests find one.
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::Cpu];
+    devices.extend(tch::Cuda::is_available().then_some(Device::Cuda(0)));
+    devices
+}
+
+fn policy(family: &str, dtype: Dtype) -> Policy {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
+    let config = PolicyConfig { checkpoint: folder.clone(), dtype, device: DeviceChoice::Cpu, random_init: false };
+    let mut policy = Policy::load(&folder, &config, 0).unwrap();
+    // Three ids have no probability, as beyond a tokenizer's vocabulary.
+    policy.set_vocabulary(policy.config().vocab_size - 3);
+    policy
+}
+
+fn tokens(n: usize, vocabulary: usize) -> Vec<i64> {
+    let stream = Stream::new(5, Purpose::Problems, 0, 0, 0);
+    (0..n).map(|i| stream.below(i as u32, vocabulary as u64) as i64).collect()
+}
+
+/// A prompt that two completions share, a sequence alone, and a prompt of one row. Every kind of row that a microbatch
+/// has, with rows that serve several targets.
+fn batch(vocabulary: usize) -> (Packed, Targets) {
+    let ids = tokens(60, vocabulary);
+    let (mut packed, mut targets) = (Packed::default(), Targets::default());
+    let mut group = |prompt: &[i64], completions: &[&[i64]]| {
+        let shared = packed.push(prompt);
+        for completion in completions {
+            let segment = packed.push_after(Some(shared), &completion[..completion.len() - 1]);
+            targets.rows.push(i64::from(shared.start + shared.length) - 1);
+            targets.rows.extend((0..completion.len() as i64 - 1).map(|i| i64::from(segment.start) + i));
+            targets.tokens.extend_from_slice(completion);
+        }
+    };
+    group(&ids[..11], &[&ids[11..19], &ids[19..33]]);
+    group(&ids[33..34], &[&ids[34..40], &ids[40..41]]);
+    let alone = packed.push(&ids[41..]);
+    targets.push_sequence(i64::from(alone.start), &ids[41..]);
+    (packed, targets)
+}
+
+/// Weights of a loss: of both signs, some zero.
+fn weights(range: Range<usize>) -> Vec<f32> {
+    range.map(|i| (i % 5) as f32 - 1.5).map(|w| if w == 0.5 { 0.0 } else { w / 40.0 }).collect()
+}
+
+fn largest(numbers: &[f32]) -> f32 {
+    numbers.iter().fold(0.0, |a, b| a.max(b.abs()))
+}
+
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
+}
+
+fn host(tensor: &Tensor) -> Buffer {
+    Buffer::of(tensor.shallow_clone())
+}
+
+fn gradients(family: &str, dtype: Dtype, device: Device, checkpointing: bool) -> (Policy, Buffer, Buffer) {
+    let policy = policy(family, dtype);
+    let (packed, targets) = batch(policy.vocabulary());
+    let mut expected = Buffer::zeros(policy.layout().len());
+    policy.backward(&packed, &targets, 0.8, false, &mut expected, &mut |range, _| weights(range));
+    let on_device = DevicePolicy::new(&policy, device);
+    let mut found = on_device.gradient();
+    on_device.backward(&packed, &targets, 0.8, checkpointing, &mut found, &mut |range, _| weights(range));
+    (policy, expected, host(&found))
+}
+
+/// In f32 both are sums of the same products in another order: a few units in the last place through two blocks.
+#[test]
+fn logprobs_are_the_policys() {
+    for (family, device) in FAMILIES.into_iter().flat_map(|f| devices().into_iter().map(move |d| (f, d))) {
+        let policy = policy(family, Dtype::F32);
+        let (packed, targets) = batch(policy.vocabulary());
+        let expected = policy.logprobs(&packed, &targets, 0.8);
+        let found = DevicePolicy::new(&policy, device).logprobs(&packed, &targets, 0.8);
+        for (found, expected) in [
+            (&found.logprobs, &expected.logprobs),
+            (&found.entropies, &expected.entropies),
+            (&found.log_normalisers, &expected.log_normalisers),
+        ] {
+            let apart = apart(found, expected);
+            assert!(apart <= 1e-5 * (1.0 + largest(expected)), "{family}: {apart:e}");
+        }
+    }
+}
+
+/// As for log-probabilities: each tensor within 1e-5 of its own largest number, as against transformers.
+#[test]
+fn gradients_are_the_policys() {
+    for (family, device) in FAMILIES.into_iter().flat_map(|f| devices().into_iter().map(move |d| (f, d))) {
+        let (policy, expected, found) = gradients(family, Dtype::F32, device, true);
+        for parameter in policy.layout().parameters() {
+            let (expected, found) = (&expected[parameter.range()], &found[parameter.range()]);
+            let apart = apart(found, expected);
+            assert!(largest(expected) > 0.0 && apart <= 1e-5 * largest(expected), "{family}: {}", parameter.name);
+        }
+    }
+}
+
+/// Kept or computed again, a block's tape is the same operations.
+#[test]
+fn checkpointing_changes_no_bit_of_a_gradient() {
+    for family in FAMILIES {
+        let [kept, again] = [false, true].map(|c| gradients(family, Dtype::F32, Device::Cpu, c).2);
+        assert!(kept[..] == again[..], "{family}");
+    }
+}
+
+/// In bf16 both round operands to eight bits, at slightly different places (attention is in bf16 here, in f32 there).
+/// Each lies 0.01 to 0.03 from f32 in log-probability (see `bf16_follows_f32`), so within twice that of the other; the
+/// gradients keep one direction.
+#[test]
+fn bf16_follows_the_policys() {
+    for (family, device) in FAMILIES.into_iter().flat_map(|f| devices().into_iter().map(move |d| (f, d))) {
+        let (policy, expected, found) = gradients(family, Dtype::Bf16, device, true);
+        let (packed, targets) = batch(policy.vocabulary());
+        let on_device = DevicePolicy::new(&policy, device);
+        let (a, b) = (policy.logprobs(&packed, &targets, 1.0), on_device.logprobs(&packed, &targets, 1.0));
+        let differences = a.logprobs.iter().zip(&b.logprobs).map(|(a, b)| (a - b).abs());
+        let mean = differences.sum::<f32>() / a.logprobs.len() as f32;
+        assert!(mean < 0.06, "{family}: mean difference {mean}");
+        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+        let cosine = dot(&expected, &found) / (dot(&expected, &expected) * dot(&found, &found)).sqrt();
+        assert!(cosine > 0.999, "{family}: cosine {cosine}");
+    }
+}
+
+/// More targets than a chunk of the head has rows: the gradient is that of the same loss in one chunk.
+#[test]
+fn chunks_of_the_head_add_up() {
+    let policy = policy("llama", Dtype::F32);
+    let on_device = DevicePolicy::new(&policy, Device::Cpu);
+    let (packed, once) = batch(policy.vocabulary());
+    let repeats = 5000 / once.tokens.len() + 1;
+    let many = Targets { rows: once.rows.repeat(repeats), tokens: once.tokens.repeat(repeats) };
+    let (mut expected, mut found, mut chunks) = (on_device.gradient(), on_device.gradient(), 0);
+    on_device.backward(&packed, &once, 1.0, true, &mut expected, &mut |range, _| vec![0.1; range.len()]);
+    on_device.backward(&packed, &many, 1.0, true, &mut found, &mut |range, _| {
+        chunks += 1;
+        vec![0.1 / repeats as f32; range.len()]
+    });
+    assert!(chunks > 1);
+    let (expected, found) = (host(&expected), host(&found));
+    // Thousands of terms where there were dozens.
+    assert!(apart(&expected, &found) <= 1e-4 * largest(&expected));
+    assert_eq!(on_device.logprobs(&packed, &many, 1.0).logprobs.len(), many.tokens.len());
+}
+
+/// Rows that start, leave and make room for others have the logits of their sequence in one forward pass.
+#[test]
+fn decoding_follows_the_forward_pass() {
+    for (family, device) in FAMILIES.into_iter().flat_map(|f| devices().into_iter().map(move |d| (f, d))) {
+        let policy = policy(family, Dtype::F32);
+        let on_device = DevicePolicy::new(&policy, device);
+        let ids = tokens(45, policy.vocabulary());
+        let check = |sequence: &[i64], logits: &Tensor| {
+            let mut packed = Packed::default();
+            packed.push(sequence);
+            let expected = policy.logits(&packed);
+            let (expected, found) = (host(&expected.get(sequence.len() as i64 - 1)), host(logits));
+            assert!(apart(&expected, &found) <= 1e-5 * (1.0 + largest(&expected)), "{family}: {sequence:?}");
+        };
+        let prompts = [&ids[..7], &ids[7..20], &ids[20..21]];
+        let mut cache = DeviceCache::new(&on_device, 4, 40);
+        let mut sequences: Vec<Vec<i64>> = Vec::new();
+        for prompt in prompts {
+            let encoded = on_device.encode(prompt);
+            check(prompt, &encoded.logits.get(0));
+            cache.start(&encoded);
+            sequences.push(prompt.to_vec());
+        }
+        for (step, &id) in ids[21..33].iter().enumerate() {
+            if step == 4 {
+                cache.swap_remove(0);
+                sequences.swap_remove(0);
+                let encoded = on_device.encode(prompts[1]);
+                cache.start(&encoded);
+                sequences.push(prompts[1].to_vec());
+            }
+            let next: Vec<i64> = (0..cache.len() as i64).map(|row| (id + row) % policy.vocabulary() as i64).collect();
+            let logits = on_device.decode(&mut cache, &next);
+            for (row, (sequence, next)) in sequences.iter_mut().zip(&next).enumerate() {
+                sequence.push(*next);
+                check(sequence, &logits.get(row as i64));
+            }
+        }
+        cache.clear();
+        assert_eq!(cache.len(), 0);
+    }
+}
+
+/// The uniform numbers are the host's to the bit; the logarithms of a device may differ in the last place.
+#[test]
+fn noise_is_the_hosts() {
+    for device in devices() {
+        let draws: Vec<(Stream, u32)> = (0..5)
+            .map(|i| (Stream::new(u64::MAX - i, Purpose::Rollout, 3 + i, 1 << 33 | i, 7 * i), 1000 * i as u32))
+            .collect();
+        let n = 4099;
+        let found = gumbel(&draws, n, device);
+        assert_eq!(found.size(), [5, n as i64]);
+        for (row, (stream, position)) in draws.iter().enumerate() {
+            let found = host(&found.get(row as i64));
+            for (id, found) in found.iter().enumerate() {
+                let unit = open_unit(stream.block(*position, (id / 4) as u32)[id % 4]);
+                let expected = -(-unit.ln()).ln();
+                assert!((found - expected).abs() <= 2e-6 * (1.0 + expected.abs()), "{found}, not {expected}");
+                // A neighbouring unit would be further away than that, but for the flattest part of the curve.
+            }
+        }
+    }
+}
+
+/// Masters that moved on the device, and what products read of them, come back to the policy.
+#[test]
+fn weights_travel_both_ways() {
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        let mut policy = policy("qwen3", dtype);
+        let (packed, targets) = batch(policy.vocabulary());
+        let mut on_device = DevicePolicy::new(&policy, Device::Cpu);
+        let before = on_device.logprobs(&packed, &targets, 1.0).logprobs;
+        let _ = on_device.parameters().shallow_clone().g_mul_scalar_(2.0);
+        on_device.refresh();
+        assert!(on_device.logprobs(&packed, &targets, 1.0).logprobs != before, "products read the new numbers");
+        let original = policy.parameters().to_vec();
+        on_device.give(&mut policy);
+        assert!(policy.parameters().iter().zip(&original).all(|(a, b)| *a == 2.0 * b));
+        policy.parameters_mut().copy_from_slice(&original);
+        on_device.take(&policy);
+        assert_eq!(on_device.logprobs(&packed, &targets, 1.0).logprobs, before);
+    }
+}
+
+#[test]
+fn a_missing_library_is_told_with_its_places() {
+    let folders = [PathBuf::from("/nowhere/one"), PathBuf::from("/nowhere/two")];
+    let error = load_cuda(&folders).unwrap_err().to_string();
+    assert_eq!(error, "no libtorch_cuda.so of libtorch 2.11.0 in `/nowhere/one`, `/nowhere/two`");
+    let error = load_cuda(&[]).unwrap_err().to_string();
+    assert!(error.ends_with("in any folder, for none was named"), "{error}");
+}
+
+#[test]
+fn a_library_of_another_version_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let lib = root.path().join("lib");
+    std::fs::create_dir(&lib).unwrap();
+    std::fs::write(lib.join("libtorch_cuda.so"), "not a library").unwrap();
+    let refused = |text: &str, name: &str, place: &Path| {
+        std::fs::write(root.path().join(name), text).unwrap();
+        load_cuda(&[place.to_owned()]).unwrap_err().to_string()
+    };
+    let error = refused("from typing import Optional\n__version__ = '2.9.1+cu128'\n", "version.py", &lib);
+    assert!(error.contains("is of libtorch 2.9.1+cu128, and this program is linked with 2.11.0"), "{error}");
+    // Of the right version, and named by the folder above: the loader says what is wrong with the file.
+    let error = refused("2.11.0+cu130\n", "build-version", root.path());
+    assert!(error.starts_with("load `") && error.contains("libtorch_cuda.so"), "{error}");
+}
+
+#[test]
+fn the_libtorch_in_use_is_found() {
+    let folder = beside_libtorch().expect("a folder");
+    assert!(folder.join("libtorch_cpu.so").is_file(), "{}", folder.display());
+}
+
+/// A policy that was told to compute on a device has its numbers, follows its masters, and hands over every part once.
+#[test]
+fn a_policy_computes_on_a_device() {
+    for device in devices() {
+        let mut policy = policy("qwen3", Dtype::F32);
+        let (packed, targets) = batch(policy.vocabulary());
+        let host = policy.logprobs(&packed, &targets, 1.0).logprobs;
+        let mut expected = Buffer::zeros(policy.layout().len());
+        policy.backward(&packed, &targets, 1.0, false, &mut expected, &mut |range, _| weights(range));
+        policy.compute_on(device);
+        let on_device = policy.logprobs(&packed, &targets, 1.0).logprobs;
+        assert!(host != on_device && apart(&host, &on_device) <= 1e-5 * (1.0 + largest(&host)));
+        let mut found = Buffer::zeros(policy.layout().len());
+        policy.backward(&packed, &targets, 1.0, true, &mut found, &mut |range, _| weights(range));
+        assert!(apart(&found, &expected) <= 1e-5 * largest(&expected));
+        let copy = policy.deep_copy();
+        policy.parameters_mut().iter_mut().for_each(|w| *w *= 1.5);
+        policy.refresh();
+        assert!(policy.logprobs(&packed, &targets, 1.0).logprobs != on_device, "refreshed");
+        assert!(copy.on_device().is_some(), "a copy computes there, too");
+        assert_eq!(copy.logprobs(&packed, &targets, 1.0).logprobs, on_device);
+    }
+}

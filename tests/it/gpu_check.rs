@@ -1,0 +1,34 @@
+//! The one command that a machine with a GPU is checked with.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gpu_check(device: &str, output: &Path) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/gpu_check");
+    let mut command = Command::new("python3");
+    command.arg(script).args(["--device", device, "--only-correctness"]);
+    command.args(["--program", env!("CARGO_BIN_EXE_grouper"), "--output"]).arg(output).output().unwrap()
+}
+
+/// The GPU's code on libtorch's CPU device.
+#[test]
+fn the_cpu_device_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("found.json");
+    let done = gpu_check("cpu", &output);
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("30 numbers compared with the CPU's kernels, 0 out of bounds."), "{said}");
+    let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&output).unwrap()).unwrap();
+    assert_eq!((found["device"].as_str(), found["checks"].as_array().map(Vec::len)), (Some("cpu"), Some(42)));
+}
+
+/// Without a GPU it says what it looked for, and with one it passes.
+#[test]
+fn what_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = gpu_check("cuda", &folder.path().join("found.json"));
+    let said = String::from_utf8_lossy(&done.stderr);
+    let without = done.status.code() == Some(2) && said.contains("no CUDA device found: ");
+    assert!(done.status.success() || without, "{said}");
+}

@@ -1,0 +1,266 @@
+//! What a device computes against what the CPU's own kernels compute.
+
+use std::fmt;
+use std::ops::Range;
+
+use anyhow::Result;
+use model::backward::Targets;
+use model::buffer::Buffer;
+use model::config::Dtype;
+use model::device::{DeviceCache, DevicePolicy};
+use model::packed::Packed;
+use model::philox::{Purpose, Stream};
+use model::policy::Policy;
+use rollout::sampling::SamplingConfig;
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::generation::{Job, Sampled, sample};
+use super::policies;
+use crate::optimizer::{DeviceOptimizer, Optimizer, OptimizerConfig};
+
+/// One number that was compared.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Of which family.
+    pub family: &'static str,
+    /// In which precision.
+    pub dtype: &'static str,
+    /// Of what.
+    pub what: &'static str,
+    /// What came out.
+    pub value: f64,
+    /// What it may be at most, where it is bounded and not only measured.
+    pub bound: Option<f64>,
+    /// Whether it is within the bound.
+    pub ok: bool,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match (self.ok, self.bound) {
+            (true, None) => "measured",
+            (true, Some(_)) => "ok",
+            (false, _) => "FAILED",
+        };
+        write!(f, "{word:8}  {:5}  {:4}  {}: {:.2e}", self.family, self.dtype, self.what, self.value)?;
+        self.bound.map_or(Ok(()), |bound| write!(f, " (at most {bound:.0e})"))
+    }
+}
+
+/// What is allowed between two ways of computing in one precision.
+struct Bounds {
+    /// Log-probabilities: largest difference in f32, mean difference in bf16; nats.
+    logprobs: f64,
+    /// Gradients: 1 − cosine.
+    gradient: f64,
+    /// Greedy tokens: how far the CPU's logit of the token lies below its largest.
+    greedy: f64,
+}
+
+impl Bounds {
+    /// f32: sums of the same products in another order, about a hundred units in the last place of numbers around 10.
+    /// bf16: both round operands to eight bits, at slightly different places; transformers' own bf16 lies 0.01 to 0.03
+    /// from its f32 in log-probability, so each is within twice that of the other.
+    fn of(dtype: Dtype) -> Bounds {
+        match dtype {
+            Dtype::Bf16 => Bounds { logprobs: 0.06, gradient: 1e-3, greedy: 0.25 },
+            Dtype::F32 | Dtype::Auto => Bounds { logprobs: 1e-4, gradient: 1e-8, greedy: 1e-4 },
+        }
+    }
+}
+
+/// Compares every family in both precisions; each number goes to `tell` as it is found.
+pub(super) fn check(device: Device, tell: &mut dyn FnMut(Check) -> Result<()>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (family, config) in policies::families() {
+        for dtype in [Dtype::F32, Dtype::Bf16] {
+            let mut policy = policies::draw(folder.path(), &config, dtype)?;
+            sharpen(&mut policy);
+            let pair = Pair { on_device: DevicePolicy::new(&policy, device), policy };
+            let bounds = Bounds::of(dtype);
+            let name = if dtype == Dtype::Bf16 { "bf16" } else { "f32" };
+            let mut say = |what, value: f64, bound: Option<f64>| {
+                let ok = value.is_finite() && bound.is_none_or(|bound| value <= bound);
+                tell(Check { family, dtype: name, what, value, bound, ok })
+            };
+            let what = match dtype {
+                Dtype::Bf16 => "log-probabilities, mean difference",
+                Dtype::F32 | Dtype::Auto => "log-probabilities, largest difference",
+            };
+            say(what, pair.logprobs(dtype), Some(bounds.logprobs))?;
+            let (gradient, again) = pair.gradient();
+            say("gradient, 1 - cosine", gradient, Some(bounds.gradient))?;
+            say("gradient twice, largest difference", again, None)?;
+            // Each number by the same operations; roots and the norm's sum may differ in their last places.
+            say("weights after AdamW, largest difference", pair.moved(), Some(1e-6))?;
+            let (greedy, drawn) = (pair.generate(0.0), pair.generate(1.0));
+            say("greedy tokens, below the CPU's largest logit", pair.regret(&greedy), Some(bounds.greedy))?;
+            say("keyed draws that differ for the same logits", pair.other_draws(&drawn), Some(0.0))?;
+            say("sampler and trainer on the device, largest difference", pair.mismatch(&drawn), None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fresh weights give nearly equal probabilities to all tokens; larger ones tell more of what is computed.
+fn sharpen(policy: &mut Policy) {
+    let matrices: Vec<Range<usize>> =
+        policy.layout().parameters().iter().filter(|p| p.decay).map(|p| p.range()).collect();
+    let numbers = policy.parameters_mut();
+    matrices.into_iter().for_each(|range| numbers[range].iter_mut().for_each(|x| *x *= 4.0));
+    policy.refresh();
+}
+
+const N_TOKENS: usize = 24;
+
+/// A policy on the CPU, and the same on the device.
+struct Pair {
+    policy: Policy,
+    on_device: DevicePolicy,
+}
+
+impl Pair {
+    /// Prompts of several lengths.
+    fn prompts(&self) -> Vec<Vec<i64>> {
+        let stream = Stream::new(5, Purpose::Problems, 0, 0, 0);
+        let vocabulary = self.policy.vocabulary() as u64;
+        let tokens = |p: u32, n: u32| (0..n).map(|i| stream.below(1000 * p + i, vocabulary) as i64).collect();
+        [40, 1, 17, 33].into_iter().zip(0..).map(|(n, p)| tokens(p, n)).collect()
+    }
+
+    /// Each prompt with two completions behind it, taken from the other prompts.
+    fn batch(&self) -> (Packed, Targets) {
+        let prompts = self.prompts();
+        let completions = [&prompts[0][..20], &prompts[3][..], &prompts[2][..5]];
+        let (mut packed, mut targets) = (Packed::default(), Targets::default());
+        for (i, prompt) in prompts.iter().enumerate() {
+            let pair: Vec<Vec<i64>> = (0..2).map(|j| completions[(i + j) % 3].to_vec()).collect();
+            push(&mut packed, &mut targets, prompt, &pair);
+        }
+        (packed, targets)
+    }
+
+    fn logprobs(&self, dtype: Dtype) -> f64 {
+        let (packed, targets) = self.batch();
+        let expected = self.policy.logprobs(&packed, &targets, 0.8).logprobs;
+        let found = self.on_device.logprobs(&packed, &targets, 0.8).logprobs;
+        match dtype {
+            Dtype::Bf16 => differences(&found, &expected).sum::<f64>() / expected.len() as f64,
+            Dtype::F32 | Dtype::Auto => differences(&found, &expected).fold(0.0, f64::max),
+        }
+    }
+
+    /// 1 − cosine of the CPU's and the device's gradient, in the parameter where it is largest; and how far the device's
+    /// is from its own, computed again.
+    fn gradient(&self) -> (f64, f64) {
+        let (packed, targets) = self.batch();
+        let weights = |range: Range<usize>| range.map(|i| (i % 7) as f32 / 100.0 - 0.02).collect();
+        let mut expected = Buffer::zeros(self.policy.layout().len());
+        self.policy.backward(&packed, &targets, 0.8, true, &mut expected, &mut |range, _| weights(range));
+        let on_device = |checkpointing| {
+            let mut gradient = self.on_device.gradient();
+            self.on_device.backward(&packed, &targets, 0.8, checkpointing, &mut gradient, &mut |r, _| weights(r));
+            Buffer::of(gradient)
+        };
+        let (found, again) = (on_device(true), on_device(true));
+        let parameters = self.policy.layout().parameters().iter();
+        let apart = parameters.map(|p| 1.0 - cosine(&expected[p.range()], &found[p.range()])).fold(0.0, f64::max);
+        (apart, differences(&found, &again).fold(0.0, f64::max))
+    }
+
+    /// How far weights are apart that AdamW moved on the CPU and on the device, by the same gradient.
+    fn moved(&self) -> f64 {
+        let layout = self.policy.layout();
+        let stream = Stream::new(6, Purpose::Problems, 0, 0, 0);
+        let gradient: Vec<f32> = (0..layout.len()).map(|i| stream.uniform(i as u32) - 0.5).collect();
+        let config = OptimizerConfig { lr: 1e-2, weight_decay: 0.1, ..OptimizerConfig::default() };
+        let mut weights = self.policy.parameters().to_vec();
+        let on_device = self.on_device.parameters().copy();
+        let expected = Optimizer::new(layout, &config).step(&mut weights, &gradient, 1, 2, 1);
+        let gradient = Tensor::from_slice(&gradient).to_device(self.on_device.device());
+        let found = DeviceOptimizer::new(layout, &on_device, &config).step(&on_device, &gradient, 1, 2);
+        match (expected, found) {
+            (Ok(_), Ok(_)) => differences(&weights, &Buffer::of(on_device)).fold(0.0, f64::max),
+            _ => f64::NAN,
+        }
+    }
+
+    /// Two completions of each prompt.
+    fn generate(&self, temperature: f64) -> Vec<Sampled> {
+        let prompts = self.prompts();
+        let sampling = SamplingConfig { temperature, ..SamplingConfig::default() };
+        let mut cache = DeviceCache::new(&self.on_device, 2 * prompts.len(), 40 + N_TOKENS);
+        let job = Job { prompts: &prompts, samples: 2, n_tokens: N_TOKENS, sampling: &sampling };
+        sample(&self.on_device, &mut cache, &job)
+    }
+
+    /// How far the CPU's logits of greedy tokens lie below its largest.
+    fn regret(&self, greedy: &[Sampled]) -> f64 {
+        let mut largest: f64 = 0.0;
+        for (i, one) in greedy.iter().enumerate() {
+            let prompt = &self.prompts()[i / 2];
+            let mut packed = Packed::default();
+            packed.push(&[prompt.as_slice(), one.tokens.as_slice()].concat());
+            let logits = self.policy.logits(&packed);
+            for (t, &token) in one.tokens.iter().enumerate() {
+                let row = logits.get((prompt.len() + t) as i64 - 1).to_kind(Kind::Double);
+                largest = largest.max(row.max().double_value(&[]) - row.double_value(&[token]));
+            }
+        }
+        largest
+    }
+
+    /// Draws by the device that the host, given the same logits, would have made otherwise.
+    fn other_draws(&self, drawn: &[Sampled]) -> f64 {
+        let prompts = self.prompts();
+        let mut packed = Packed::default();
+        prompts.iter().zip(drawn.chunks(2)).for_each(|(prompt, pair)| {
+            packed.push(&[prompt.as_slice(), pair[0].tokens.as_slice()].concat());
+        });
+        let logits = self.on_device.logits(&packed);
+        let draws: Vec<(Stream, u32)> =
+            (0..packed.len() as u32).map(|i| (Stream::new(8, Purpose::Sample, 0, 0, u64::from(i)), i)).collect();
+        let sampling = SamplingConfig::default();
+        let found = sampling.draw_rows(&logits, self.policy.vocabulary(), &draws);
+        let logits = Buffer::of(logits);
+        let rows = logits.chunks_exact(self.policy.config().vocab_size);
+        let differ = |((row, (stream, position)), found): ((&[f32], &(Stream, u32)), &u32)| {
+            sampling.draw(&row[..self.policy.vocabulary()], stream, *position) != *found
+        };
+        rows.zip(&draws).zip(&found).filter(|one| differ(*one)).count() as f64
+    }
+
+    /// How far the sampler's log-probabilities are from those of the training forward, both on the device.
+    fn mismatch(&self, drawn: &[Sampled]) -> f64 {
+        let (mut packed, mut targets) = (Packed::default(), Targets::default());
+        for (prompt, pair) in self.prompts().iter().zip(drawn.chunks(2)) {
+            let tokens: Vec<Vec<i64>> = pair.iter().map(|one| one.tokens.clone()).collect();
+            push(&mut packed, &mut targets, prompt, &tokens);
+        }
+        let sampled: Vec<f32> = drawn.iter().flat_map(|one| one.logprobs.clone()).collect();
+        let trained = self.on_device.logprobs(&packed, &targets, 1.0).logprobs;
+        differences(&sampled, &trained).fold(0.0, f64::max)
+    }
+}
+
+/// Packs completions behind their prompt; every token of theirs is a target.
+fn push(packed: &mut Packed, targets: &mut Targets, prompt: &[i64], completions: &[Vec<i64>]) {
+    let shared = packed.push(prompt);
+    for completion in completions {
+        let segment = packed.push_after(Some(shared), &completion[..completion.len() - 1]);
+        targets.rows.push(i64::from(shared.start + shared.length) - 1);
+        targets.rows.extend((0..i64::from(segment.length)).map(|i| i64::from(segment.start) + i));
+        targets.tokens.extend_from_slice(completion);
+    }
+}
+
+fn differences<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
+    // Not a number is further away than any number.
+    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).map(|d| if d.is_nan() { f64::INFINITY } else { d })
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}

@@ -1,0 +1,266 @@
+//! How fast a device is, and what share of its own limits that is.
+
+use std::fmt;
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::Result;
+use model::backward::Targets;
+use model::checkpoint::Format;
+use model::config::{Dtype, ModelConfig};
+use model::device::{DeviceCache, DevicePolicy};
+use model::packed::Packed;
+use rollout::sampling::SamplingConfig;
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::generation::{Job, sample};
+use super::{policies, settle};
+use crate::cli::GpuCheckArgs;
+use crate::optimizer::{DeviceOptimizer, OptimizerConfig};
+
+/// One speed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measure {
+    /// What and of which size, for programs: `gradient 16 1024 again`, `sampling 32 128 128`.
+    pub key: String,
+    /// Of what.
+    pub what: String,
+    /// Units a second.
+    pub value: f64,
+    /// FLOP, bytes, tokens or numbers.
+    pub unit: &'static str,
+    /// The share of the device's limit, where one is known.
+    pub share: Option<f64>,
+    /// Which limit that is.
+    pub limit: Option<&'static str>,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scales = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+        let (scale, prefix) = scales.into_iter().find(|(scale, _)| self.value >= *scale).unwrap_or((1.0, ""));
+        write!(f, "{}: {:.1} {prefix}{}/s", self.what, self.value / scale, self.unit)?;
+        match (self.share, self.limit) {
+            (Some(share), Some(limit)) => write!(f, ", {:.0} % of {limit}", 100.0 * share),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is measured: a GPU is filled, a CPU only walked through.
+struct Size {
+    matrix: i64,
+    copied: i64,
+    /// Sequences and their length, with only each block's input kept, and with everything kept.
+    trained: [(usize, usize); 2],
+    prompt: usize,
+    n_tokens: usize,
+    batches: &'static [usize],
+    repeats: usize,
+}
+
+const GPU: Size = Size {
+    matrix: 8192,
+    copied: 1 << 28,
+    trained: [(16, 1024), (4, 1024)],
+    prompt: 128,
+    n_tokens: 128,
+    batches: &[1, 8, 32, 128],
+    repeats: 5,
+};
+
+const CPU: Size = Size {
+    matrix: 256,
+    copied: 1 << 20,
+    trained: [(4, 64), (2, 64)],
+    prompt: 16,
+    n_tokens: 16,
+    batches: &[1, 4],
+    repeats: 3,
+};
+
+/// Measures; each number goes to `tell` as it is found.
+pub(super) fn measure(
+    device: Device,
+    arguments: &GpuCheckArgs,
+    tell: &mut dyn FnMut(Measure) -> Result<()>,
+) -> Result<()> {
+    let size = if device.is_cuda() { GPU } else { CPU };
+    let clock = Clock { device, repeats: size.repeats };
+    let plain = |key: &str, what: &str, value, unit| Measure {
+        key: key.into(),
+        what: what.into(),
+        value,
+        unit,
+        share: None,
+        limit: None,
+    };
+    let [bf16, f32] = [Kind::BFloat16, Kind::Float].map(|kind| clock.product(size.matrix, kind));
+    let copy = clock.copy(size.copied);
+    let n = size.matrix;
+    tell(plain("product bf16", &format!("product in bf16, {n} × {n} × {n}"), bf16, "FLOP"))?;
+    tell(plain("product f32", &format!("product in f32, {n} × {n} × {n}"), f32, "FLOP"))?;
+    tell(plain("copy", "copy, bytes read and written", copy, "B"))?;
+
+    let scratch = tempfile::tempdir()?;
+    let policy = match &arguments.model {
+        Some(folder) => policies::load(folder, Dtype::Bf16, false)?,
+        None => {
+            let [(_, tiny), ..] = policies::families();
+            let shape = if device.is_cuda() { policies::half_a_billion() } else { tiny };
+            policies::draw(scratch.path(), &shape, Dtype::Bf16)?
+        }
+    };
+    if let Some(folder) = &arguments.save {
+        policy.save(folder, Format::Bf16)?;
+    }
+    let policy = DevicePolicy::new(&policy, device);
+    let c = policy.config().clone();
+    for (checkpointing, (sequences, length)) in [true, false].into_iter().zip(size.trained) {
+        let tokens = (sequences * length) as f64 / clock.backward(&policy, sequences, length, checkpointing);
+        let kept = if checkpointing { "again" } else { "kept" };
+        tell(Measure {
+            key: format!("gradient {sequences} {length} {kept}"),
+            what: format!(
+                "gradient in bf16, {sequences} sequences of {length} tokens, blocks {}",
+                if checkpointing { "computed again" } else { "kept" }
+            ),
+            value: tokens,
+            unit: "tokens",
+            share: Some(tokens * training_flops(&c, length) / bf16),
+            limit: Some("the product in bf16"),
+        })?;
+    }
+    let numbers = policy.layout().len() as f64 / clock.optimizer(&policy);
+    // Weights and moments are read and written, the gradient read: seven times four bytes.
+    let share = Some(28.0 * numbers / copy);
+    tell(Measure {
+        key: "adamw".into(),
+        what: "AdamW".into(),
+        value: numbers,
+        unit: "numbers",
+        share,
+        limit: Some("the copy"),
+    })?;
+
+    for &batch in size.batches {
+        for (what, seconds) in
+            [("decoding", clock.decode(&policy, &size, batch)), ("sampling", clock.sample(&policy, &size, batch))]
+        {
+            let steps = size.n_tokens as f64 / seconds;
+            tell(Measure {
+                key: format!("{what} {batch} {} {}", size.prompt, size.n_tokens),
+                what: format!("{what} in bf16, {batch} × {} tokens after {}", size.n_tokens, size.prompt),
+                value: batch as f64 * steps,
+                unit: "tokens",
+                share: Some(steps * decoding_bytes(&c, batch, size.prompt + size.n_tokens / 2) / copy),
+                limit: Some("the copy"),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Weights in the products of one token: those of the blocks, and the head's.
+fn product_weights(c: &ModelConfig) -> f64 {
+    let (d, k) = (c.hidden_dim, c.head_dim);
+    let block = (c.n_heads + 2 * c.n_kv_heads) * k * d + c.n_heads * k * d + 3 * c.ffn_dim * d;
+    (c.n_layers * block + c.vocab_size * d) as f64
+}
+
+/// Operations that the gradient of one token takes: two a weight forward, four backward, and causal attention. What is
+/// computed again is not counted.
+fn training_flops(c: &ModelConfig, length: usize) -> f64 {
+    3.0 * (2.0 * product_weights(c) + (2 * c.n_layers * c.n_heads * c.head_dim * length) as f64)
+}
+
+/// Bytes that one step of decoding reads at least: every weight once, and the keys and values of each row.
+fn decoding_bytes(c: &ModelConfig, batch: usize, positions: usize) -> f64 {
+    2.0 * (product_weights(c) + (batch * positions * 2 * c.n_layers * c.n_kv_heads * c.head_dim) as f64)
+}
+
+/// Times work on a device.
+struct Clock {
+    device: Device,
+    repeats: usize,
+}
+
+impl Clock {
+    /// The median of a few runs in seconds, after one that warms up.
+    fn seconds(&self, mut work: impl FnMut()) -> f64 {
+        let mut timed = || {
+            settle(self.device);
+            let start = Instant::now();
+            work();
+            settle(self.device);
+            start.elapsed().as_secs_f64()
+        };
+        timed();
+        let mut all: Vec<f64> = (0..self.repeats).map(|_| timed()).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    }
+
+    /// Operations a second of a square product of random numbers.
+    fn product(&self, n: i64, kind: Kind) -> f64 {
+        let [a, b] = [(); 2].map(|()| Tensor::randn([n, n], (Kind::Float, self.device)).to_kind(kind));
+        let in_a_row = 4;
+        let seconds = self.seconds(|| (0..in_a_row).for_each(|_| drop(black_box(a.matmul(&b)))));
+        f64::from(in_a_row) * 2.0 * (n as f64).powi(3) / seconds
+    }
+
+    /// Bytes a second, read and written, of a copy of `n` numbers.
+    fn copy(&self, n: i64) -> f64 {
+        let from = Tensor::randn([n], (Kind::Float, self.device));
+        let mut to = from.zeros_like();
+        8.0 * n as f64 / self.seconds(|| to.copy_(&from))
+    }
+
+    fn backward(&self, policy: &DevicePolicy, sequences: usize, length: usize, checkpointing: bool) -> f64 {
+        let (mut packed, mut targets) = (Packed::default(), Targets::default());
+        for i in 0..sequences {
+            let tokens = tokens(policy, i, length);
+            let segment = packed.push(&tokens);
+            targets.push_sequence(i64::from(segment.start), &tokens);
+        }
+        let mut gradient = policy.gradient();
+        self.seconds(|| {
+            policy.backward(&packed, &targets, 1.0, checkpointing, &mut gradient, &mut |range, _| {
+                vec![1e-4; range.len()]
+            });
+        })
+    }
+
+    fn optimizer(&self, policy: &DevicePolicy) -> f64 {
+        let weights = policy.parameters().copy();
+        let gradient = &weights * 0.01;
+        let mut optimizer = DeviceOptimizer::new(policy.layout(), &weights, &OptimizerConfig::default());
+        // Only a gradient that is not finite moves nothing.
+        self.seconds(|| assert!(optimizer.step(&weights, &gradient, 1, 2).is_ok(), "weights move"))
+    }
+
+    /// Seconds for the tokens of a batch, given, not drawn.
+    fn decode(&self, policy: &DevicePolicy, size: &Size, batch: usize) -> f64 {
+        let mut cache = DeviceCache::new(policy, batch, size.prompt + size.n_tokens);
+        let encoded = policy.encode(&tokens(policy, 0, size.prompt));
+        let next = tokens(policy, 1, batch);
+        self.seconds(|| {
+            cache.clear();
+            (0..batch).for_each(|_| cache.start(&encoded));
+            (0..size.n_tokens).for_each(|_| drop(black_box(policy.decode(&mut cache, &next))));
+        })
+    }
+
+    /// Seconds for a prompt, and the tokens of a batch drawn after it.
+    fn sample(&self, policy: &DevicePolicy, size: &Size, batch: usize) -> f64 {
+        let mut cache = DeviceCache::new(policy, batch, size.prompt + size.n_tokens);
+        let (prompts, sampling) = ([tokens(policy, 0, size.prompt)], SamplingConfig::default());
+        let job = Job { prompts: &prompts, samples: batch, n_tokens: size.n_tokens, sampling: &sampling };
+        self.seconds(|| drop(black_box(sample(policy, &mut cache, &job))))
+    }
+}
+
+fn tokens(policy: &DevicePolicy, seed: usize, n: usize) -> Vec<i64> {
+    (0..n).map(|i| ((7919 * (i + 1) * (seed + 1)) % policy.vocabulary()) as i64).collect()
+}

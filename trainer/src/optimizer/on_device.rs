@@ -1,0 +1,91 @@
+//! `DeviceOptimizer`: the same AdamW over flat tensors on a device.
+
+use model::layout::{Layout, Parameter};
+use tch::{Kind, Tensor};
+
+use super::{NotFinite, OptimizerConfig, Rule, Span, StepReport, clip_scale, spans};
+
+/// Numbers that are moved by one call of each operation: what is held beside the flat arrays is a few times as much.
+const PART: usize = 1 << 24;
+
+/// AdamW with its moments on a device, in f32, laid out as the weights are.
+#[derive(Debug)]
+pub struct DeviceOptimizer {
+    config: OptimizerConfig,
+    /// The flat array cut where weight decay begins or ends, and into parts.
+    parts: Vec<Span>,
+    first: Tensor,
+    second: Tensor,
+    moves: u64,
+}
+
+impl DeviceOptimizer {
+    /// Moments of zero for every parameter of `layout`, where `parameters` are.
+    pub fn new(layout: &Layout, parameters: &Tensor, config: &OptimizerConfig) -> DeviceOptimizer {
+        let decayed = layout.parameters().iter().filter(|p| p.decay).map(Parameter::range);
+        let cut = |span: Span| {
+            let Span { range, decay } = span;
+            let end = range.end;
+            range.step_by(PART).map(move |start| Span { range: start..end.min(start + PART), decay })
+        };
+        let parts = spans(layout.len(), decayed).into_iter().flat_map(cut).collect();
+        let (first, second) = (parameters.zeros_like(), parameters.zeros_like());
+        DeviceOptimizer { config: config.clone(), parts, first, second, moves: 0 }
+    }
+
+    /// Moves `parameters` against `gradient`, in place; see [`super::Optimizer::step`].
+    ///
+    /// Each number moves by the operations of the host's optimizer, in their order; the norm is summed in another.
+    pub fn step(
+        &mut self,
+        parameters: &Tensor,
+        gradient: &Tensor,
+        update: u64,
+        updates: u64,
+    ) -> Result<StepReport, NotFinite> {
+        assert_eq!(parameters.size(), self.first.size(), "weights have the optimizer's layout");
+        assert_eq!(gradient.size(), self.first.size(), "the gradient has the optimizer's layout");
+        let grad_norm = self.norm(gradient);
+        // As on the host. False for NaN.
+        let representable = grad_norm * grad_norm <= f64::from(f32::MAX);
+        if !representable {
+            return Err(NotFinite { grad_norm });
+        }
+        let lr = self.config.schedule.learning_rate(self.config.lr, update, updates);
+        let clip = clip_scale(grad_norm, self.config.max_grad_norm);
+        self.moves += 1;
+        let rule = Rule::new(&self.config, lr, clip, self.moves);
+        for part in &self.parts {
+            let [mut w, g, mut m, mut v] = [parameters, gradient, &self.first, &self.second].map(|all| cut(all, part));
+            rule.move_part(part.decay, &mut w, &g, &mut m, &mut v);
+        }
+        Ok(StepReport { grad_norm, lr, clipped: clip < 1.0 })
+    }
+
+    /// The L2 norm of a gradient, summed in f64.
+    fn norm(&self, gradient: &Tensor) -> f64 {
+        let squares = self.parts.iter().map(|part| {
+            let part = cut(gradient, part).to_kind(Kind::Double);
+            (&part * &part).sum(Kind::Double)
+        });
+        let squares: Vec<Tensor> = squares.collect();
+        Tensor::stack(&squares, 0).sum(Kind::Double).double_value(&[]).sqrt()
+    }
+}
+
+impl Rule {
+    fn move_part(&self, decay: bool, w: &mut Tensor, g: &Tensor, m: &mut Tensor, v: &mut Tensor) {
+        let number = f64::from;
+        let keep = if decay { self.keep } else { 1.0 };
+        let g = g * number(self.clip);
+        let _ = m.g_mul_scalar_(number(self.beta1)).g_add_(&(&g * number(self.rest1)));
+        let _ = v.g_mul_scalar_(number(self.beta2)).g_add_(&((&g * &g) * number(self.rest2)));
+        let root = v.sqrt().g_mul_scalar_(number(self.root)).g_add_scalar_(number(self.epsilon));
+        let _ = w.g_mul_scalar_(number(keep)).g_sub_(&((&*m * number(self.rate)) / root));
+    }
+}
+
+/// A part of a flat tensor, on its memory.
+fn cut(flat: &Tensor, part: &Span) -> Tensor {
+    flat.narrow(0, part.range.start as i64, part.range.len() as i64)
+}
