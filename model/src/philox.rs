@@ -48,11 +48,14 @@ impl Stream {
     ///
     /// A token at `position` that needs noise for a whole vocabulary reads blocks `0..V/4`.
     pub fn block(&self, position: u32, block: u32) -> [u32; 4] {
-        let [step, prompt, sample] = self.lane;
-        // Position is folded into the key's second word with an odd multiplier (a bijection for a fixed key),
-        // the block index takes the counter's last word.
-        let key = [self.key[0], self.key[1] ^ position.wrapping_mul(0x9E37_79B1)];
+        let ([step, prompt, sample], key) = self.at(position);
         philox4x32_10([step, prompt, sample, block], key)
+    }
+
+    /// The counter's first three words and the key at `position`; the block's number is the counter's last word.
+    pub(crate) fn at(&self, position: u32) -> ([u32; 3], [u32; 2]) {
+        // Position is folded into the key's second word with an odd multiplier: a bijection for a fixed key.
+        (self.lane, [self.key[0], self.key[1] ^ position.wrapping_mul(0x9E37_79B1)])
     }
 
     /// A uniform number in the open interval (0, 1), with 24 bits, at `position`.

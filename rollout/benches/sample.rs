@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 /// Completions sampled at once.
 const BATCHES: [usize; 4] = [1, 8, 32, 128];
 
-/// Replicas that sample side by side.
-const REPLICAS: [usize; 2] = [1, 4];
+/// Replicas that sample side by side, and threads of all of them.
+const REPLICAS: [(usize, usize); 4] = [(1, 1), (1, 4), (2, 4), (4, 4)];
 
 /// Tokens of a prompt, and of a completion.
 const PROMPT: usize = 79;
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let mut group = criterion.benchmark_group("sample");
-    for replicas in REPLICAS {
+    for (replicas, threads) in REPLICAS {
         for batch in BATCHES {
             let draw = Stream::new(1, Purpose::Sample, 0, 0, 0);
             let prompt = |i: usize| Prompt {
@@ -70,15 +70,15 @@ fn main() -> anyhow::Result<()> {
             };
             let prompts: Vec<Prompt> = (0..batch).map(prompt).collect();
             let mut pool = RolloutPool::new(
-                &RolloutConfig::default(),
-                replicas,
+                &RolloutConfig { replicas: Some(replicas), ..RolloutConfig::default() },
+                threads,
                 policy.config(),
                 Arc::clone(&tokenizer),
                 StopRules::default(),
             );
             let (sampling, cancel) = (SamplingConfig::default(), AtomicBool::new(false));
             group.throughput(Throughput::Elements((batch * COMPLETION) as u64));
-            group.bench_function(format!("{batch}/{replicas}"), |bencher| {
+            group.bench_function(format!("{batch}/{replicas}x{}", threads / replicas), |bencher| {
                 bencher.iter_custom(|n| {
                     let start = Instant::now();
                     for step in 0..n {

@@ -87,14 +87,15 @@ fn trained(policy: &Policy, group: &Group, temperature: f32) -> Vec<Vec<u32>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// However replicas, batches and the cache are sized, in whatever order prompts come: the same completions, and
-    /// log-probabilities that are those of the training forward, bit for bit.
+    /// However replicas, their threads, batches and the cache are sized, in whatever order prompts come: the same
+    /// completions, and log-probabilities that are those of the training forward, bit for bit.
     #[test]
     fn completions_do_not_depend_on_how_they_were_batched(
         lengths in prop::collection::vec(1usize..200, 1..6),
         n in 1usize..6,
         max_tokens in 1usize..300,
         replicas in 1usize..5,
+        threads in 1usize..6,
         max_batch in 1usize..20,
         spare_pages in 0usize..40,
         odd: bool,
@@ -103,14 +104,14 @@ proptest! {
         let (policy, tokenizer) = policy(odd, if half { Dtype::Bf16 } else { Dtype::F32 });
         let prompts = prompts(&lengths);
         let sampling = SamplingConfig { temperature: 0.8, ..SamplingConfig::default() };
-        let pool = |replicas: usize, max_batch: usize, pages: usize| {
+        let pool = |replicas: usize, threads: usize, max_batch: usize, pages: usize| {
             let kv_bytes = (pages * replicas * KvCache::page_bytes(policy.config())) as u64;
-            let config = RolloutConfig { max_batch, kv_bytes, ..RolloutConfig::default() };
-            RolloutPool::new(&config, replicas, policy.config(), tokenizer.clone(), stop())
+            let config = RolloutConfig { max_batch, kv_bytes, replicas: Some(replicas), ..RolloutConfig::default() };
+            RolloutPool::new(&config, threads, policy.config(), tokenizer.clone(), stop())
         };
-        let mut plain = pool(1, 64, 400);
+        let mut plain = pool(1, 1, 64, 400);
         let expected = sampled(&policy, &mut plain, &prompts, n, max_tokens, &sampling);
-        let mut other = pool(replicas, max_batch, 20 + spare_pages);
+        let mut other = pool(replicas, threads, max_batch, 20 + spare_pages);
         let found = sampled(&policy, &mut other, &prompts, n, max_tokens, &sampling);
         prop_assert_eq!(bits(&expected), bits(&found));
         // A second time the order is by the lengths seen, and the cache's pages are used ones.
