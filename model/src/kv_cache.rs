@@ -8,6 +8,7 @@
 use crate::attention::{self, Heads, Pages, TILE};
 use crate::buffer::Buffer;
 use crate::config::ModelConfig;
+use tch::{Device, Kind, Tensor};
 
 /// Memory for pages, reserved once.
 pub struct KvArena {
@@ -48,7 +49,8 @@ impl KvArena {
     /// Room for `n_pages`. Memory is taken from the system as pages are first written.
     pub fn new(config: &ModelConfig, n_pages: usize) -> KvArena {
         let stride = KvCache::page_bytes(config) / 4;
-        KvArena { numbers: Buffer::unwritten(stride * n_pages), stride, n_pages }
+        let numbers = Tensor::empty([(stride * n_pages) as i64], (Kind::Float, Device::Cpu));
+        KvArena { numbers: Buffer::of(numbers), stride, n_pages }
     }
 
     /// One cache of all pages.
