@@ -29,11 +29,13 @@ use std::sync::atomic::AtomicBool;
 pub struct RolloutConfig {
     /// Longest completion, in tokens, the stop token included.
     pub max_tokens: usize,
-    /// Completions a replica decodes at once, at most.
+    /// Completions decoded at once, at most, for each of `run.workers`.
     pub max_batch: usize,
     /// Bytes of keys and values, over all replicas.
     pub kv_bytes: u64,
-    /// Replicas that sample side by side, each with its share of `run.workers`. Changes speed and no completion.
+    /// Replicas that sample side by side, each with its share of `run.workers`; fewer where there are fewer prompts.
+    /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one for
+    /// each thread. Changes speed and no completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
     /// Texts that end a completion and are cut from it.
@@ -153,7 +155,7 @@ impl RolloutPool {
         RolloutPool {
             arena: KvArena::new(architecture, pages),
             threads,
-            replicas: config.replicas.unwrap_or(threads),
+            replicas: config.replicas.unwrap_or(threads).clamp(1, threads),
             max_batch: config.max_batch,
             tokenizer,
             stop,
@@ -162,15 +164,38 @@ impl RolloutPool {
         }
     }
 
+    /// Threads of all replicas.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Replicas that sample side by side where there are prompts for all of them.
+    pub fn replicas(&self) -> usize {
+        self.replicas
+    }
+
+    /// Samples with so many replicas from now on, each with its share of the threads. No completion depends on it.
+    pub fn set_replicas(&mut self, replicas: usize) {
+        self.replicas = replicas.clamp(1, self.threads);
+    }
+
+    pub(crate) fn stop_mut(&mut self) -> &mut StopRules {
+        &mut self.stop
+    }
+
+    pub(crate) fn watch_mut(&mut self) -> &mut Option<Sender<Drawn>> {
+        &mut self.watch
+    }
+
+    /// Forgets how long completions were.
+    pub(crate) fn forget_lengths(&mut self) {
+        self.longest.clear();
+    }
+
     /// Tells every token to `drawn` from now on, as it is drawn; of one completion in order. The pool keeps the
     /// channel open as long as it lives.
     pub fn watch(&mut self, drawn: Sender<Drawn>) {
         self.watch = Some(drawn);
-    }
-
-    /// How many replicas sample side by side.
-    pub fn n_replicas(&self) -> usize {
-        self.replicas
     }
 
     /// Samples a group for each prompt and sends it, with its place in `prompts`, as soon as it is complete. See
@@ -214,18 +239,18 @@ impl RolloutPool {
             jobs.send((i, &prompts[i])).expect("the queue is open");
         }
         drop(jobs);
-        let replicas = self.replicas.clamp(1, self.threads.min(prompts.len()).max(1));
+        let replicas = self.replicas.min(prompts.len()).max(1);
         let share = (prompts.len() * request.n).div_ceil(replicas).max(1);
-        let max_rows = self.max_batch.min(share);
         let threads = |replica: usize| self.threads / replicas + usize::from(replica < self.threads % replicas);
         let (sender, completions) = crossbeam_channel::unbounded();
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
-        let watch = self.watch.as_ref();
+        let (watch, max_batch) = (self.watch.as_ref(), self.max_batch);
         std::thread::scope(|scope| {
             let caches = self.arena.split(replicas).into_iter().enumerate();
             let replicas: Vec<_> = caches
                 .map(|(i, cache)| {
                     let (queue, sender, threads) = (queue.clone(), sender.clone(), threads(i));
+                    let max_rows = share.min(max_batch.saturating_mul(threads));
                     let shared = Shared { policy, tokenizer, stop, request, max_rows, watch };
                     let run = move || Engine::new(shared, cache).run(&queue, &sender);
                     let replica = std::thread::Builder::new().name(format!("replica {i}"));
