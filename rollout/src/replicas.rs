@@ -7,7 +7,6 @@
 use crate::pool::{PoolError, Request, RolloutPool};
 use crate::prompt::Prompt;
 use crate::sampling::SamplingConfig;
-use crate::stopping::StopRules;
 use model::philox::Purpose;
 use model::policy::Policy;
 use std::mem;
@@ -71,7 +70,7 @@ impl RolloutPool {
         let prompts: Vec<Prompt> = (0..n_prompts).map(|i| Prompt { index: i as u64, tokens: tokens(i) }).collect();
 
         // Nothing that is tried ends early, or is told to anyone.
-        let stop = mem::replace(self.stop_mut(), StopRules::default());
+        let stop = mem::take(self.stop_mut());
         let watch = self.watch_mut().take();
         let mut best: Vec<Option<Duration>> = vec![None; choices.len()];
         let mut run = || {
