@@ -254,9 +254,7 @@ impl RolloutPool {
                     let shared = Shared { policy, tokenizer, stop, request, max_rows, watch };
                     let run = move || Engine::new(shared, cache).run(&queue, &sender);
                     let replica = std::thread::Builder::new().name(format!("replica {i}"));
-                    replica
-                        .spawn_scoped(scope, move || Team::new(threads).lead(run))
-                        .expect("a thread can be started")
+                    replica.spawn_scoped(scope, move || Team::new(threads).lead(run)).expect("a thread can be started")
                 })
                 .collect();
             drop(sender);

@@ -209,7 +209,9 @@ pub(crate) fn metrics(run: &Path) -> Vec<String> {
 fn state(run: &Path, step: u64) -> Value {
     let text = fs::read(run.join(format!("step_{step:04}/state.json"))).unwrap();
     let mut state: Value = serde_json::from_slice(&text).unwrap();
-    ["lengths", "replicas"].map(|key| state.as_object_mut().unwrap().remove(key));
+    let fields = state.as_object_mut().unwrap();
+    fields.remove("lengths");
+    fields.remove("replicas");
     state
 }
 

@@ -121,10 +121,8 @@ fn a_step_multiplies_the_rows_it_is_fed() {
         let (mut one, logits) = policy.prefill(&mut cache, &[1, 2, 3]);
         assert_eq!(logits.len(), policy.config.vocab_size);
         let mut other = cache.fork(&one);
-        let mut feeds = [
-            Feed { sequence: &mut one, tokens: &[4, 5] },
-            Feed { sequence: &mut other, tokens: &[6, 7, 8] },
-        ];
+        let mut feeds =
+            [Feed { sequence: &mut one, tokens: &[4, 5] }, Feed { sequence: &mut other, tokens: &[6, 7, 8] }];
         let mut seen = Vec::new();
         let x = policy.decode_stream(&mut cache, &mut feeds, &mut |x| seen.push(x.len()));
         assert_eq!((one.len(), other.len()), (5, 6));

@@ -27,9 +27,9 @@ impl Run {
         };
         self.progress.replicas = Some(pool.replicas());
         if !trials.is_empty() {
-            let tried = trials.iter().map(|one| {
-                format!("{} × {} threads {:.0} tokens/s", one.replicas, one.threads, one.tokens_per_second)
-            });
+            let tried = trials
+                .iter()
+                .map(|one| format!("{} × {} threads {:.0} tokens/s", one.replicas, one.threads, one.tokens_per_second));
             self.log.detail(&format!(
                 "{} replicas chosen in {:.2} s: {}",
                 pool.replicas(),
