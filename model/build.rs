@@ -2,7 +2,7 @@
 //! direct dependents where it linked libtorch from; this passes the folder on to the crates that depend on `model`.
 
 fn main() {
-    cxx_build::bridges(["src/attention.rs", "src/kernels.rs", "src/product.rs"])
+    cxx_build::bridges(["src/attention.rs", "src/gumbel.rs", "src/kernels.rs", "src/product.rs"])
         .file("bridge/attention.cpp")
         .file("bridge/kernels.cpp")
         .file("bridge/product.cpp")
@@ -11,6 +11,16 @@ fn main() {
         .opt_level(3)
         .flag_if_supported("-Wno-psabi")
         .compile("grouper_kernels");
+    // Without contraction: a draw is rounded as its definition says.
+    cc::Build::new()
+        .cpp(true)
+        .file("bridge/sampling.cpp")
+        .include("bridge")
+        .std("c++20")
+        .opt_level(3)
+        .flag("-ffp-contract=off")
+        .flag_if_supported("-Wno-psabi")
+        .compile("grouper_sampling");
     // The same products and attention for three sets of instructions; which runs is chosen when the program does.
     for (set, arch) in [("avx512", "x86-64-v4"), ("avx2", "x86-64-v3"), ("sse2", "x86-64")] {
         cc::Build::new()

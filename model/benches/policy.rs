@@ -11,7 +11,8 @@ use criterion::{Criterion, Throughput};
 use model::backward::Targets;
 use model::buffer::Buffer;
 use model::config::{DeviceChoice, Dtype, PolicyConfig};
-use model::kv_cache::{KvCache, Sequence};
+use model::decode::Feed;
+use model::kv_cache::{KvArena, KvCache, Sequence};
 use model::packed::Packed;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
@@ -63,7 +64,8 @@ fn decode(criterion: &mut Criterion, policy: &Policy) {
     let mut group = criterion.benchmark_group("decode");
     for rows in ROWS {
         let pages = KvCache::pages_for(PROMPT + STEPS) * (rows + 1);
-        let mut cache = KvCache::new(policy.config(), pages);
+        let mut arena = KvArena::new(policy.config(), pages);
+        let mut cache = arena.cache();
         let (prompt, _) = policy.prefill(&mut cache, &tokens(PROMPT));
         let input = tokens(rows);
         group.throughput(Throughput::Elements(rows as u64));
@@ -72,10 +74,12 @@ fn decode(criterion: &mut Criterion, policy: &Policy) {
                 let (mut spent, mut left) = (Duration::ZERO, n);
                 while left > 0 {
                     let mut forks: Vec<Sequence> = (0..rows).map(|_| cache.fork(&prompt)).collect();
-                    let mut sequences: Vec<&mut Sequence> = forks.iter_mut().collect();
                     let start = Instant::now();
                     for _ in 0..left.min(STEPS as u64) {
-                        black_box(policy.decode(&mut cache, &mut sequences, &input));
+                        let fed = forks.iter_mut().zip(input.chunks_exact(1));
+                        let mut feeds: Vec<Feed<'_>> =
+                            fed.map(|(sequence, tokens)| Feed { sequence, tokens }).collect();
+                        black_box(policy.decode(&mut cache, &mut feeds));
                     }
                     spent += start.elapsed();
                     forks.into_iter().for_each(|sequence| cache.release(sequence));

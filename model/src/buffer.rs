@@ -152,7 +152,7 @@ impl Spare {
         let oldest = self.tensors.iter_mut().filter(|(_, all)| !all.is_empty()).min_by_key(|(_, all)| all[0].0);
         if let Some((room, all)) = oldest {
             self.kept -= room;
-            all.remove(0);
+            drop(all.remove(0));
         }
     }
 

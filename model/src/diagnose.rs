@@ -1,7 +1,8 @@
 //! Where a sampled and a trained row part: for a person who has to find out why.
 
 use crate::attention::Segment;
-use crate::kv_cache::{KvCache, Sequence};
+use crate::decode::Feed;
+use crate::kv_cache::{KvArena, KvCache, Sequence};
 use crate::packed::Packed;
 use crate::policy::Policy;
 
@@ -20,12 +21,14 @@ impl Policy {
         let last = self.stream(packed, |_, x, _| trained.push(bits(&x[row * d..][..d])));
         trained.push(bits(&last[row * d..][..d]));
 
-        let mut cache = KvCache::new(&self.config, KvCache::pages_for(tokens.len()));
+        let mut arena = KvArena::new(&self.config, KvCache::pages_for(tokens.len()));
+        let mut cache = arena.cache();
         let mut sequence = Sequence::default();
         let mut sampled = Vec::new();
         for token in tokens {
             sampled.clear();
-            self.decode_stream(&mut cache, &mut [&mut sequence], &[token], &mut |x| sampled.push(bits(&x[..d])));
+            let mut feeds = [Feed { sequence: &mut sequence, tokens: &[token] }];
+            self.decode_stream(&mut cache, &mut feeds, &mut |x| sampled.push(bits(&x[..d])));
         }
         // The trained side begins with the embedding, the sampled one with the first block's output.
         trained[1..].iter().zip(&sampled).position(|(a, b)| a != b)

@@ -216,6 +216,20 @@ pub fn token_logprobs(logits: &[f32], targets: &[i64], temperature: f32, vocabul
     out
 }
 
+/// The log-probability that [`token_logprobs`] gives `target` under one row of logits.
+pub fn token_logprob(logits: &[f32], target: u32, temperature: f32, vocabulary: usize) -> f32 {
+    let target = i64::from(target);
+    let (_, v) = logit_shape(logits, &[target], vocabulary);
+    let (mut logprob, mut entropy, mut normaliser) = (0.0, 0.0, 0.0);
+    let (v, vocabulary) = (v as i64, vocabulary as i64);
+    // SAFETY: one row of v logits, one target below vocabulary ≤ v, one number of each result.
+    unsafe {
+        let (row, scale) = (logits.as_ptr(), 1.0 / temperature);
+        ffi::token_logprobs_forward(row, &target, scale, 1, v, vocabulary, &mut logprob, &mut entropy, &mut normaliser);
+    }
+    logprob
+}
+
 /// Turns `logits` into the gradient of `Σ weight · logprob`, in place.
 pub fn token_logprobs_backward(
     logits: &mut [f32],

@@ -1,19 +1,25 @@
-//! `KvCache`: keys and values of the sequences being sampled, in pages; and the forward pass that reads them.
+//! `KvCache`: keys and values of the sequences being sampled, in pages.
 //!
 //! A page holds one key tile (32 absolute positions) of every layer, in the form the attention kernel works on, so
 //! decoding neither gathers nor copies. Pages are counted references: completions of one prompt share its full pages
-//! and each take a copy of the last, unfinished one. The arena is reserved once and its pages are used again.
+//! and each take a copy of the last, unfinished one. The arena they lie in is reserved once and used again; how many
+//! caches share it may change from one use to the next.
 
-use crate::attention::{self, Pages, TILE};
+use crate::attention::{self, Heads, Pages, TILE};
 use crate::buffer::Buffer;
 use crate::config::ModelConfig;
-use crate::packed::{Packed, ROW_BLOCK};
-use crate::policy::Policy;
-use crate::transformer::Attend;
+use tch::{Device, Kind, Tensor};
 
-/// Pages of keys and values, for one thread.
-pub struct KvCache {
-    arena: Buffer,
+/// Memory for pages, reserved once.
+pub struct KvArena {
+    numbers: Buffer,
+    stride: usize,
+    n_pages: usize,
+}
+
+/// Pages of keys and values, for one replica.
+pub struct KvCache<'a> {
+    numbers: &'a mut [f32],
     stride: usize,
     references: Vec<u32>,
     free: Vec<i32>,
@@ -32,9 +38,40 @@ impl Sequence {
     pub fn len(&self) -> usize {
         self.length
     }
+
+    /// Its pages, in order.
+    pub(crate) fn pages(&self) -> &[i32] {
+        &self.pages
+    }
 }
 
-impl KvCache {
+impl KvArena {
+    /// Room for `n_pages`. Memory is taken from the system as pages are first written.
+    pub fn new(config: &ModelConfig, n_pages: usize) -> KvArena {
+        let stride = KvCache::page_bytes(config) / 4;
+        let numbers = Tensor::empty([(stride * n_pages) as i64], (Kind::Float, Device::Cpu));
+        KvArena { numbers: Buffer::of(numbers), stride, n_pages }
+    }
+
+    /// One cache of all pages.
+    pub fn cache(&mut self) -> KvCache<'_> {
+        KvCache::on(&mut self.numbers, self.stride, self.n_pages)
+    }
+
+    /// `n` caches that share the pages evenly.
+    pub fn split(&mut self, n: usize) -> Vec<KvCache<'_>> {
+        let (share, stride) = (self.n_pages / n, self.stride);
+        let mut rest = &mut self.numbers[..];
+        let mut next = || {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(share * stride);
+            rest = others;
+            KvCache::on(own, stride, share)
+        };
+        (0..n).map(|_| next()).collect()
+    }
+}
+
+impl<'a> KvCache<'a> {
     /// Bytes of one page.
     pub fn page_bytes(config: &ModelConfig) -> usize {
         4 * config.n_layers * attention::page_floats(config.n_kv_heads, config.head_dim)
@@ -45,11 +82,8 @@ impl KvCache {
         positions.div_ceil(TILE)
     }
 
-    /// A cache of `n_pages`. Memory is taken from the system as pages are first written.
-    pub fn new(config: &ModelConfig, n_pages: usize) -> KvCache {
-        let stride = KvCache::page_bytes(config) / 4;
-        let arena = Buffer::unwritten(stride * n_pages);
-        KvCache { arena, stride, references: vec![0; n_pages], free: (0..n_pages as i32).rev().collect() }
+    fn on(numbers: &'a mut [f32], stride: usize, n_pages: usize) -> KvCache<'a> {
+        KvCache { numbers, stride, references: vec![0; n_pages], free: (0..n_pages as i32).rev().collect() }
     }
 
     /// Pages that nobody holds.
@@ -68,7 +102,7 @@ impl KvCache {
         if let Some(&last) = prompt.pages.get(full) {
             let page = self.take();
             let from = last as usize * self.stride;
-            self.arena.copy_within(from..from + self.stride, page as usize * self.stride);
+            self.numbers.copy_within(from..from + self.stride, page as usize * self.stride);
             pages.push(page);
         }
         Sequence { pages, length: prompt.length }
@@ -91,98 +125,34 @@ impl KvCache {
         page
     }
 
-    /// Makes room for `n` more positions and says where each goes: its page and its slot there.
-    fn extend(&mut self, sequence: &mut Sequence, n: usize) -> (Vec<i32>, Vec<i32>) {
+    /// Makes room for `n` more positions of `sequence`, and adds to `pages` and `slots` where each of them goes.
+    pub(crate) fn extend(&mut self, sequence: &mut Sequence, n: usize, pages: &mut Vec<i32>, slots: &mut Vec<i32>) {
         let end = sequence.length + n;
         while sequence.pages.len() * TILE < end {
-            sequence.pages.push(self.take());
+            let page = self.take();
+            sequence.pages.push(page);
         }
-        let places = (sequence.length..end).map(|p| (sequence.pages[p / TILE], (p % TILE) as i32)).unzip();
+        pages.extend((sequence.length..end).map(|p| sequence.pages[p / TILE]));
+        slots.extend((sequence.length..end).map(|p| (p % TILE) as i32));
         sequence.length = end;
-        places
-    }
-}
-
-impl Policy {
-    /// Encodes `prompt` into a fresh sequence; returns it with the logits after the prompt's last token, `[V]`.
-    pub fn prefill(&self, cache: &mut KvCache, prompt: &[i64]) -> (Sequence, Buffer) {
-        let mut packed = Packed::default();
-        packed.push(prompt);
-        let mut sequence = Sequence::default();
-        let (pages, slots) = cache.extend(&mut sequence, prompt.len());
-        let (tokens, positions) = packed.padded();
-        let (heads, scale) = (self.heads(), self.attention_scale());
-        let x = self.run(&tokens, &positions, &mut |_| (), &mut |layer, q, key, value| {
-            self.write(cache, layer, key, value, &pages, &slots);
-            attention::attention(q, key, value, &packed.segments, heads, scale)
-        });
-        let d = self.config.hidden_dim;
-        let mut last = Buffer::zeros(ROW_BLOCK * d);
-        last[..d].copy_from_slice(&x[(prompt.len() - 1) * d..][..d]);
-        let mut logits = self.head_logits(&last);
-        logits.truncate(self.config.vocab_size);
-        (sequence, logits)
     }
 
-    /// Adds one token to each sequence; returns the logits after it, `[B padded, V]`, of which the first B rows count.
-    pub fn decode(&self, cache: &mut KvCache, sequences: &mut [&mut Sequence], tokens: &[i64]) -> Buffer {
-        let x = self.decode_stream(cache, sequences, tokens, &mut |_| ());
-        self.head_logits(&x)
+    /// Writes one layer's keys and values `[N, kv heads, K]` of rows that [`KvCache::extend`] made room for.
+    pub(crate) fn write(
+        &mut self,
+        layer: usize,
+        key: &[f32],
+        value: &[f32],
+        pages: &[i32],
+        slots: &[i32],
+        heads: Heads,
+    ) {
+        attention::page_write(self.numbers, self.stride, layer, (key, value), (pages, slots), heads);
     }
 
-    /// The stream after the last block of [`Policy::decode`]; `observe` sees it after every block.
-    pub(crate) fn decode_stream(
-        &self,
-        cache: &mut KvCache,
-        sequences: &mut [&mut Sequence],
-        tokens: &[i64],
-        observe: &mut dyn FnMut(&Buffer),
-    ) -> Buffer {
-        let n = sequences.len();
-        assert_eq!(n, tokens.len(), "one token a sequence");
-        let padded = n.next_multiple_of(ROW_BLOCK);
-        let (mut tokens, mut positions) = (tokens.to_vec(), vec![0; padded]);
-        tokens.resize(padded, 0);
-        let (mut pages, mut slots) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        for (sequence, position) in sequences.iter_mut().zip(&mut positions) {
-            *position = sequence.length as i32;
-            let (page, slot) = cache.extend(sequence, 1);
-            pages.extend(page);
-            slots.extend(slot);
-        }
-        let lengths: Vec<i32> = sequences.iter().map(|s| s.length as i32).collect();
-        let max_pages = sequences.iter().map(|s| s.pages.len()).max().unwrap_or(0);
-        let mut table = vec![0; n * max_pages];
-        for (row, sequence) in table.chunks_exact_mut(max_pages.max(1)).zip(sequences.iter()) {
-            row[..sequence.pages.len()].copy_from_slice(&sequence.pages);
-        }
-        self.run(&tokens, &positions, observe, &mut |layer, q, key, value| {
-            self.write(cache, layer, key, value, &pages, &slots);
-            let pages = Pages { arena: &cache.arena, stride: cache.stride, layer, table: &table, lengths: &lengths };
-            (attention::attention_paged(q, pages, self.heads(), self.attention_scale()), Buffer::zeros(0))
-        })
-    }
-
-    fn run(
-        &self,
-        tokens: &[i64],
-        positions: &[i32],
-        observe: &mut dyn FnMut(&Buffer),
-        attend: &mut Attend<'_>,
-    ) -> Buffer {
-        (0..self.config.n_layers).fold(self.embed(tokens), |x, layer| {
-            let out = self.block(layer, &x, positions, attend).0;
-            observe(&out);
-            out
-        })
-    }
-
-    fn head_logits(&self, x: &Buffer) -> Buffer {
-        self.project(&self.final_norm(x).0, self.layout.head, None)
-    }
-
-    fn write(&self, cache: &mut KvCache, layer: usize, key: &[f32], value: &[f32], pages: &[i32], slots: &[i32]) {
-        attention::page_write(&mut cache.arena, cache.stride, layer, (key, value), (pages, slots), self.heads());
+    /// One layer of the pages in `table` `[N, max pages]`, of which each row sees the first `lengths` positions.
+    pub(crate) fn pages<'b>(&'b self, layer: usize, table: &'b [i32], lengths: &'b [i32]) -> Pages<'b> {
+        Pages { arena: self.numbers, stride: self.stride, layer, table, lengths }
     }
 }
 

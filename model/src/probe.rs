@@ -15,8 +15,9 @@ use crate::policy::Policy;
 /// Multiply-adds that one shape may cost, so that a large policy starts in time.
 const BUDGET: usize = 500_000_000;
 
-/// Row counts that are compared with the largest; those beyond it are left out.
-const ROWS: [usize; 7] = [8, 16, 24, 40, 64, 136, 264];
+/// Row counts that are compared with the largest; those beyond it are left out, and in bf16 those that are no whole
+/// blocks.
+const ROWS: [usize; 10] = [1, 3, 6, 8, 16, 24, 40, 64, 136, 264];
 
 /// What [`Policy::probe`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,8 @@ impl Policy {
 
     fn rows_that_differ(&self, slot: Slot, bias: Option<Slot>) -> Option<usize> {
         let affordable = (BUDGET / (slot.rows * slot.columns)).max(3 * ROW_BLOCK);
-        let rows: Vec<usize> = ROWS.into_iter().filter(|&rows| rows <= affordable).collect();
+        let multiplied = |rows: &usize| *rows <= affordable && self.product_rows(*rows) == *rows;
+        let rows: Vec<usize> = ROWS.into_iter().filter(multiplied).collect();
         let most = *rows.last()?;
         let noise = Stream::new(0, Purpose::Weights, 0, u64::MAX, 0);
         let numbers: Vec<f32> = (0..most * slot.columns).map(|i| noise.uniform(i as u32) - 0.5).collect();

@@ -143,18 +143,28 @@ pub(crate) fn spread_rows(
     });
 }
 
+/// Sets each of `items` to what `make` says of its place, on the threads of the team that leads here.
+pub fn fill<T: Send>(items: &mut [T], grain: usize, make: impl Fn(usize) -> T + Sync) {
+    let all = Cells(items.as_mut_ptr());
+    spread(items.len(), grain, |range| {
+        for i in range {
+            // SAFETY: the sub-ranges of a call do not overlap and lie inside `items`; the old value is dropped.
+            unsafe { *all.at(i) = make(i) };
+        }
+    });
+}
+
 /// Numbers that several threads write, each its own.
-#[derive(Clone, Copy)]
-pub(crate) struct Cells(pub(crate) *mut f32);
+pub(crate) struct Cells<T = f32>(pub(crate) *mut T);
 
 // SAFETY: whoever writes through the pointer sees to it that no number is another thread's.
-unsafe impl Sync for Cells {}
+unsafe impl<T: Send> Sync for Cells<T> {}
 // SAFETY: as above.
-unsafe impl Send for Cells {}
+unsafe impl<T: Send> Send for Cells<T> {}
 
-impl Cells {
+impl<T> Cells<T> {
     /// The place of number `i`.
-    pub(crate) fn at(self, i: usize) -> *mut f32 {
+    pub(crate) fn at(&self, i: usize) -> *mut T {
         self.0.wrapping_add(i)
     }
 }

@@ -11,7 +11,6 @@ use crate::layout::Slot;
 use crate::policy::Policy;
 use crate::share::Share;
 use crate::team;
-use tch::Tensor;
 
 /// Numbers that are worth a chunk of their own where several threads copy.
 const COPY_GRAIN: usize = 8_192;
@@ -58,9 +57,12 @@ impl Policy {
 
     /// Embeddings of `tokens`, `[N, D]`.
     pub(crate) fn embed(&self, tokens: &[i64]) -> Buffer {
-        let slot = self.layout.embedding;
-        let table = self.parameters.matrix(slot.offset, slot.rows, slot.columns);
-        Buffer::of(table.index_select(0, &Tensor::from_slice(tokens)))
+        let (table, d) = (self.vector(self.layout.embedding), self.config.hidden_dim);
+        let mut x = Buffer::unwritten(tokens.len() * d);
+        for (to, &token) in x.chunks_exact_mut(d).zip(tokens) {
+            to.copy_from_slice(&table[token as usize * d..][..d]);
+        }
+        x
     }
 
     /// The final norm of rows `[M, D]`, with its reciprocal roots.

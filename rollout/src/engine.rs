@@ -11,10 +11,12 @@ use crate::stopping::StopRules;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use model::attention::TILE;
 use model::buffer::Buffer;
+use model::decode::Feed;
 use model::kernels;
 use model::kv_cache::{KvCache, Sequence};
 use model::philox::Stream;
 use model::policy::Policy;
+use model::team;
 use model::tokenizer::{TextStream, Tokenizer};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -105,7 +107,7 @@ struct Starting {
 
 pub(crate) struct Engine<'a> {
     shared: Shared<'a>,
-    cache: &'a mut KvCache,
+    cache: KvCache<'a>,
     /// Pages that admitted sequences hold or may come to need.
     committed: usize,
     n_pages: usize,
@@ -116,7 +118,7 @@ pub(crate) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(shared: Shared<'a>, cache: &'a mut KvCache) -> Engine<'a> {
+    pub(crate) fn new(shared: Shared<'a>, cache: KvCache<'a>) -> Engine<'a> {
         let n_pages = cache.n_free();
         Engine {
             shared,
@@ -194,7 +196,7 @@ impl<'a> Engine<'a> {
     fn open_group(&mut self, (index, prompt): Job<'a>, pages: usize) {
         let ids: Vec<i64> = prompt.tokens.iter().map(|&id| i64::from(id)).collect();
         let span = debug_span!("prefill", group = index, rows = ids.len()).entered();
-        let (sequence, logits) = self.shared.policy.prefill(self.cache, &ids);
+        let (sequence, logits) = self.shared.policy.prefill(&mut self.cache, &ids);
         drop(span);
         self.committed += pages;
         // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
@@ -215,7 +217,7 @@ impl<'a> Engine<'a> {
         let vocabulary = self.shared.policy.vocabulary();
         let token = request.sampling.draw(&starting.logits[..vocabulary], &stream, 0);
         let temperature = request.sampling.logprob_temperature();
-        let first = kernels::token_logprobs(&starting.logits, &[i64::from(token)], temperature, vocabulary);
+        let logprob = kernels::token_logprob(&starting.logits, token, temperature, vocabulary);
         if starting.next_sample == request.n
             && let Some(started) = self.starting.pop_front()
         {
@@ -227,7 +229,7 @@ impl<'a> Engine<'a> {
         let limit = self.limit(prompt);
         let mut active =
             Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
-        active.push(token, first.logprobs[0], self.shared.stop);
+        active.push(token, logprob, self.shared.stop);
         self.shared.tell(self.open[active.group].prompt, active.sample, token);
         self.active.push(active);
     }
@@ -239,26 +241,25 @@ impl<'a> Engine<'a> {
         if going.is_empty() {
             return;
         }
-        let v = policy.config().vocab_size;
         let input: Vec<i64> = going.iter().map(|a| i64::from(*a.tokens.last().expect("a first token"))).collect();
-        let mut sequences: Vec<&mut Sequence> = going.iter_mut().map(|a| &mut a.sequence).collect();
-        let positions: usize = sequences.iter().map(|sequence| sequence.len()).sum();
+        let rows = going.iter_mut().zip(&input);
+        let mut feeds: Vec<Feed<'_>> =
+            rows.map(|(a, token)| Feed { sequence: &mut a.sequence, tokens: std::slice::from_ref(token) }).collect();
+        let positions: usize = feeds.iter().map(|feed| feed.sequence.len()).sum();
         let _span = debug_span!("decode", rows = input.len(), positions).entered();
-        let logits = policy.decode(self.cache, &mut sequences, &input);
+        let logits = policy.decode(&mut self.cache, &mut feeds);
         let _drawing = debug_span!("draw").entered();
-        let drawn: Vec<i64> = going
-            .iter()
-            .zip(logits.chunks_exact(v))
-            .map(|(a, row)| {
-                i64::from(request.sampling.draw(&row[..policy.vocabulary()], &a.stream, a.tokens.len() as u32))
-            })
-            .collect();
+        let (v, vocabulary) = (policy.config().vocab_size, policy.vocabulary());
         let temperature = request.sampling.logprob_temperature();
-        let rows = &logits[..drawn.len() * v];
-        let found = kernels::token_logprobs(rows, &drawn, temperature, policy.vocabulary());
-        for ((active, token), logprob) in going.into_iter().zip(drawn).zip(found.logprobs) {
-            active.push(token as u32, logprob, stop);
-            self.shared.tell(self.open[active.group].prompt, active.sample, token as u32);
+        let mut drawn = vec![(0, 0.0); going.len()];
+        team::fill(&mut drawn, 1, |i| {
+            let (active, row) = (&going[i], &logits[i * v..][..v]);
+            let token = request.sampling.draw(&row[..vocabulary], &active.stream, active.tokens.len() as u32);
+            (token, kernels::token_logprob(row, token, temperature, vocabulary))
+        });
+        for (active, (token, logprob)) in going.into_iter().zip(drawn) {
+            active.push(token, logprob, stop);
+            self.shared.tell(self.open[active.group].prompt, active.sample, token);
         }
     }
 

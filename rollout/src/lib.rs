@@ -31,5 +31,6 @@ mod engine;
 pub mod group;
 pub mod pool;
 pub mod prompt;
+pub mod replicas;
 pub mod sampling;
 pub mod stopping;

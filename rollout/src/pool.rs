@@ -1,7 +1,8 @@
 //! `RolloutPool`: replicas that sample the completions of many prompts side by side.
 //!
-//! A replica is a thread with a key-value cache of its own; all of them read one policy. The threads live for one call
-//! of [`RolloutPool::sample`], so the borrow checker holds the invariant that weights move only when no replica runs.
+//! A replica is a team of threads with a key-value cache of its own; all of them read one policy. The threads live for
+//! one call of [`RolloutPool::sample`], so the borrow checker holds the invariant that weights move only when no replica
+//! runs.
 
 use crate::completion::Completion;
 use crate::device_engine::DeviceEngine;
@@ -12,9 +13,10 @@ use crate::sampling::SamplingConfig;
 use crate::stopping::StopRules;
 use crossbeam_channel::Sender;
 use model::config::ModelConfig;
-use model::kv_cache::KvCache;
+use model::kv_cache::{KvArena, KvCache};
 use model::philox::Purpose;
 use model::policy::Policy;
+use model::team::Team;
 use model::tokenizer::Tokenizer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,10 +30,15 @@ use std::sync::atomic::AtomicBool;
 pub struct RolloutConfig {
     /// Longest completion, in tokens, the stop token included.
     pub max_tokens: usize,
-    /// Completions a replica decodes at once, at most.
+    /// Completions decoded at once, at most, for each of `run.workers`.
     pub max_batch: usize,
     /// Bytes of keys and values, over all replicas.
     pub kv_bytes: u64,
+    /// Replicas that sample side by side, each with its share of `run.workers`; fewer where there are fewer prompts.
+    /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one for
+    /// each thread. Changes speed and no completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<usize>,
     /// Texts that end a completion and are cut from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
@@ -45,6 +52,7 @@ impl Default for RolloutConfig {
             max_tokens: 1024,
             max_batch: 64,
             kv_bytes: 1 << 30,
+            replicas: None,
             stop: Vec::new(),
             sampling: SamplingConfig::default(),
         }
@@ -123,8 +131,10 @@ pub struct Finished {
 
 /// Replicas that sample from one policy.
 pub struct RolloutPool {
-    caches: Vec<KvCache>,
+    arena: KvArena,
     kv_bytes: usize,
+    threads: usize,
+    replicas: usize,
     max_batch: usize,
     tokenizer: Arc<Tokenizer>,
     stop: StopRules,
@@ -134,21 +144,21 @@ pub struct RolloutPool {
 }
 
 impl RolloutPool {
-    /// `replicas` replicas that share `config.kv_bytes` evenly.
+    /// Replicas on `threads` threads that share `config.kv_bytes`.
     pub fn new(
         config: &RolloutConfig,
-        replicas: usize,
+        threads: usize,
         architecture: &ModelConfig,
         tokenizer: Arc<Tokenizer>,
         stop: StopRules,
     ) -> RolloutPool {
-        assert!(replicas > 0, "a pool has a replica");
-        let pages = config.kv_bytes as usize / replicas / KvCache::page_bytes(architecture);
-        let caches = (0..replicas).map(|_| KvCache::new(architecture, pages)).collect();
-        let kv_bytes = config.kv_bytes as usize;
+        assert!(threads > 0, "a pool has a thread");
+        let pages = config.kv_bytes as usize / KvCache::page_bytes(architecture);
         RolloutPool {
-            caches,
-            kv_bytes,
+            arena: KvArena::new(architecture, pages),
+            kv_bytes: config.kv_bytes as usize,
+            threads,
+            replicas: config.replicas.unwrap_or(threads).clamp(1, threads),
             max_batch: config.max_batch,
             tokenizer,
             stop,
@@ -157,15 +167,38 @@ impl RolloutPool {
         }
     }
 
+    /// Threads of all replicas.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Replicas that sample side by side where there are prompts for all of them.
+    pub fn replicas(&self) -> usize {
+        self.replicas
+    }
+
+    /// Samples with so many replicas from now on, each with its share of the threads. No completion depends on it.
+    pub fn set_replicas(&mut self, replicas: usize) {
+        self.replicas = replicas.clamp(1, self.threads);
+    }
+
+    pub(crate) fn stop_mut(&mut self) -> &mut StopRules {
+        &mut self.stop
+    }
+
+    pub(crate) fn watch_mut(&mut self) -> &mut Option<Sender<Drawn>> {
+        &mut self.watch
+    }
+
+    /// Forgets how long completions were.
+    pub(crate) fn forget_lengths(&mut self) {
+        self.longest.clear();
+    }
+
     /// Tells every token to `drawn` from now on, as it is drawn; of one completion in order. The pool keeps the
     /// channel open as long as it lives.
     pub fn watch(&mut self, drawn: Sender<Drawn>) {
         self.watch = Some(drawn);
-    }
-
-    /// How many replicas sample side by side.
-    pub fn n_replicas(&self) -> usize {
-        self.caches.len()
     }
 
     /// Samples a group for each prompt and sends it, with its place in `prompts`, as soon as it is complete. See
@@ -218,23 +251,22 @@ impl RolloutPool {
             jobs.send(job).expect("the queue is open");
         }
         drop(jobs);
-        let share = (prompts.len() * request.n).div_ceil(self.caches.len()).max(1);
-        let max_rows = self.max_batch.min(share);
+        let replicas = self.replicas.min(prompts.len()).max(1);
+        let share = (prompts.len() * request.n).div_ceil(replicas).max(1);
+        let threads = |replica: usize| self.threads / replicas + usize::from(replica < self.threads % replicas);
         let (sender, completions) = crossbeam_channel::unbounded();
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
-        let watch = self.watch.as_ref();
+        let (watch, max_batch) = (self.watch.as_ref(), self.max_batch);
         std::thread::scope(|scope| {
-            let replicas: Vec<_> = self
-                .caches
-                .iter_mut()
-                .enumerate()
+            let caches = self.arena.split(replicas).into_iter().enumerate();
+            let replicas: Vec<_> = caches
                 .map(|(i, cache)| {
-                    let (queue, sender) = (queue.clone(), sender.clone());
+                    let (queue, sender, threads) = (queue.clone(), sender.clone(), threads(i));
+                    let max_rows = share.min(max_batch.saturating_mul(threads));
                     let shared = Shared { policy, tokenizer, stop, request, max_rows, watch };
+                    let run = move || Engine::new(shared, cache).run(&queue, &sender);
                     let replica = std::thread::Builder::new().name(format!("replica {i}"));
-                    replica
-                        .spawn_scoped(scope, move || Engine::new(shared, cache).run(&queue, &sender))
-                        .expect("a thread can be started")
+                    replica.spawn_scoped(scope, move || Team::new(threads).lead(run)).expect("a thread can be started")
                 })
                 .collect();
             drop(sender);

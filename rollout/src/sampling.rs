@@ -2,7 +2,8 @@
 
 mod on_device;
 
-use model::philox::{Stream, open_unit};
+use model::gumbel;
+use model::philox::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +27,6 @@ impl Default for SamplingConfig {
     }
 }
 
-/// No Gumbel noise is larger: −ln(−ln u) at the largest u a draw can give, rounded up.
-const LARGEST_NOISE: f32 = 16.7;
-
 impl SamplingConfig {
     /// What logits are divided by where log-probabilities are taken: the temperature, or 1 for greedy sampling.
     pub fn logprob_temperature(&self) -> f32 {
@@ -37,44 +35,28 @@ impl SamplingConfig {
 
     /// Draws a token for `position` of the completion that `stream` belongs to.
     ///
-    /// Gumbel-max: argmax of logit / T + g(token) over the tokens that truncation keeps, ties to the lowest id. The
-    /// noise of a token depends on nothing but the stream, the position and its id, so a draw does not depend on the
-    /// batch it was made in, and truncation only removes candidates.
+    /// Gumbel-max ([`gumbel`]): argmax of logit / T + g(token) over the tokens that truncation keeps, ties to the lowest
+    /// id. The noise of a token depends on nothing but the stream, the position and its id, so a draw does not depend on
+    /// the batch it was made in, and truncation only removes candidates.
     pub fn draw(&self, logits: &[f32], stream: &Stream, position: u32) -> u32 {
-        let top = argmax(logits);
         if self.temperature == 0.0 {
-            return top as u32;
+            return gumbel::argmax(logits);
         }
         let scale = 1.0 / self.temperature as f32;
-        let mut best = (logits[top] * scale + noise(unit(stream, position, top)), top);
-        let mut consider = |id: usize| {
-            let scaled = logits[id] * scale;
-            // Most tokens of a trained policy cannot win whatever their noise, and need none.
-            let behind = best.0 - scaled;
-            if behind > LARGEST_NOISE {
-                return;
-            }
-            let unit = unit(stream, position, id);
-            if cannot_win(unit, behind) {
-                return;
-            }
-            let value = scaled + noise(unit);
-            if value > best.0 || (value == best.0 && id < best.1) {
-                best = (value, id);
-            }
-        };
-        match self.kept(logits, logits[top]) {
-            None => (0..logits.len()).for_each(&mut consider),
-            Some(kept) => kept.into_iter().for_each(&mut consider),
+        let Some(kept) = self.kept(logits) else { return gumbel::draw(logits, scale, stream, position) };
+        let mut left = vec![f32::NEG_INFINITY; logits.len()];
+        for id in kept {
+            left[id] = logits[id];
         }
-        best.1 as u32
+        gumbel::draw(&left, scale, stream, position)
     }
 
     /// The ids truncation keeps, or `None` for all: first top-k, then top-p of what is left, then min-p.
-    fn kept(&self, logits: &[f32], top: f32) -> Option<Vec<usize>> {
+    fn kept(&self, logits: &[f32]) -> Option<Vec<usize>> {
         if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 {
             return None;
         }
+        let top = logits[gumbel::argmax(logits) as usize];
         let weight = |id: usize| (f64::from(logits[id] - top) / self.temperature).exp();
         let mut kept: Vec<(f64, usize)> = (0..logits.len()).map(|id| (weight(id), id)).collect();
         let order = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
@@ -100,35 +82,6 @@ impl SamplingConfig {
         kept.retain(|(w, _)| *w >= self.min_p);
         Some(kept.into_iter().map(|(_, id)| id).collect())
     }
-}
-
-fn argmax(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = id;
-        }
-    }
-    best
-}
-
-/// The uniform number behind a token's noise.
-fn unit(stream: &Stream, position: u32, id: usize) -> f32 {
-    open_unit(stream.block(position, (id / 4) as u32)[id % 4])
-}
-
-/// Gumbel noise.
-fn noise(unit: f32) -> f32 {
-    -(-unit.ln()).ln()
-}
-
-/// Whether the noise of `unit` is surely less than `behind`, told without a logarithm.
-///
-/// −ln u ≥ 1 − u, so the noise is at most −ln(1 − u), which exceeds t only where 1 − u < e^−t; and e^−t is less than
-/// 1 ÷ (1 + t + t²/2 + t³/6) for t > 0. A thousandth is left for rounding.
-fn cannot_win(unit: f32, behind: f32) -> bool {
-    let growth = 1.0 + behind * (1.0 + behind * (0.5 + behind * (1.0 / 6.0)));
-    behind > 0.0 && (1.0 - unit) * growth > 1.001
 }
 
 #[cfg(test)]

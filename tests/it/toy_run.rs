@@ -204,11 +204,14 @@ pub(crate) fn metrics(run: &Path) -> Vec<String> {
     text.lines().map(bare).collect()
 }
 
-/// `state.json` of a step's checkpoint, without the lengths of logs, which hold times.
+/// `state.json` of a step's checkpoint, without the lengths of logs, which hold times, and the number of replicas, which
+/// one run measures and another is told.
 fn state(run: &Path, step: u64) -> Value {
     let text = fs::read(run.join(format!("step_{step:04}/state.json"))).unwrap();
     let mut state: Value = serde_json::from_slice(&text).unwrap();
-    state.as_object_mut().unwrap().remove("lengths");
+    let fields = state.as_object_mut().unwrap();
+    fields.remove("lengths");
+    fields.remove("replicas");
     state
 }
 

@@ -32,6 +32,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let rubric = Rubric::new(&config.rewards).context("read `rewards`")?;
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
+    run.settle_replicas(&mut pool, grpo.prompts_per_step, grpo.group_size)?;
     let heldout = EvalSets::of(config, checked.heldout)?;
     let mut gradient = Gradient::new(run.policy.layout(), run.workers, config.run.parallel_microbatches);
 

@@ -3,6 +3,8 @@
 //! A stage asks it for the next step, moves the weights, and tells it what was logged; when to evaluate, to save and to
 //! stop is decided here, in one place for all stages.
 
+mod replicas;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;

@@ -64,7 +64,7 @@ pub fn sample_and_score(
     let prompts = prompts(problems);
     let scoring =
         Scoring { rubric, problems, bar, groups: prompts.iter().map(|_| Mutex::new(Open::of(request.n))).collect() };
-    let n_scorers = pool.n_replicas();
+    let n_scorers = pool.threads();
     let (sender, finished) = crossbeam_channel::unbounded();
     let (work, sampled) = thread::scope(|scope| {
         let scorers: Vec<_> =

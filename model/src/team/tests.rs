@@ -105,3 +105,10 @@ fn rows_are_cut_at_rows() {
         assert!(numbers.iter().all(|&n| n == row as f32));
     }
 }
+
+#[test]
+fn items_are_filled_in_place() {
+    let mut items = vec![String::from("before"); 100];
+    Team::new(3).lead(|| fill(&mut items, 1, |i| i.to_string()));
+    assert!(items.iter().enumerate().all(|(i, item)| *item == i.to_string()));
+}

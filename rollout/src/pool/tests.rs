@@ -88,14 +88,15 @@ fn trained(policy: &Policy, group: &Group, temperature: f32) -> Vec<Vec<u32>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// However replicas, batches and the cache are sized, in whatever order prompts come: the same completions, and
-    /// log-probabilities that are those of the training forward, bit for bit.
+    /// However replicas, their threads, batches and the cache are sized, in whatever order prompts come: the same
+    /// completions, and log-probabilities that are those of the training forward, bit for bit.
     #[test]
     fn completions_do_not_depend_on_how_they_were_batched(
         lengths in prop::collection::vec(1usize..200, 1..6),
         n in 1usize..6,
         max_tokens in 1usize..300,
         replicas in 1usize..5,
+        threads in 1usize..6,
         max_batch in 1usize..20,
         spare_pages in 0usize..40,
         odd: bool,
@@ -104,14 +105,14 @@ proptest! {
         let (policy, tokenizer) = policy(odd, if half { Dtype::Bf16 } else { Dtype::F32 });
         let prompts = prompts(&lengths);
         let sampling = SamplingConfig { temperature: 0.8, ..SamplingConfig::default() };
-        let pool = |replicas: usize, max_batch: usize, pages: usize| {
+        let pool = |replicas: usize, threads: usize, max_batch: usize, pages: usize| {
             let kv_bytes = (pages * replicas * KvCache::page_bytes(policy.config())) as u64;
-            let config = RolloutConfig { max_batch, kv_bytes, ..RolloutConfig::default() };
-            RolloutPool::new(&config, replicas, policy.config(), tokenizer.clone(), stop())
+            let config = RolloutConfig { max_batch, kv_bytes, replicas: Some(replicas), ..RolloutConfig::default() };
+            RolloutPool::new(&config, threads, policy.config(), tokenizer.clone(), stop())
         };
-        let mut plain = pool(1, 64, 400);
+        let mut plain = pool(1, 1, 64, 400);
         let expected = sampled(&policy, &mut plain, &prompts, n, max_tokens, &sampling);
-        let mut other = pool(replicas, max_batch, 20 + spare_pages);
+        let mut other = pool(replicas, threads, max_batch, 20 + spare_pages);
         let found = sampled(&policy, &mut other, &prompts, n, max_tokens, &sampling);
         prop_assert_eq!(bits(&expected), bits(&found));
         // A second time the order is by the lengths seen, and the cache's pages are used ones.
@@ -242,4 +243,28 @@ fn a_device_samples_what_the_host_does() {
     cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     let cancelled = pool(&RolloutConfig::default(), &policy).sample(&policy, &request, &prompts, &sender);
     assert!(matches!(cancelled, Err(PoolError::Cancelled)), "{cancelled:?}");
+}
+
+#[test]
+fn replicas_are_tried_and_change_no_completion() {
+    let (policy, tokenizer) = policy(false, Dtype::F32);
+    let mut pool = RolloutPool::new(&RolloutConfig::default(), 4, policy.config(), tokenizer, stop());
+    assert_eq!((pool.threads(), pool.replicas()), (4, 4), "one thread each, unless something else is asked for");
+    let prompts = prompts(&[3, 40, 7, 20, 5]);
+    let before = sampled(&policy, &mut pool, &prompts, 3, 80, &SamplingConfig::default());
+    let go = AtomicBool::new(false);
+    let trials = pool.try_replicas(&policy, 5, 3, &go).unwrap();
+    let tried: Vec<_> = trials.iter().map(|trial| (trial.replicas, trial.threads)).collect();
+    assert_eq!(tried, [(1, 4), (2, 2), (4, 1)]);
+    let fastest = trials.iter().max_by(|a, b| a.tokens_per_second.total_cmp(&b.tokens_per_second)).unwrap();
+    assert_eq!(pool.replicas(), fastest.replicas);
+    for replicas in [0, 1, 2, 3, 4, 9] {
+        pool.set_replicas(replicas);
+        assert_eq!(pool.replicas(), replicas.clamp(1, 4));
+        let after = sampled(&policy, &mut pool, &prompts, 3, 80, &SamplingConfig::default());
+        assert_eq!(bits(&after), bits(&before), "{replicas} replicas");
+    }
+    assert!(pool.try_replicas(&policy, 1, 8, &go).unwrap().is_empty(), "one prompt leaves no choice");
+    let stopped = pool.try_replicas(&policy, 5, 3, &AtomicBool::new(true));
+    assert!(matches!(stopped, Err(PoolError::Cancelled)));
 }

@@ -34,6 +34,9 @@ pub struct Progress {
     pub skipped_in_a_row: u64,
     /// The step whose weights the reference has; `None` where the run keeps no reference.
     pub reference_step: Option<u64>,
+    /// Replicas that sample side by side, as the run's first start measured it; its bits do not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<usize>,
     /// What the run's bits depend on beside its seed.
     pub machine: Machine,
 }
@@ -62,6 +65,7 @@ impl Progress {
             skipped: 0,
             skipped_in_a_row: 0,
             reference_step: None,
+            replicas: None,
             machine,
         }
     }

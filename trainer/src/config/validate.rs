@@ -44,6 +44,7 @@ impl RunConfig {
         if stage != Stage::Sft || self.eval.is_some() {
             findings.at_least("rollout.max_tokens", self.rollout.max_tokens, 1);
             findings.at_least("rollout.max_batch", self.rollout.max_batch, 1);
+            findings.at_least("rollout.replicas", self.rollout.replicas.unwrap_or(1), 1);
             findings.refuse(self.rollout.kv_bytes == 0, "rollout.kv_bytes", || "is 0: nothing can be cached".into());
             let empty = self.rollout.stop.iter().any(String::is_empty);
             findings.refuse(empty, "rollout.stop", || "holds an empty text, which stands everywhere".into());

@@ -140,7 +140,7 @@ pub fn evaluate(
         let outcomes = thread::scope(|scope| {
             let judge = || judge_as_sampled(set, &sets.judge, step, &groups);
             let scorers: Vec<_> =
-                (0..pool.n_replicas()).map(|i| workers::start(scope, format!("scorer {i}"), judge)).collect();
+                (0..pool.threads()).map(|i| workers::start(scope, format!("scorer {i}"), judge)).collect();
             let sampled = pool.sample(policy, &request, &set.prompts, &sender);
             drop(sender);
             let outcomes = scorers.into_iter().map(|one| one.join().expect("rules do not panic, whatever the text"));

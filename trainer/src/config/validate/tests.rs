@@ -49,6 +49,7 @@ fn each_rule_names_its_key() {
         ("data.max_prompt_tokens=0", "data.max_prompt_tokens"),
         ("rollout.max_tokens=0", "rollout.max_tokens"),
         ("rollout.max_batch=0", "rollout.max_batch"),
+        ("rollout.replicas=0", "rollout.replicas"),
         ("rollout.kv_bytes=0", "rollout.kv_bytes"),
         ("rollout.stop=['']", "rollout.stop"),
         ("rollout.sampling.temperature=0", "rollout.sampling.temperature"),
