@@ -24,6 +24,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// Completions that are worth a replica of its own: with fewer rows than a tile of a product has, its threads would read
+/// all weights for little work, and are faster in another's team.
+const REPLICA_ROWS: usize = 8;
+
 /// The `[rollout]` table.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -135,6 +139,8 @@ pub struct RolloutPool {
     kv_bytes: usize,
     threads: usize,
     replicas: usize,
+    /// Whether the configuration says how many replicas there are, however few the rows.
+    fixed: bool,
     max_batch: usize,
     tokenizer: Arc<Tokenizer>,
     stop: StopRules,
@@ -159,6 +165,7 @@ impl RolloutPool {
             kv_bytes: config.kv_bytes as usize,
             threads,
             replicas: config.replicas.unwrap_or(threads).clamp(1, threads),
+            fixed: config.replicas.is_some(),
             max_batch: config.max_batch,
             tokenizer,
             stop,
@@ -251,8 +258,10 @@ impl RolloutPool {
             jobs.send(job).expect("the queue is open");
         }
         drop(jobs);
-        let replicas = self.replicas.min(prompts.len()).max(1);
-        let share = (prompts.len() * request.n).div_ceil(replicas).max(1);
+        let rows = prompts.len() * request.n;
+        let worth = if self.fixed { self.replicas } else { rows / REPLICA_ROWS };
+        let replicas = self.replicas.min(prompts.len()).min(worth).max(1);
+        let share = rows.div_ceil(replicas).max(1);
         let threads = |replica: usize| self.threads / replicas + usize::from(replica < self.threads % replicas);
         let (sender, completions) = crossbeam_channel::unbounded();
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);

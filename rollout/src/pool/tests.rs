@@ -251,9 +251,9 @@ fn replicas_are_tried_and_change_no_completion() {
     let mut pool = RolloutPool::new(&RolloutConfig::default(), 4, policy.config(), tokenizer, stop());
     assert_eq!((pool.threads(), pool.replicas()), (4, 4), "one thread each, unless something else is asked for");
     let prompts = prompts(&[3, 40, 7, 20, 5]);
-    let before = sampled(&policy, &mut pool, &prompts, 3, 80, &SamplingConfig::default());
+    let before = sampled(&policy, &mut pool, &prompts, 8, 30, &SamplingConfig::default());
     let go = AtomicBool::new(false);
-    let trials = pool.try_replicas(&policy, 5, 3, &go).unwrap();
+    let trials = pool.try_replicas(&policy, 5, 8, &go).unwrap();
     let tried: Vec<_> = trials.iter().map(|trial| (trial.replicas, trial.threads)).collect();
     assert_eq!(tried, [(1, 4), (2, 2), (4, 1)]);
     let fastest = trials.iter().max_by(|a, b| a.tokens_per_second.total_cmp(&b.tokens_per_second)).unwrap();
@@ -261,7 +261,7 @@ fn replicas_are_tried_and_change_no_completion() {
     for replicas in [0, 1, 2, 3, 4, 9] {
         pool.set_replicas(replicas);
         assert_eq!(pool.replicas(), replicas.clamp(1, 4));
-        let after = sampled(&policy, &mut pool, &prompts, 3, 80, &SamplingConfig::default());
+        let after = sampled(&policy, &mut pool, &prompts, 8, 30, &SamplingConfig::default());
         assert_eq!(bits(&after), bits(&before), "{replicas} replicas");
     }
     assert!(pool.try_replicas(&policy, 1, 8, &go).unwrap().is_empty(), "one prompt leaves no choice");
