@@ -40,7 +40,7 @@ pub struct RolloutConfig {
     pub kv_bytes: u64,
     /// Replicas that sample side by side, each with its share of `run.workers`; fewer where there are fewer prompts.
     /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one for
-    /// each thread. Changes speed and no completion.
+    /// each thread, but no more than one for eight completions. Changes speed and no completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
     /// Texts that end a completion and are cut from it.
