@@ -1,8 +1,8 @@
 // Drawing a token from a row of logits.
 //
 // Gumbel-max with keyed noise: the token drawn is the argmax of logit * scale + g(id), where g(id) = -ln(-ln u) and u is
-// word id % 4 of Philox block id / 4, mapped to the open interval (0, 1). Ties go to the lowest id. A number that is not
-// finite wins nowhere.
+// word id % 4 of Philox block id / 4, mapped to the open interval (0, 1). Ties go to the lowest id. NaN and
+// minus infinity win nowhere.
 #pragma once
 #include <cstdint>
 

@@ -193,8 +193,8 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `data` points at `len` initialised numbers that live as long as `tensor`. An empty tensor may have
-        // no memory, and a slice needs a pointer that is not null.
+        // SAFETY: `data` points at `len` numbers that live as long as `tensor`; who asked for unwritten ones writes them
+        // before anything is read. An empty tensor may have no memory, and a slice needs a pointer that is not null.
         if self.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.data, self.len) } }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Shape letters, for the whole repository: **N** packed rows (tokens) · **B** sequences · **T** positions ·
 //! **V** vocabulary · **D** model width · **H** heads · **K** head width · **F** feed-forward width ·
-//! **E** experts · **P** prompts in a step · **G** completions per prompt.
+//! **P** prompts in a step · **G** completions per prompt.
 //!
 //! Log-probabilities of a sequence, by the forward pass that training takes:
 //!

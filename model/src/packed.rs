@@ -2,8 +2,9 @@
 
 use crate::attention::Segment;
 
-/// Row counts of products are padded to a multiple of this, so that libtorch takes one kernel for all of them: with
-/// 1 to 3 rows (and with some counts below 12 on two threads) its f32 products differ in the last bits.
+/// Rows of libtorch's products in bf16 are padded to a multiple of this, so that it takes one kernel for all of them: with
+/// some small row counts its products differ in the last bits. Own products in f32 need no padding; packed rows have it
+/// all the same, so that one path serves both.
 pub(crate) const ROW_BLOCK: usize = 8;
 
 /// Packed rows: tokens of any number of sequences, each with its position and the segment it attends in.

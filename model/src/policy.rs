@@ -2,8 +2,8 @@
 //!
 //! Masters are f32, all in one flat array that [`Layout`] describes. Products read a copy that is made once an update
 //! ([`Policy::refresh`]) and shared by everyone who multiplies with the weights: panels in f32, or the rounded numbers
-//! in bf16. What the network computes is
-//! in `transformer.rs`; its gradients are in `backward.rs`, decoding is in `kv_cache.rs`.
+//! in bf16. What the network computes is in `transformer.rs`; its gradients are in `backward.rs`, decoding is in
+//! `decode.rs`.
 
 use crate::buffer::Buffer;
 use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};

@@ -1,7 +1,7 @@
 //! `Share`: one microbatch's gradient while it is computed, a block at a time.
 //!
 //! A backward pass goes through the blocks one by one, so only one block's gradient need exist beside those of embedding,
-//! norm and head. As soon as it is whole it is handed over and its place used for the next block: a worker then holds a
+//! norm and head. As soon as it is whole it is handed over and its place used for the next block: who computes it holds a
 //! small part of what the policy's whole gradient takes.
 
 use std::ops::Range;

@@ -1,7 +1,8 @@
-//! `Gradient`: the gradient of an update, summed over microbatches by worker threads.
+//! `Gradient`: the gradient of an update, summed over microbatches by crews of threads.
 //!
-//! A worker computes a microbatch's gradient part by part and adds each part to the total when its turn comes. Of every
-//! part the order of summation is that of the microbatches, so the bits of the sum do not depend on the number of workers.
+//! A crew computes a microbatch's gradient part by part and adds each part to the total when its turn comes. Of every
+//! part the order of summation is that of the microbatches, so the bits of the sum do not depend on how many crews there
+//! are.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +16,7 @@ use tracing::debug_span;
 
 use crate::workers;
 
-/// The sum, and room for a microbatch for each worker, kept from update to update.
+/// The sum, and the crews that compute it, kept from update to update.
 pub struct Gradient {
     total: Buffer,
     crews: Vec<Crew>,
@@ -24,7 +25,7 @@ pub struct Gradient {
     passes: usize,
 }
 
-/// A worker: the threads that compute its microbatches, and room for the gradient of one.
+/// The threads that compute one microbatch after the other, and room for the gradient of one.
 struct Crew {
     team: Team,
     share: Share,
@@ -41,12 +42,12 @@ impl Gradient {
         &self.total
     }
 
-    /// Calls `backward` for each microbatch, on threads that lead a team. It gets room for its gradient and a hand that takes the parts. Sums the gradients and returns
-    /// what `backward` did, both in the order of the microbatches. `None`, and no sum, where `cancel` was set before all
-    /// were begun.
+    /// Calls `backward` for each microbatch, on a thread that leads a crew's team. It gets room for its gradient and a hand
+    /// that takes the parts. Sums the gradients and returns what `backward` did, both in the order of the microbatches.
+    /// `None`, and no sum, where `cancel` was set before all were begun.
     ///
     /// # Panics
-    /// With the first panic of a worker.
+    /// With the first panic of a crew.
     pub fn sum<M: Sync, R: Send>(
         &mut self,
         microbatches: &[M],
@@ -85,7 +86,7 @@ struct Turns<'a> {
 
 struct State<'a> {
     total: &'a mut Buffer,
-    /// For each part the microbatch whose turn it is; `None` once a worker died, and the sum will never be whole.
+    /// For each part the microbatch whose turn it is; `None` once a crew died, and the sum will never be whole.
     turns: Option<Vec<usize>>,
 }
 
@@ -99,7 +100,7 @@ impl<'a> Turns<'a> {
     }
 
     /// Waits for microbatch `i`'s turn at `part` and adds its numbers. Every microbatch before it is in the hands of a
-    /// worker that waits for none behind it and will add its own or die, so the wait ends.
+    /// crew that waits for none behind it and will add its own or die, so the wait ends.
     fn add(&self, i: usize, part: usize, range: Range<usize>, numbers: &[f32]) {
         let _span = debug_span!("add", part).entered();
         let waiting = |state: &mut State<'_>| state.turns.as_ref().is_some_and(|turns| turns[part] != i);
@@ -117,7 +118,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// Ends the turns of all others where a worker panics.
+/// Ends the turns of all others where a crew panics.
 struct Leaving<'t, 'a> {
     turns: &'t Turns<'a>,
     done: bool,

@@ -47,7 +47,7 @@ impl fmt::Display for Phase {
 pub enum Part {
     /// The program, libtorch and the data, as measured when the plan was made.
     Program,
-    /// Master weights, the copy that bf16 compute multiplies with, the tables of rotary positions.
+    /// Master weights, the copy that products read, the tables of rotary positions.
     Weights,
     /// The reference's weights.
     Reference,
@@ -57,10 +57,10 @@ pub enum Part {
     Gradients,
     /// Keys and values. Pages stay, to be used again.
     Cache,
-    /// What the backward pass keeps, with what one block needs while it runs beyond the logits' place; over all
-    /// workers.
+    /// What the backward pass keeps, with what one block needs while it runs beyond the logits' place; over all that
+    /// runs side by side.
     Activations,
-    /// Logits, over all workers.
+    /// Logits, over all that runs side by side.
     Logits,
     /// The tensor that is being written.
     File,
