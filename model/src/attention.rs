@@ -151,7 +151,7 @@ pub fn attention(
     scale: f32,
 ) -> (Buffer, Buffer) {
     let n = attention_rows(q, key, value, segments, heads);
-    let (mut out, mut log_sum) = (Buffer::zeros(q.len()), Buffer::zeros(n * heads.n_heads));
+    let (mut out, mut log_sum) = (Buffer::cleared(q.len()), Buffer::cleared(n * heads.n_heads));
     let mut parts = parts(segments, heads.per_kv());
     // Those with most to do first: what is left for the end is small.
     parts.sort_by_key(|part| std::cmp::Reverse(part.work()));
@@ -214,7 +214,7 @@ pub fn attention_backward(
     let (n_heads, kv_heads, k) = heads.sizes();
     let mut sums = Buffer::unwritten(heads.n_kv_heads * 2 * chunks.n_sums() * ffi::padded_width(k) as usize);
     let (mut dq, mut dkey, mut dvalue) =
-        (Buffer::zeros(q.len()), Buffer::unwritten(key.len()), Buffer::unwritten(value.len()));
+        (Buffer::cleared(q.len()), Buffer::unwritten(key.len()), Buffer::unwritten(value.len()));
     let (dqs, all_sums) = (Cells(dq.as_mut_ptr()), Cells(sums.as_mut_ptr()));
     team::spread(chunks.ends.len() * heads.n_kv_heads, 1, |items| {
         // SAFETY: as in `attention`; a chunk's sums of one head are no other item's.
@@ -296,7 +296,7 @@ pub fn attention_paged(q: &[f32], pages: Pages<'_>, heads: Heads, scale: f32) ->
     let inside = |&page: &i32| page >= 0 && (page as usize + 1) * stride <= arena.len();
     let fits = |&length: &i32| length >= 1 && length as usize <= max_pages * TILE;
     assert!(table.iter().all(inside) && lengths.iter().all(fits), "pages lie inside the arena and hold every length");
-    let mut out = Buffer::zeros(q.len());
+    let mut out = Buffer::cleared(q.len());
     let outs = Cells(out.as_mut_ptr());
     let positions: usize = lengths.iter().map(|&length| length as usize).sum();
     team::spread(n * heads.n_kv_heads, (PAGED_GRAIN * n).div_ceil(positions.max(1)), |items| {

@@ -165,7 +165,7 @@ impl Policy {
         let d = self.config.hidden_dim;
         let n = range.len();
         let rows = &targets.rows[range.clone()];
-        let mut hidden = Buffer::zeros(n.next_multiple_of(ROW_BLOCK) * d);
+        let mut hidden = Buffer::cleared(n.next_multiple_of(ROW_BLOCK) * d);
         for (to, &row) in hidden.chunks_exact_mut(d).zip(rows) {
             to.copy_from_slice(&x[row as usize * d..][..d]);
         }
@@ -187,7 +187,7 @@ impl Policy {
     ) -> Buffer {
         let d = self.config.hidden_dim;
         gradient.turn_to(self.config.n_layers - 1);
-        let mut dx = Buffer::zeros(x.len());
+        let mut dx = Buffer::cleared(x.len());
         for range in self.chunks(targets) {
             let _span = debug_span!("head", rows = range.len()).entered();
             let HeadChunk { hidden, normed, rstd, mut logits, found } =

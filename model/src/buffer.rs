@@ -56,6 +56,13 @@ impl Buffer {
         buffer
     }
 
+    /// `len` zeros for a kernel that adds to them or writes some of them, in memory as of [`Buffer::unwritten`].
+    pub(crate) fn cleared(len: usize) -> Buffer {
+        let mut buffer = Buffer::unwritten(len);
+        buffer.fill(0.0);
+        buffer
+    }
+
     /// A copy of `numbers`.
     pub fn from_slice(numbers: &[f32]) -> Buffer {
         Buffer::of(Tensor::from_slice(numbers))
@@ -224,6 +231,16 @@ mod tests {
         let third = Buffer::unwritten(10_000_019);
         assert_ne!(third.as_ptr(), place, "the tensor still looks there");
         drop(seen);
+    }
+
+    #[test]
+    fn cleared_memory_that_was_used_before_is_zero() {
+        // A length that no other test asks for.
+        let mut first = Buffer::unwritten(11_000_003);
+        first.fill(1.0);
+        drop(first);
+        let second = Buffer::cleared(11_000_003);
+        assert!(second.iter().all(|number| *number == 0.0));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Policy {
             attention::attention(q, key, value, &packed.segments, heads, scale)
         });
         let d = self.config.hidden_dim;
-        let mut last = Buffer::zeros(self.product_rows(1) * d);
+        let mut last = Buffer::cleared(self.product_rows(1) * d);
         last[..d].copy_from_slice(&x[(prompt.len() - 1) * d..][..d]);
         let mut logits = self.head_logits(&last);
         logits.truncate(self.config.vocab_size);
