@@ -164,6 +164,11 @@ impl StepLog {
         self.console.alert(&format!("warning: {text}"));
     }
 
+    /// Leaves what came before the first step out of its time.
+    pub fn begin_step(&mut self) {
+        self.since = Instant::now();
+    }
+
     /// Ends a step: its numbers go to `metrics.jsonl`, then TensorBoard, then the console.
     ///
     /// `perf/seconds` is the step's time without evaluation and checkpoints, which have keys of their own. A

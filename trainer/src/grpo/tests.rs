@@ -165,6 +165,9 @@ fn a_device_takes_the_same_steps() {
         let mismatch = number(device, "mismatch_max");
         assert!(mismatch.is_none_or(|largest| largest < 1e-4), "{mismatch:?}");
     }
+    // A device has one replica: there is nothing to measure.
+    let state = std::fs::read_to_string(root.path().join("sums/2/step_0003/state.json")).unwrap();
+    assert!(!state.contains("\"replicas\""), "{state}");
     // It goes on from its own checkpoint, and elsewhere only where that is allowed.
     let cut = Some(root.path().join("sums/2/step_0003"));
     assert_eq!(train(&config, &options(root.path(), cut.clone())).unwrap(), Ending::Finished);

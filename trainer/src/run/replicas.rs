@@ -10,7 +10,8 @@ use super::Run;
 
 impl Run {
     /// Lets `pool` sample with the run's number of replicas. Where neither config nor record has one it is measured, for
-    /// `n` completions of each of `n_prompts` prompts, and recorded with the next checkpoint.
+    /// `n` completions of each of `n_prompts` prompts, and recorded with the next checkpoint. A device has one replica
+    /// whatever the number.
     ///
     /// # Errors
     /// When a replica dies.
@@ -19,12 +20,16 @@ impl Run {
             pool.set_replicas(replicas);
             return Ok(());
         }
+        if self.policy.on_device().is_some() {
+            return Ok(());
+        }
         let since = Instant::now();
         let trials = match pool.try_replicas(&self.policy, n_prompts, n, self.interrupt.flag()) {
             // The loop that follows sees it too, and ends the run.
             Err(PoolError::Cancelled) => return Ok(()),
             tried => tried.context("measure how many replicas sample fastest")?,
         };
+        self.log.begin_step();
         self.progress.replicas = Some(pool.replicas());
         if !trials.is_empty() {
             let tried = trials

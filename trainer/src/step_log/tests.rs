@@ -216,6 +216,20 @@ fn quiet_shows_warnings_and_verbose_details() {
 }
 
 #[test]
+fn what_comes_before_the_first_step_is_not_its_time() {
+    let run = tempfile::tempdir().unwrap();
+    let since = Instant::now();
+    let (mut log, _shown) = open(run.path(), Verbosity::Quiet, Lengths::default(), 1);
+    std::thread::sleep(Duration::from_millis(20));
+    log.begin_step();
+    log.finish(1).unwrap();
+    let line: serde_json::Value =
+        serde_json::from_str(fs::read_to_string(run.path().join("metrics.jsonl")).unwrap().trim()).unwrap();
+    let rest = since.elapsed() - Duration::from_millis(20);
+    assert!(line["perf/seconds"].as_f64().unwrap() <= rest.as_secs_f64(), "{line}");
+}
+
+#[test]
 fn phases_add_up_and_seconds_leave_out_eval_and_save() {
     let run = tempfile::tempdir().unwrap();
     let (mut log, _shown) = open(run.path(), Verbosity::Quiet, Lengths::default(), 1);
