@@ -69,9 +69,10 @@ impl Team {
     pub fn new(threads: usize) -> Team {
         let members = threads.max(1) - 1;
         let shared = Arc::new(Shared { members, ..Shared::default() });
-        let member = |_| {
+        let member = |i: usize| {
             let shared = shared.clone();
-            thread::spawn(move || shared.serve())
+            let named = thread::Builder::new().name(format!("member {}", i + 1));
+            named.spawn(move || shared.serve()).expect("a thread can be started")
         };
         Team { members: (0..members).map(member).collect(), shared }
     }

@@ -26,7 +26,7 @@ use std::sync::atomic::AtomicBool;
 
 /// Completions that are worth a replica of its own: with fewer rows than a tile of a product has, its threads would read
 /// all weights for little work, and are faster in another's team.
-const REPLICA_ROWS: usize = 8;
+pub(crate) const REPLICA_ROWS: usize = 8;
 
 /// The `[rollout]` table.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -4,7 +4,7 @@
 //! all rows and has no idle thread while one completion is left, replicas of one thread never wait for each other. What
 //! is sampled does not depend on it, so it is measured.
 
-use crate::pool::{PoolError, Request, RolloutPool};
+use crate::pool::{PoolError, REPLICA_ROWS, Request, RolloutPool};
 use crate::prompt::Prompt;
 use crate::sampling::SamplingConfig;
 use model::philox::Purpose;
@@ -50,7 +50,9 @@ impl RolloutPool {
         cancel: &AtomicBool,
     ) -> Result<Vec<Trial>, PoolError> {
         let threads = self.threads();
-        let choices: Vec<usize> = (1..=threads.min(n_prompts)).filter(|n| threads.is_multiple_of(*n)).collect();
+        let choices: Vec<usize> = (1..=threads.min(n_prompts).min(n_prompts * n / REPLICA_ROWS))
+            .filter(|n| threads.is_multiple_of(*n))
+            .collect();
         if choices.len() < 2 {
             return Ok(Vec::new());
         }

@@ -265,6 +265,6 @@ fn replicas_are_tried_and_change_no_completion() {
         assert_eq!(bits(&after), bits(&before), "{replicas} replicas");
     }
     assert!(pool.try_replicas(&policy, 1, 8, &go).unwrap().is_empty(), "one prompt leaves no choice");
-    let stopped = pool.try_replicas(&policy, 5, 3, &AtomicBool::new(true));
+    let stopped = pool.try_replicas(&policy, 5, 8, &AtomicBool::new(true));
     assert!(matches!(stopped, Err(PoolError::Cancelled)));
 }
