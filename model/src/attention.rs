@@ -212,7 +212,7 @@ pub fn attention_backward(
     assert_eq!((d_out.len(), out.len(), log_sum.len()), (q.len(), q.len(), n * heads.n_heads), "saved shapes");
     let chunks = Chunks::new(segments, heads);
     let (n_heads, kv_heads, k) = heads.sizes();
-    let mut sums = Buffer::unwritten(heads.n_kv_heads * 2 * chunks.n_sums() * ffi::padded_width(k) as usize);
+    let mut sums = Buffer::unwritten(sums_len(&chunks, heads));
     let (mut dq, mut dkey, mut dvalue) =
         (Buffer::cleared(q.len()), Buffer::unwritten(key.len()), Buffer::unwritten(value.len()));
     let (dqs, all_sums) = (Cells(dq.as_mut_ptr()), Cells(sums.as_mut_ptr()));
@@ -261,6 +261,17 @@ pub fn attention_backward(
         }
     });
     (dq, dkey, dvalue)
+}
+
+/// Numbers that [`attention_backward`] adds up in for the gradients of keys and values, beside what it returns. Of one
+/// long segment they are proportional to its length.
+pub fn backward_sums(segments: &[Segment], heads: Heads) -> usize {
+    sums_len(&Chunks::new(segments, heads), heads)
+}
+
+fn sums_len(chunks: &Chunks, heads: Heads) -> usize {
+    let (_, kv_heads, k) = heads.sizes();
+    kv_heads as usize * 2 * chunks.n_sums() * ffi::padded_width(k) as usize
 }
 
 /// Where the keys and values of a decoding step lie.

@@ -7,11 +7,41 @@ use assert_cmd::Command;
 use serde_json::json;
 use tempfile::tempdir;
 
-/// Documents of equal length in tokens of the tiny policy's tokenizer, which are characters.
-const DOCUMENT: usize = 500;
+/// Numbers of a policy.
+struct Shape {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: usize,
+    max_position_embeddings: usize,
+    vocab_size: usize,
+}
 
-/// The tiny policy's tokenizer beside the config of a Qwen-shaped policy of 14M parameters, whose weights are drawn.
-fn shape(folder: &Path) {
+/// 14M parameters.
+const SMALL: Shape = Shape {
+    hidden_size: 384,
+    intermediate_size: 1024,
+    num_hidden_layers: 8,
+    num_attention_heads: 6,
+    num_key_value_heads: 2,
+    max_position_embeddings: 2048,
+    vocab_size: 4096,
+};
+
+/// So narrow that what a long sequence takes is most.
+const NARROW: Shape = Shape {
+    hidden_size: 128,
+    intermediate_size: 256,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    max_position_embeddings: 16384,
+    vocab_size: 512,
+};
+
+/// The tiny policy's tokenizer beside the config of a Qwen-shaped policy, whose weights are drawn.
+fn policy(folder: &Path, shape: &Shape) {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/checkpoints/tiny");
     for name in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
         fs::copy(tiny.join(name), folder.join(name)).unwrap();
@@ -19,33 +49,34 @@ fn shape(folder: &Path) {
     let text = fs::read_to_string(tiny.join("config.json")).unwrap();
     let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
     for (key, value) in [
-        ("hidden_size", 384),
-        ("intermediate_size", 1024),
-        ("num_hidden_layers", 8),
-        ("num_attention_heads", 6),
-        ("num_key_value_heads", 2),
+        ("hidden_size", shape.hidden_size),
+        ("intermediate_size", shape.intermediate_size),
+        ("num_hidden_layers", shape.num_hidden_layers),
+        ("num_attention_heads", shape.num_attention_heads),
+        ("num_key_value_heads", shape.num_key_value_heads),
         ("head_dim", 64),
-        ("max_position_embeddings", 2048),
-        ("vocab_size", 4096),
+        ("max_position_embeddings", shape.max_position_embeddings),
+        ("vocab_size", shape.vocab_size),
     ] {
         config[key] = json!(value);
     }
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
 
-/// Runs a config and returns the bytes that were planned and those at the peak, from its last lines.
-fn planned_and_peak(stage: &str, config: &str) -> (f64, f64) {
-    let folder = tempdir().unwrap();
-    shape(folder.path());
-    let documents: String = (0..40)
-        .map(|i| format!("{}\n", json!({"text": format!("{i:03}{}", "12+34=46-".repeat(60))[..DOCUMENT]})))
-        .collect();
-    fs::write(folder.path().join("documents.jsonl"), documents).unwrap();
-    let path = folder.path().join("shape.toml");
-    let here = folder.path().display();
+/// Documents of `length` tokens of the tiny policy's tokenizer, which are characters; one is its end.
+fn documents(folder: &Path, n: usize, length: usize) {
+    let text = |i| format!("{i:03}{}", "12+34=46-".repeat(length / 9 + 1))[..length - 1].to_owned();
+    let lines: String = (0..n).map(|i| format!("{}\n", json!({"text": text(i)}))).collect();
+    fs::write(folder.join("documents.jsonl"), lines).unwrap();
+}
+
+/// Runs a config in `folder` and returns the bytes that were planned and those at the peak, from its last lines.
+fn planned_and_peak(folder: &Path, stage: &str, config: &str) -> (f64, f64) {
+    let path = folder.join("shape.toml");
+    let here = folder.display();
     fs::write(&path, config.replace("HERE", &here.to_string())).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_grouper"));
-    command.current_dir(folder.path()).args([stage, path.to_str().unwrap(), "--run"]).arg(folder.path().join("runs"));
+    command.current_dir(folder).args([stage, path.to_str().unwrap(), "--run"]).arg(folder.join("runs"));
     let output = command.assert().success().get_output().stdout.clone();
     let output = String::from_utf8(output).unwrap();
     let line = output.lines().find_map(|line| line.strip_prefix("memory  planned ")).expect(&output);
@@ -68,30 +99,86 @@ fn close((planned, peak): (f64, f64)) {
     assert!(off.abs() < 0.15, "planned {planned}, peak {peak}: {:+.1} %", 100.0 * off);
 }
 
-const MODEL: &str = "model = { checkpoint = 'HERE', random_init = true }\nrun = { workers = 2, save_every = 0 }\n";
+/// Drawn weights and two workers, who compute `side_by_side` microbatches at once.
+fn run(side_by_side: usize) -> String {
+    format!(
+        "model = {{ checkpoint = 'HERE', random_init = true }}\n\
+         run = {{ workers = 2, parallel_microbatches = {side_by_side}, save_every = 0 }}\n"
+    )
+}
+
+/// Fine-tunes on everything.
+fn tuned(folder: &Path, side_by_side: usize, table: &str) -> (f64, f64) {
+    let run = run(side_by_side);
+    let data = "data.source.files = { paths = ['HERE/documents.jsonl'], fields = { text = 'text' } }\n";
+    planned_and_peak(folder, "sft", &format!("{run}{data}[sft]\nsteps = 2\nloss_on = 'everything'\n{table}"))
+}
 
 #[test]
 fn fine_tuning_takes_the_memory_planned() {
-    close(planned_and_peak(
-        "sft",
+    let folder = tempdir().unwrap();
+    policy(folder.path(), &SMALL);
+    documents(folder.path(), 40, 501);
+    for checkpointing in [false, true] {
+        close(tuned(
+            folder.path(),
+            2,
+            &format!(
+                "batch_tokens = 4000\nmax_tokens = 512\nmicrobatch_tokens = 1010\n\
+                 activation_checkpointing = {checkpointing}"
+            ),
+        ));
+    }
+}
+
+/// Fine-tunes a narrow policy on `n` documents of `length` tokens an update, all at once.
+fn tuned_on_long(n: usize, length: usize, checkpointing: bool) -> (f64, f64) {
+    let folder = tempdir().unwrap();
+    policy(folder.path(), &NARROW);
+    documents(folder.path(), 4, length);
+    let batch = n * length - length / 2;
+    tuned(
+        folder.path(),
+        n,
         &format!(
-            "{MODEL}data.source.files = {{ paths = ['HERE/documents.jsonl'], fields = {{ text = 'text' }} }}\n\
-             [sft]\nsteps = 2\nbatch_tokens = 4000\nmax_tokens = 512\nmicrobatch_tokens = 1010\nloss_on = 'everything'"
+            "batch_tokens = {batch}\nmax_tokens = 16384\nmicrobatch_tokens = {length}\n\
+             activation_checkpointing = {checkpointing}"
         ),
-    ));
+    )
+}
+
+#[test]
+fn long_sequences_take_the_memory_planned() {
+    for (n, checkpointing) in [(1, false), (1, true), (2, false), (2, true)] {
+        close(tuned_on_long(n, 8192, checkpointing));
+    }
+}
+
+#[test]
+fn memory_grows_as_a_sequence_does() {
+    let peaks = [2048, 4096, 8192, 16384].map(|length| tuned_on_long(1, length, false).1);
+    // What more tokens take: what any run takes is in no difference. Twice as many take twice, not four times, as much.
+    let more: Vec<f64> = peaks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    for pair in more.windows(2) {
+        assert!(pair[1] / pair[0] <= 2.2, "{peaks:?}");
+    }
 }
 
 #[test]
 fn reinforcement_learning_takes_the_memory_planned() {
+    let folder = tempdir().unwrap();
+    policy(folder.path(), &SMALL);
     // Nothing is learned from the rule; the KL term makes every completion count, and keeps a reference.
     close(planned_and_peak(
+        folder.path(),
         "grpo",
         &format!(
-            "{MODEL}data = {{ source.chain = {{ n_problems = 20 }}, template = 'plain' }}\n\
+            "{}data = {{ source.chain = {{ n_problems = 20 }}, template = 'plain' }}\n\
              rollout = {{ max_tokens = 64, kv_bytes = 200_000_000 }}\n\
              rewards = [{{ accuracy = {{ weight = 1.0, kind = 'exact', extract = 'answer_tag' }} }}]\n\
              [grpo]\nsteps = 2\nprompts_per_step = 16\ngroup_size = 16\nmicrobatch_tokens = 1024\n\
-             objective.kl_coef = 0.01"
+             objective.kl_coef = 0.01",
+            run(2)
         ),
     ));
 }

@@ -115,8 +115,10 @@ pub struct RunSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Microbatches whose gradients are computed side by side, at most, by all threads together. Each takes activations
-    /// and a chunk of logits of its own; fewer need less memory and are about as fast where their rows are many.
-    pub parallel_microbatches: usize,
+    /// and a chunk of logits of its own; fewer need less memory and are about as fast where their rows are many. Chosen
+    /// by the memory plan where absent: 2, or 1 where an update does not fit into memory with 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_microbatches: Option<usize>,
     /// Number format of saved weights; `f32` loses nothing.
     pub save_dtype: SaveDtype,
     /// Completions of each step that go to samples.jsonl.
@@ -133,7 +135,7 @@ impl Default for RunSettings {
             save_every: 50,
             keep_last: 2,
             workers: None,
-            parallel_microbatches: 2,
+            parallel_microbatches: None,
             save_dtype: SaveDtype::F32,
             samples_per_step: 4,
             exactness: Exactness::Auto,

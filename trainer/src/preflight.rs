@@ -168,9 +168,11 @@ pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
             cores: machine.cores,
             program: memory::held().unwrap_or(0),
             longest_prompt: longest_prompt(&checked),
+            longest_document: checked.sequences.iter().flat_map(Sequences::lengths).max().unwrap_or(0),
             n_heldout: checked.heldout.iter().map(|(_, set)| set.problems().len()).max().unwrap_or(0),
         };
-        let plan = Plan::new(model, run, stage, &load);
+        let available = machine.free_memory.map(|free| load.program + free);
+        let plan = Plan::choose(model, run, stage, &load, available);
         checked.findings.extend(plan.check(load.program, machine.free_memory));
         checked.plan = Some(plan);
     }

@@ -3,35 +3,29 @@
 //! A stage asks it for the next step, moves the weights, and tells it what was logged; when to evaluate, to save and to
 //! stop is decided here, in one place for all stages.
 
+mod open;
 mod replicas;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result, bail};
-use model::config::Dtype;
 use model::policy::Policy;
-use model::probe::Probe;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
-use tch::Device;
 use tracing::debug_span;
 
-use crate::checkpoint::{self, Machine, Progress, State, StateMut};
-use crate::config::{Ending, Exactness, RunConfig, RunOptions};
-use crate::device;
+use crate::checkpoint::{self, Progress, State};
+use crate::config::{Ending, RunConfig};
 use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::interrupt::Interrupt;
-use crate::metrics;
 use crate::optimizer::Optimizer;
 use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
 use crate::profile::Profile;
-use crate::run_dir::{self, RunDir};
-use crate::step_log::{StepLog, Verbosity};
-use crate::workers;
+use crate::run_dir::RunDir;
+use crate::step_log::StepLog;
 
 /// The resolved configuration's file name inside a run folder.
 pub const CONFIG: &str = "config.toml";
@@ -91,134 +85,6 @@ pub struct Plan {
 }
 
 impl Run {
-    /// Says what the check found, which must not have refused the run, makes or locks the folder, loads the policy and, with `--resume`, the state of the
-    /// newest sound checkpoint.
-    ///
-    /// # Errors
-    /// Where anything cannot be read or written.
-    pub fn open(config: &RunConfig, options: &RunOptions, checked: &Checked, plan: &Plan) -> Result<Run> {
-        let (folder, tokenizer, memory) = match (&checked.folder, &checked.tokenizer, &checked.plan) {
-            (Some(folder), Some(tokenizer), Some(memory)) => (folder, tokenizer.clone(), memory.clone()),
-            _ => bail!("open `{}`", config.model.checkpoint.display()),
-        };
-        let path = options.resume.as_ref().map(|path| match path.as_os_str().is_empty() {
-            true => options.root.join(&config.name),
-            false => path.clone(),
-        });
-        // Before any folder is made, and before the first tensor is.
-        let device = device::open(config.model.device)?;
-        // From here on there is something to save: a signal that comes while weights are read is not lost.
-        let interrupt = Interrupt::watch(options.max_hours)?;
-        let dir = match &path {
-            Some(path) => RunDir::open(&run_dir::find_run(path)?)?,
-            None => RunDir::create(&options.root, &config.name)?,
-        };
-        let found = path.as_deref().map(run_dir::find_resume).transpose()?;
-        let from = found.as_ref().and_then(|found| found.checkpoint.as_ref());
-        let recorded = match from {
-            Some(from) => Some(Progress::read(&from.path)?.machine.workers),
-            None => None,
-        };
-        let workers = config.run.workers.or(recorded).unwrap_or_else(workers::cores).max(1);
-
-        let profile = Profile::open(dir.path(), options.profile)?;
-        let _span = debug_span!("open").entered();
-        // What a stage has encoded by now is data, too.
-        let memory = match memory::held() {
-            Some(held) => memory.with_program(held),
-            None => memory,
-        };
-
-        // The program's file is hashed while weights are read.
-        let (loaded, program) = thread::scope(|scope| {
-            let program = scope.spawn(checkpoint::program);
-            (Policy::load(folder, &config.model, config.seed), program.join().expect("hashing does not panic"))
-        });
-        let mut policy = loaded.with_context(|| format!("load policy `{}`", folder.display()))?;
-        policy.set_vocabulary(tokenizer.vocab_size());
-        if let Some(device) = device {
-            policy.compute_on(device);
-        }
-        let mut reference = plan.reference.then(|| policy.deep_copy());
-        let mut optimizer = Optimizer::new(policy.layout(), &config.optimizer);
-        let probe = policy.probe();
-        let measures = match config.run.exactness {
-            Exactness::Measure => true,
-            Exactness::Require => false,
-            Exactness::Auto => probe.failed.is_some() || device.is_some(),
-        };
-        let machine = Machine {
-            program: program?,
-            workers,
-            threads: 1,
-            route: route(&policy, device, &probe, measures),
-            config: checkpoint::config_text(config),
-        };
-        let mut progress = Progress::new(config.seed, machine.clone());
-        let mut warnings = Vec::new();
-        if let Some(from) = from {
-            let mut state = StateMut {
-                policy: &mut policy,
-                optimizer: &mut optimizer,
-                reference: reference.as_mut().map(Policy::parameters_mut),
-            };
-            let resumed = checkpoint::resume(&dir, from, &machine, options.allow_inexact, &mut state)?;
-            (progress, warnings) = (resumed.progress, resumed.warnings);
-            if let Some(reference) = &mut reference {
-                reference.refresh();
-            }
-        } else {
-            never_saved(&dir, config)?;
-            let text = toml::to_string_pretty(config).context("word the configuration as TOML")?;
-            durable::write_file(&dir.path().join(CONFIG), text.as_bytes())?;
-        }
-        let verbosity = match options.verbosity {
-            ..0 => Verbosity::Quiet,
-            0 => Verbosity::Normal,
-            1.. => Verbosity::Verbose,
-        };
-        let c = policy.config();
-        let size = parameters(policy.n_parameters());
-        let title =
-            format!("{} · {}-layer policy, {size}, {} · {}", config.name, c.n_layers, device::name(device), plan.work);
-        let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, progress.lengths, progress.step + 1)?;
-        log.detail(&format!("{workers} workers, {}", machine.route));
-        log.line(&format!("stop ids: {}", checked.stop));
-        memory.to_string().lines().for_each(|line| log.detail(line));
-        for finding in &checked.findings {
-            log.warn(&finding.to_string());
-        }
-        warnings.iter().for_each(|warning| log.warn(warning));
-        if measures {
-            log.line("old log-probabilities are computed again by the training forward, and the mismatch is measured");
-        }
-        match (&found, from) {
-            (Some(_), Some(_)) => log.line(&format!("resumed after step {}", progress.step)),
-            (Some(_), None) => log.line("resumed before its first checkpoint: starting at step 1"),
-            (None, _) => {}
-        }
-        Ok(Run {
-            dir,
-            log,
-            policy,
-            reference,
-            optimizer,
-            saved: from.map(|_| progress.step),
-            progress,
-            tokenizer,
-            interrupt,
-            workers,
-            memory,
-            measures,
-            evaluation_cut: false,
-            config: config.clone(),
-            verb: plan.verb,
-            steps: plan.steps,
-            eval_every: plan.eval_every,
-            profile,
-        })
-    }
-
     /// The step to take now: after what the last one has left to do (its evaluation, its checkpoint) is done. `None`
     /// at the end, or when the run should stop.
     pub fn next_step(&mut self, heldout: Option<(&EvalSets, &mut RolloutPool)>) -> Result<Option<u64>> {
@@ -378,9 +244,7 @@ impl Run {
         self.log.line(&format!("policy  {}", folder.display()));
         self.log.line(&format!("report  {}", report.display()));
     }
-}
 
-impl Run {
     /// An evaluation that this run or the one it goes on wrote.
     fn evaluation(&self, name: &str) -> Option<Evaluation> {
         let text = std::fs::read(self.dir.path().join(name)).ok()?;
@@ -388,45 +252,7 @@ impl Run {
     }
 }
 
-/// Refuses a folder without any checkpoint whose metrics tell that there were some: they were lost, and starting over
-/// would hide it.
-fn never_saved(dir: &RunDir, config: &RunConfig) -> Result<()> {
-    let every = config.run.save_every;
-    match metrics::last_step(dir.path())? {
-        Some(step) if every > 0 && step > every => {
-            bail!("resume `{}`: it came to step {step} and every checkpoint of it is gone", dir.path().display())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Every finding of a check that speaks against the run, in one error.
 pub(crate) fn refuse(checked: &Checked) -> Result<()> {
     if checked.is_refused() { Err(Refused(checked.findings.clone()).into()) } else { Ok(()) }
-}
-
-/// What the products run as, in words: `f32, own products with avx512`, or `bf16, libtorch's products in blocks of 8 rows`.
-fn route(policy: &Policy, device: Option<Device>, probe: &Probe, measures: bool) -> String {
-    let mut route = match policy.dtype() {
-        Dtype::Bf16 if device.is_some() => format!("bf16 on {}, libtorch's kernels", device::name(device)),
-        _ if device.is_some() => format!("f32 on {}, libtorch's kernels", device::name(device)),
-        Dtype::Bf16 => "bf16, libtorch's products in blocks of 8 rows".to_owned(),
-        _ => format!("f32, own products with {}", model::product::route()),
-    };
-    if let (Some(([out, input], rows)), None) = (&probe.failed, device) {
-        route += &format!(", inexact with {rows} rows of [{out}, {input}]");
-    }
-    if measures {
-        route += ", old log-probabilities computed again";
-    }
-    route
-}
-
-/// `1.9M params`.
-fn parameters(n: usize) -> String {
-    match n as f64 {
-        n if n < 1e6 => format!("{:.0}k params", n / 1e3),
-        n if n < 1e9 => format!("{:.1}M params", n / 1e6),
-        n => format!("{:.1}B params", n / 1e9),
-    }
 }

@@ -45,13 +45,14 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
     let heldout = EvalSets::of(config, checked.heldout)?;
-    let mut gradient = Gradient::new(run.policy.layout(), run.workers, config.run.parallel_microbatches);
+    let mut gradient = Gradient::new(run.policy.layout(), run.workers, run.memory.passes().side_by_side);
 
     while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let batch: Vec<&Sequence> = batches.batch(step).into_iter().map(|place| &sequences.all[place]).collect();
         let span = run.log.span("update");
         let Run { policy, interrupt, .. } = &run;
-        let learn = || learn(policy, &batch, sft, interrupt.flag(), &mut gradient);
+        let checkpointing = run.memory.passes().checkpointing;
+        let learn = || learn(policy, &batch, sft, checkpointing, interrupt.flag(), &mut gradient);
         let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
         drop(span);
         run.log.set("loss", learned.loss);

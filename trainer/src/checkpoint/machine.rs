@@ -60,13 +60,15 @@ pub fn program() -> Result<String, DiskError> {
 }
 
 /// What a run's configuration says about its numbers, as JSON. Its name, how often and in which format it is saved
-/// and how many checkpoints are kept may change on resume, and so may how many microbatches go side by side and how many
-/// replicas sample; the number of workers is compared by itself.
+/// and how many checkpoints are kept may change on resume, and so may how many microbatches go side by side, whether
+/// activations are computed again, and how many replicas sample; the number of workers is compared by itself.
 pub fn config_text(config: &RunConfig) -> String {
     let RunSettings { save_every, keep_last, workers, parallel_microbatches, save_dtype, .. } = RunSettings::default();
     let mut config = config.clone();
     config.name = String::new();
     config.rollout.replicas = None;
+    config.grpo.iter_mut().for_each(|grpo| grpo.activation_checkpointing = None);
+    config.sft.iter_mut().for_each(|sft| sft.activation_checkpointing = None);
     config.run = RunSettings { save_every, keep_last, workers, parallel_microbatches, save_dtype, ..config.run };
     serde_json::to_string(&config).expect("a configuration is plain values")
 }

@@ -249,9 +249,16 @@ fn the_configuration_counts_except_for_what_changes_no_number() {
     assert_eq!(with(|config| config.name = "other".into()), known);
     assert_eq!(with(|config| config.run.keep_last = 9), known);
     assert_eq!(with(|config| config.run.workers = Some(3)), known, "compared by itself");
+    assert_eq!(with(|config| config.run.parallel_microbatches = Some(1)), known);
     assert_ne!(with(|config| config.seed = 1), known);
     assert_ne!(with(|config| config.optimizer.lr *= 2.0), known);
     assert_ne!(with(|config| config.run.samples_per_step += 1), known);
+    let table = "[sft]\nsteps = 1\nbatch_tokens = 8\nmax_tokens = 8\n";
+    let [absent, on] = ["", "activation_checkpointing = true"].map(|more| {
+        let config = toml::from_str(&format!("{text}{table}{more}")).unwrap();
+        config_text(&config)
+    });
+    assert_eq!(absent, on);
 }
 
 #[test]

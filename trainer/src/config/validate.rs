@@ -148,7 +148,7 @@ impl Findings {
         self.hint(wrong, "run.exactness", message, "`auto` measures there");
         let idle = || "is 0: nothing would compute".into();
         self.refuse(config.run.workers == Some(0), "run.workers", idle);
-        self.refuse(config.run.parallel_microbatches == 0, "run.parallel_microbatches", idle);
+        self.refuse(config.run.parallel_microbatches == Some(0), "run.parallel_microbatches", idle);
         self.refuse(config.run.keep_last == 0, "run.keep_last", || "is 0: nothing could be resumed".into());
         self.refuse(config.run.max_skipped_updates == 0, "run.max_skipped_updates", || {
             "is 0, and must be at least 1: the run stops at that many skipped updates in a row".into()

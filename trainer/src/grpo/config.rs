@@ -35,9 +35,10 @@ pub struct GrpoConfig {
     /// Rows of a microbatch, in tokens, prompts counted once.
     #[serde(default = "microbatch_tokens")]
     pub microbatch_tokens: usize,
-    /// Keep only each block's input for the backward pass and compute the rest again.
-    #[serde(default)]
-    pub activation_checkpointing: bool,
+    /// Keep only each block's input for the backward pass and compute the rest again; no bit of a run depends on it.
+    /// Chosen by the memory plan where absent: only where an update does not fit into memory without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_checkpointing: Option<bool>,
     /// Steps between evaluations; 0 evaluates at the start and the end only.
     #[serde(default)]
     pub eval_every: u64,

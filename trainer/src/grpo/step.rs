@@ -246,9 +246,9 @@ impl Step<'_> {
                 microbatch.reference = Some(known);
             }
         }
+        let checkpointing = run.memory.passes().checkpointing;
         gradient.sum(microbatches, cancel, |microbatch, own, hand| {
             let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
-            let checkpointing = self.grpo.activation_checkpointing;
             let Microbatch { packed, targets, .. } = microbatch;
             let _span = debug_span!("microbatch", rows = packed.len(), tokens = targets.tokens.len()).entered();
             let mut objective = |range: Range<usize>, tokens: &TokenLogprobs| {

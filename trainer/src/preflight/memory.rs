@@ -64,6 +64,8 @@ pub enum Part {
     Logits,
     /// The tensor that is being written.
     File,
+    /// Memory of the last update's activations and logits beyond what this phase puts there, to be used again.
+    Kept,
 }
 
 impl fmt::Display for Part {
@@ -78,6 +80,7 @@ impl fmt::Display for Part {
             Part::Activations => "activations",
             Part::Logits => "logits",
             Part::File => "file",
+            Part::Kept => "kept",
         })
     }
 }
@@ -91,8 +94,44 @@ pub struct Load {
     pub program: u64,
     /// Longest prompt that is kept, in tokens.
     pub longest_prompt: usize,
+    /// Longest document that is kept, in tokens.
+    pub longest_document: usize,
     /// Problems of the largest held-out set.
     pub n_heldout: usize,
+}
+
+/// How the backward passes of an update are made. No bit of a run depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passes {
+    /// Microbatches that may be computed at the same time.
+    pub side_by_side: usize,
+    /// Whether each keeps only its blocks' inputs, and computes the rest again.
+    pub checkpointing: bool,
+}
+
+impl Passes {
+    /// The ways a plan may choose from, the one that takes most memory first. What `run` says stands in each of them.
+    fn ways(run: &RunConfig, stage: Stage) -> [Passes; 3] {
+        let asked = match stage {
+            Stage::Grpo => run.grpo.as_ref().and_then(|grpo| grpo.activation_checkpointing),
+            Stage::Sft => run.sft.as_ref().and_then(|sft| sft.activation_checkpointing),
+            Stage::Eval => None,
+        };
+        [(2, false), (1, false), (1, true)].map(|(side_by_side, checkpointing)| Passes {
+            side_by_side: run.run.parallel_microbatches.unwrap_or(side_by_side),
+            checkpointing: asked.unwrap_or(checkpointing),
+        })
+    }
+}
+
+impl fmt::Display for Passes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = if self.checkpointing { "computed again for the gradient" } else { "kept for the gradient" };
+        match self.side_by_side {
+            1 => write!(f, "one microbatch at a time, activations are {kept}"),
+            n => write!(f, "up to {n} microbatches side by side, activations are {kept}"),
+        }
+    }
 }
 
 /// Bytes by phase and part.
@@ -100,13 +139,26 @@ pub struct Load {
 pub struct Plan {
     phases: Vec<(Phase, Vec<(Part, u64)>)>,
     stage: Stage,
-    checkpointing: bool,
+    passes: Passes,
+    /// The bytes that can be had, where they were too few for the first way to make backward passes.
+    short: Option<u64>,
 }
 
 impl Plan {
-    /// Plans a run. A pure function: the same values give the same plan.
-    pub fn new(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load) -> Plan {
-        let needs = Needs::new(model, run, stage, load);
+    /// Plans a run with the first way to make its backward passes that fits into `available` bytes, the most thrifty
+    /// where none does and the first where nobody knows what is available. A pure function: the same values give the
+    /// same plan.
+    pub fn choose(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, available: Option<u64>) -> Plan {
+        let ways = Passes::ways(run, stage);
+        let [first, second, last] = ways.map(|way| Plan::new(model, run, stage, load, way));
+        let fits = |plan: &Plan| available.is_none_or(|available| plan.peak().1 <= available);
+        let chosen = [first, second].into_iter().find(fits).unwrap_or(last);
+        let short = available.filter(|_| chosen.passes != ways[0]);
+        Plan { short, ..chosen }
+    }
+
+    fn new(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, passes: Passes) -> Plan {
+        let needs = Needs::new(model, run, stage, load, passes);
         let standing = needs.standing();
         let phases = [
             (Phase::Sampling, needs.sampling()),
@@ -115,10 +167,21 @@ impl Plan {
             (Phase::Saving, needs.saving()),
         ];
         let phases = phases.into_iter().filter_map(|(phase, more)| {
-            let parts = standing.iter().copied().chain(more?).filter(|(_, bytes)| *bytes > 0).collect();
+            let more = needs.with_kept(more?);
+            let parts = standing.iter().copied().chain(more).filter(|(_, bytes)| *bytes > 0).collect();
             Some((phase, parts))
         });
-        Plan { phases: phases.collect(), stage, checkpointing: needs.checkpointing() }
+        Plan { phases: phases.collect(), stage, passes, short: None }
+    }
+
+    /// How backward passes are made.
+    pub fn passes(&self) -> Passes {
+        self.passes
+    }
+
+    /// How backward passes are made, where memory is too short for the usual way: in words, with what can be had.
+    pub fn saving_way(&self) -> Option<String> {
+        self.short.map(|short| format!("{}: more does not fit into {}", self.passes, bytes(short)))
     }
 
     /// The same plan where the program and its data hold `bytes`.
@@ -151,17 +214,24 @@ impl Plan {
     /// The key to turn where a phase runs out of memory: that of its largest part that a key can make smaller.
     pub fn hint_for_phase(&self, phase: Phase) -> String {
         let table = if self.stage == Stage::Sft { "sft" } else { "grpo" };
+        let several = self.passes.side_by_side > 1;
         let turnable = |part: Part| match part {
             Part::Activations | Part::Logits if phase != Phase::Update => Some("lower `rollout.max_batch`".to_owned()),
-            Part::Activations if !self.checkpointing => Some(format!("set `{table}.activation_checkpointing = true`")),
+            Part::Activations if !self.passes.checkpointing => {
+                Some(format!("set `{table}.activation_checkpointing = true`"))
+            }
             Part::Activations => Some(format!("lower `{table}.microbatch_tokens`")),
-            Part::Gradients => {
+            Part::Gradients if several => {
                 Some("set `run.parallel_microbatches = 1`: each adds up a gradient of its own".to_owned())
             }
             Part::Cache => Some("lower `rollout.kv_bytes`".to_owned()),
-            Part::Logits => Some("set `run.parallel_microbatches = 1`: each holds a chunk of logits".to_owned()),
+            Part::Logits if several => {
+                Some("set `run.parallel_microbatches = 1`: each holds a chunk of logits".to_owned())
+            }
             Part::Reference => Some("set `grpo.objective.kl_coef = 0`, which needs no reference".to_owned()),
-            Part::Program | Part::Weights | Part::Optimizer | Part::File => None,
+            Part::Gradients | Part::Logits => None,
+            Part::Kept if phase == Phase::Saving => Some(self.hint_for_phase(Phase::Update)),
+            Part::Program | Part::Weights | Part::Optimizer | Part::File | Part::Kept => None,
         };
         let mut parts = self.parts(phase).to_vec();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -188,9 +258,9 @@ impl Plan {
 }
 
 impl fmt::Display for Plan {
-    /// A table: parts down, phases across, a total at the foot.
+    /// A table: parts down, phases across, a total at the foot; below it how backward passes are made.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PARTS: [Part; 9] = [
+        const PARTS: [Part; 10] = [
             Part::Program,
             Part::Weights,
             Part::Reference,
@@ -200,6 +270,7 @@ impl fmt::Display for Plan {
             Part::Activations,
             Part::Logits,
             Part::File,
+            Part::Kept,
         ];
         write!(f, "{:<14}", "memory plan")?;
         for (phase, _) in &self.phases {
@@ -218,6 +289,10 @@ impl fmt::Display for Plan {
         write!(f, "\n{:<14}", "total")?;
         for phase in phases() {
             write!(f, "{:>12}", bytes(self.total(phase)))?;
+        }
+        if self.total(Phase::Update) > 0 {
+            let way = self.saving_way().unwrap_or_else(|| self.passes.to_string());
+            write!(f, "\n{:<14}  {way}", "update")?;
         }
         Ok(())
     }

@@ -19,9 +19,10 @@ pub struct SftConfig {
     /// Which tokens are learned.
     #[serde(default)]
     pub loss_on: LossOn,
-    /// Keep only each block's input for the backward pass and compute the rest again.
-    #[serde(default)]
-    pub activation_checkpointing: bool,
+    /// Keep only each block's input for the backward pass and compute the rest again; no bit of a run depends on it.
+    /// Chosen by the memory plan where absent: only where an update does not fit into memory without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_checkpointing: Option<bool>,
     /// Steps between evaluations; 0 evaluates at the start and the end only.
     #[serde(default)]
     pub eval_every: u64,

@@ -23,11 +23,12 @@ pub struct Learned {
 }
 
 /// Computes the loss of an update, and its gradient into `gradient`; `None` where `cancel`
-/// was set on the way.
+/// was set on the way. With `checkpointing` activations are computed again, which changes no bit.
 pub fn learn(
     policy: &Policy,
     batch: &[&Sequence],
     config: &SftConfig,
+    checkpointing: bool,
     cancel: &AtomicBool,
     gradient: &mut Gradient,
 ) -> Option<Learned> {
@@ -43,7 +44,6 @@ pub fn learn(
             loss -= found.logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() * weight;
             vec![-weight as f32; range.len()]
         };
-        let checkpointing = config.activation_checkpointing;
         policy.backward_in_parts(&packed, &targets, 1.0, checkpointing, own, &mut objective, hand);
         loss
     })?;

@@ -5,11 +5,11 @@
 //! probabilities, and the head's logits exist for a chunk of rows at a time. Where lengths are not known yet they are
 //! the longest there may be.
 
-use model::attention::TILE;
+use model::attention::{self, Heads, Segment, TILE};
 use model::config::{Dtype, ModelConfig};
 use model::kv_cache::KvCache;
 
-use super::{Load, Part};
+use super::{Load, Part, Passes};
 use crate::config::RunConfig;
 use crate::gradient::side_by_side;
 use crate::preflight::Stage;
@@ -26,6 +26,7 @@ pub(super) struct Needs<'a> {
     run: &'a RunConfig,
     stage: Stage,
     load: &'a Load,
+    passes: Passes,
     workers: u64,
     widths: Widths,
 }
@@ -43,8 +44,10 @@ struct Widths {
     kept: u64,
     /// What a block holds besides until its output is there.
     forward: u64,
-    /// What its gradient holds besides.
+    /// What its gradient holds besides, at most.
     backward: u64,
+    /// What its gradient holds besides while that of attention is computed, the sums aside.
+    attention: u64,
 }
 
 /// The rows of an update.
@@ -54,15 +57,22 @@ struct Rows {
     microbatch: u64,
     /// Of the update.
     all: u64,
-    checkpointing: bool,
+    /// Numbers in which attention's gradient adds up, for a microbatch.
+    sums: u64,
 }
 
 type Parts = Vec<(Part, u64)>;
 
 impl<'a> Needs<'a> {
-    pub(super) fn new(model: &'a ModelConfig, run: &'a RunConfig, stage: Stage, load: &'a Load) -> Needs<'a> {
+    pub(super) fn new(
+        model: &'a ModelConfig,
+        run: &'a RunConfig,
+        stage: Stage,
+        load: &'a Load,
+        passes: Passes,
+    ) -> Needs<'a> {
         let workers = run.run.workers.unwrap_or(load.cores).max(1) as u64;
-        Needs { model, run, stage, load, workers, widths: Widths::of(model, run.model.dtype) }
+        Needs { model, run, stage, load, passes, workers, widths: Widths::of(model, run.model.dtype) }
     }
 
     /// What every phase holds.
@@ -107,11 +117,12 @@ impl<'a> Needs<'a> {
         let rows = self.rows()?;
         let passes = self.passes(rows);
         let together = (passes * rows.microbatch).min(rows.all);
-        let Widths { stream, kept, forward, backward, vocabulary, ffn, .. } = self.widths;
+        let Widths { stream, kept, forward, backward, attention, vocabulary, ffn } = self.widths;
         let layers = self.model.n_layers as u64;
-        let (stack, block) = match rows.checkpointing {
-            false => (layers * (stream + kept), backward),
-            true => (layers * stream, kept + backward.max(forward)),
+        let gradient = (together * backward).max(together * attention + passes * rows.sums);
+        let (stack, block) = match self.passes.checkpointing {
+            false => (layers * (stream + kept), gradient.max(together * forward)),
+            true => (layers * stream, together * kept + gradient.max(together * (stream + forward))),
         };
         let chunk_rows = (CHUNK_BYTES / (F32 * vocabulary.max(1))).clamp(8, CHUNK_ROWS).min(rows.microbatch.max(8));
         // In bf16 logits are rounded for their products, which are made whole before they are added to the gradient.
@@ -123,7 +134,7 @@ impl<'a> Needs<'a> {
         // A block's gradient is taken where the logits have been; they are not there at once.
         let logits = passes * logits;
         let head = logits + together * 2 * stream * F32 + passes * chunk_rows * 4 * stream * F32;
-        let block = together * block * F32 + passes * block_product;
+        let block = block * F32 + passes * block_product;
         let activations = together * stack * F32 + head.max(block).saturating_sub(logits);
         Some(vec![(Part::Activations, activations), (Part::Logits, logits)])
     }
@@ -135,9 +146,19 @@ impl<'a> Needs<'a> {
         (self.stage != Stage::Eval).then(|| vec![(Part::File, 2 * largest * F32)])
     }
 
-    /// Whether only blocks' inputs are kept for the backward pass.
-    pub(super) fn checkpointing(&self) -> bool {
-        self.rows().is_some_and(|rows| rows.checkpointing)
+    /// A phase's own parts, with what else the buffers of an update keep. Arrays that libtorch's products have seen,
+    /// which are nearly all with bf16 compute, are not kept.
+    pub(super) fn with_kept(&self, mut own: Parts) -> Parts {
+        let buffers = |parts: &Parts| -> u64 {
+            let placed = parts.iter().filter(|(part, _)| matches!(part, Part::Activations | Part::Logits));
+            placed.map(|(_, bytes)| bytes).sum()
+        };
+        if !self.is_bf16()
+            && let Some(update) = self.update()
+        {
+            own.push((Part::Kept, buffers(&update).saturating_sub(buffers(&own))));
+        }
+        own
     }
 
     fn is_bf16(&self) -> bool {
@@ -152,22 +173,31 @@ impl<'a> Needs<'a> {
                 let groups = grpo.prompts_per_step.div_ceil(grpo.updates_per_step.max(1));
                 let all = (groups * group) as u64;
                 let microbatch = all.min(grpo.microbatch_tokens.max(longest) as u64);
-                Rows { microbatch, all, checkpointing: grpo.activation_checkpointing }
+                let prompt = self.load.longest_prompt;
+                let groups = groups_of(prompt, longest_completion(self.run), grpo.group_size, microbatch as usize);
+                Rows { microbatch, all, sums: self.sums(&groups) }
             }),
             Stage::Sft => self.run.sft.as_ref().map(|sft| {
                 // The document that reaches the limit is whole.
-                let all = (sft.batch_tokens + sft.max_tokens) as u64;
-                let microbatch = (sft.batch_tokens.min(sft.microbatch_tokens)).max(sft.max_tokens) as u64;
-                Rows { microbatch, all, checkpointing: sft.activation_checkpointing }
+                let longest = self.load.longest_document;
+                let all = (sft.batch_tokens + longest) as u64;
+                let microbatch = sft.batch_tokens.min(sft.microbatch_tokens).max(longest) as u64;
+                let documents = groups_of(longest, 0, 0, microbatch as usize);
+                Rows { microbatch, all, sums: self.sums(&documents) }
             }),
             Stage::Eval => None,
         }
     }
 
+    fn sums(&self, segments: &[Segment]) -> u64 {
+        let ModelConfig { n_heads, n_kv_heads, head_dim, .. } = *self.model;
+        attention::backward_sums(segments, Heads { n_heads, n_kv_heads, head_dim }) as u64
+    }
+
     /// Backward passes that run at the same time.
     fn passes(&self, rows: Rows) -> u64 {
         let n = rows.all.div_ceil(rows.microbatch.max(1));
-        side_by_side(self.workers as usize, self.run.run.parallel_microbatches, n as usize) as u64
+        side_by_side(self.workers as usize, self.passes.side_by_side, n as usize) as u64
     }
 
     /// What a step samples.
@@ -219,6 +249,26 @@ impl<'a> Needs<'a> {
     }
 }
 
+/// A microbatch of `rows` rows, full of groups of a prompt and completions that are as long as they may be.
+fn groups_of(prompt: usize, completion: usize, group_size: usize, rows: usize) -> Vec<Segment> {
+    let (mut segments, mut start) = (Vec::new(), 0);
+    while start < rows {
+        let prompt_start = start;
+        let mut push = |length: usize, prefix_length: usize| {
+            let length = length.min(rows - start);
+            if length > 0 {
+                let [start, length, prefix_start, prefix_length] =
+                    [start, length, prompt_start, prefix_length].map(|n| n as i32);
+                segments.push(Segment { start, length, prefix_start, prefix_length });
+            }
+            start += length;
+        };
+        push(prompt.max(1), 0);
+        (0..group_size).for_each(|_| push(completion, prompt));
+    }
+    segments
+}
+
 /// Completions that are sampled in one go.
 #[derive(Clone, Copy)]
 struct Sampled {
@@ -239,14 +289,22 @@ impl Widths {
         let kept = d + 2 + 2 * q + 2 * kv + heads + 2 * f + head_norms;
         // The norms' outputs, the joint projection, q and k before they are rotated, gated, and the output.
         let mut forward = 3 * d + 2 * q + 3 * kv + f;
-        // Gradients of the output, of gated, gate and up, of both norms' outputs and inputs; of q, k and v as they
-        // leave attention, turned back, and joined.
-        let mut backward = 5 * d + 3 * f + 4 * q + 5 * kv;
+        // Gradients of the output, of the second norm's output and input. They stay to the end.
+        let stay = 3 * d;
+        // Gradients of attended, of q, k and v.
+        let mut attention = stay + 2 * q + 2 * kv;
+        // Those of q and k again before they were rotated, and before their norms; joined; the first norm's output,
+        // its gradient and that of its input.
+        let turned = if model.qk_norm { 2 * (q + kv) } else { q + kv };
+        let joined = attention + turned + q + 2 * kv + 3 * d;
+        // Before that: gradients of the output, of gated, of gate and up.
+        let mut backward = joined.max(d + 3 * f);
         if dtype == Dtype::Bf16 {
             forward += d / 2 + f;
+            attention += q / 2;
             backward += (q + 2 * kv) / 2 + d;
         }
-        Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward }
+        Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward, attention }
     }
 }
 

@@ -140,7 +140,7 @@ fn long_and_empty_documents_are_left_out_and_counted() {
         max_tokens,
         microbatch_tokens: 8,
         loss_on: LossOn::Assistant,
-        activation_checkpointing: false,
+        activation_checkpointing: None,
         eval_every: 0,
     };
     let sequences = Sequences::encode(&documents, &encoder, &config(4)).unwrap();

@@ -14,8 +14,8 @@ fn plan() -> Plan {
                 [grpo]\nsteps = 1\nprompts_per_step = 4\ngroup_size = 8\nmicrobatch_tokens = 1024";
     let run: RunConfig = toml::from_str(text).unwrap();
     let model = model::config::ModelConfig::from_folder(Folder::default().write().path()).unwrap();
-    let load = Load { cores: 2, program: 50 << 20, longest_prompt: 40, n_heldout: 0 };
-    Plan::new(&model, &run, Stage::Grpo, &load)
+    let load = Load { cores: 2, program: 50 << 20, longest_prompt: 40, longest_document: 0, n_heldout: 0 };
+    Plan::choose(&model, &run, Stage::Grpo, &load, None)
 }
 
 /// More than any machine has.
@@ -40,7 +40,7 @@ fn a_replica_without_memory_names_the_key_to_turn() {
     let message = said(&*catch_unwind(too_much).unwrap_err()).to_owned();
     let error = plan().explain(Phase::Sampling, PoolError::WorkerDied { replica: 1, message });
     insta::assert_snapshot!(complaint::text(&error, false), @"
-    error: find memory for sampling, planned to take 51 MiB
+    error: find memory for sampling, planned to take 56 MiB
       caused by: DefaultCPUAllocator: can't allocate memory: you tried to allocate 144115188075855872 bytes. Error code 12 (Cannot allocate memory)
     hint: lower `rollout.kv_bytes`
     ");
