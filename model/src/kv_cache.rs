@@ -119,6 +119,14 @@ impl<'a> KvCache<'a> {
         }
     }
 
+    /// Takes the last `n` positions out of `sequence`, and gives back the pages that held no others.
+    pub fn truncate(&mut self, sequence: &mut Sequence, n: usize) {
+        assert!(n <= sequence.length, "{n} positions of {}", sequence.length);
+        sequence.length -= n;
+        let pages = sequence.pages.split_off(KvCache::pages_for(sequence.length));
+        self.release(Sequence { pages, length: 0 });
+    }
+
     fn take(&mut self) -> i32 {
         let page = self.free.pop().expect("a sequence is admitted only when all its pages are free");
         self.references[page as usize] = 1;

@@ -2,9 +2,11 @@
 //!
 //! Sequences join and leave the batch as they start and finish (continuous batching, Orca, OSDI 2022). A group's prompt
 //! is encoded once and its full pages are shared by its completions. A sequence is admitted only when the pages it may
-//! come to need are free, so nothing is ever evicted.
+//! come to need are free, so nothing is ever evicted. A sequence may be fed a draft of its next tokens; those that the
+//! policy draws as well stand, and the others leave the cache again.
 
 use crate::completion::{Completion, FinishReason};
+use crate::draft::{DraftTally, Drafts};
 use crate::pool::{Drawn, Finished, PoolError, Request};
 use crate::prompt::Prompt;
 use crate::stopping::StopRules;
@@ -30,6 +32,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) request: &'a Request<'a>,
     /// Completions that one replica decodes at once, at most.
     pub(crate) max_rows: usize,
+    /// Tokens that are drafted for each of them in a step, at most.
+    pub(crate) speculate: usize,
     /// Where drawn tokens are told at once.
     pub(crate) watch: Option<&'a Sender<Drawn>>,
 }
@@ -95,6 +99,8 @@ struct Open<'a> {
     prompt: &'a Prompt,
     /// How many are not.
     left: usize,
+    /// Kept only where tokens are drafted.
+    drafts: Option<Drafts>,
 }
 
 /// A prompt that is encoded and of whose completions some have not started.
@@ -115,6 +121,7 @@ pub(crate) struct Engine<'a> {
     starting: VecDeque<Starting>,
     active: Vec<Active<'a>>,
     waiting: Option<Job<'a>>,
+    tally: DraftTally,
 }
 
 impl<'a> Engine<'a> {
@@ -129,11 +136,16 @@ impl<'a> Engine<'a> {
             starting: VecDeque::new(),
             active: Vec::new(),
             waiting: None,
+            tally: DraftTally::default(),
         }
     }
 
-    /// Samples groups until the queue is empty, sending each completion as it is finished.
-    pub(crate) fn run(mut self, queue: &Receiver<Job<'a>>, results: &Sender<Finished>) -> Result<(), PoolError> {
+    /// Samples groups until the queue is empty, sending each completion as it is finished; returns what drafts came to.
+    pub(crate) fn run(
+        mut self,
+        queue: &Receiver<Job<'a>>,
+        results: &Sender<Finished>,
+    ) -> Result<DraftTally, PoolError> {
         loop {
             if self.shared.request.cancel.load(Ordering::Relaxed) {
                 self.abandon();
@@ -141,7 +153,7 @@ impl<'a> Engine<'a> {
             }
             self.admit(queue)?;
             if self.active.is_empty() && self.starting.is_empty() && self.waiting.is_none() {
-                return Ok(());
+                return Ok(self.tally);
             }
             self.decode();
             self.collect(results);
@@ -200,7 +212,9 @@ impl<'a> Engine<'a> {
         drop(span);
         self.committed += pages;
         // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
-        self.open.push(Open { index, prompt, left: self.shared.request.n });
+        let n = self.shared.request.n;
+        let drafts = (self.shared.speculate > 0).then(|| Drafts::new(&prompt.tokens, n));
+        self.open.push(Open { index, prompt, left: n, drafts });
         let group = self.open.len() - 1;
         self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits });
     }
@@ -229,37 +243,63 @@ impl<'a> Engine<'a> {
         let limit = self.limit(prompt);
         let mut active =
             Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
-        active.push(token, logprob, self.shared.stop);
-        self.shared.tell(self.open[active.group].prompt, active.sample, token);
+        active.push(token, logprob, &mut self.open, &self.shared);
         self.active.push(active);
     }
 
-    /// One token for every active completion that is not finished.
+    /// One token for every active completion that is not finished, and as many more as its draft foretells.
     fn decode(&mut self) {
-        let Shared { policy, request, stop, .. } = &self.shared;
+        let Shared { policy, request, stop, speculate, .. } = self.shared;
         let mut going: Vec<&mut Active<'a>> = self.active.iter_mut().filter(|a| a.finish(stop).is_none()).collect();
         if going.is_empty() {
             return;
         }
-        let input: Vec<i64> = going.iter().map(|a| i64::from(*a.tokens.last().expect("a first token"))).collect();
-        let rows = going.iter_mut().zip(&input);
-        let mut feeds: Vec<Feed<'_>> =
-            rows.map(|(a, token)| Feed { sequence: &mut a.sequence, tokens: std::slice::from_ref(token) }).collect();
+        // Rows of a completion: its last token, then its draft; the last token that its limit allows is not fed.
+        let (mut input, mut starts) = (Vec::with_capacity(going.len()), Vec::with_capacity(going.len() + 1));
+        for active in &going {
+            starts.push(input.len());
+            input.push(i64::from(*active.tokens.last().expect("a first token")));
+            let most = speculate.min(active.limit - active.tokens.len() - 1);
+            let drafts = self.open[active.group].drafts.iter();
+            input.extend(drafts.flat_map(|drafts| drafts.draft(active.sample)).take(most).map(i64::from));
+        }
+        starts.push(input.len());
+        let rows = |i: usize| starts[i]..starts[i + 1];
+        let mut feeds: Vec<Feed<'_>> = going
+            .iter_mut()
+            .enumerate()
+            .map(|(i, active)| Feed { sequence: &mut active.sequence, tokens: &input[rows(i)] })
+            .collect();
         let positions: usize = feeds.iter().map(|feed| feed.sequence.len()).sum();
-        let _span = debug_span!("decode", rows = input.len(), positions).entered();
+        let span = debug_span!("decode", rows = input.len(), positions).entered();
         let logits = policy.decode(&mut self.cache, &mut feeds);
-        let _drawing = debug_span!("draw").entered();
+        let drawing = debug_span!("draw").entered();
         let (v, vocabulary) = (policy.config().vocab_size, policy.vocabulary());
         let temperature = request.sampling.logprob_temperature();
-        let mut drawn = vec![(0, 0.0); going.len()];
-        team::fill(&mut drawn, 1, |i| {
-            let (active, row) = (&going[i], &logits[i * v..][..v]);
-            let token = request.sampling.draw(&row[..vocabulary], &active.stream, active.tokens.len() as u32);
-            (token, kernels::token_logprob(row, token, temperature, vocabulary))
+        let mut drawn = vec![(0, 0.0); input.len()];
+        team::fill(&mut drawn, 1, |row| {
+            let i = starts.partition_point(|&start| start <= row) - 1;
+            let (active, logits) = (&going[i], &logits[row * v..][..v]);
+            let position = active.tokens.len() + row - starts[i];
+            let token = request.sampling.draw(&logits[..vocabulary], &active.stream, position as u32);
+            (token, kernels::token_logprob(logits, token, temperature, vocabulary))
         });
-        for (active, (token, logprob)) in going.into_iter().zip(drawn) {
-            active.push(token, logprob, stop);
-            self.shared.tell(self.open[active.group].prompt, active.sample, token);
+        drop(drawing);
+        drop(span);
+        for (i, active) in going.into_iter().enumerate() {
+            let rows = rows(i);
+            let mut row = rows.start;
+            // What is drawn behind a draft that did not stand is drawn behind something else than the completion.
+            loop {
+                let (token, logprob) = drawn[row];
+                active.push(token, logprob, &mut self.open, &self.shared);
+                row += 1;
+                if row == rows.end || input[row] != i64::from(token) || active.finish(stop).is_some() {
+                    break;
+                }
+            }
+            self.cache.truncate(&mut active.sequence, rows.end - row);
+            self.tally += DraftTally { drafted: rows.len() as u64 - 1, stood: (row - rows.start) as u64 - 1, steps: 1 };
         }
     }
 
@@ -280,6 +320,7 @@ impl<'a> Engine<'a> {
             open.left -= 1;
             if open.left == 0 {
                 self.committed -= KvCache::pages_for(open.prompt.tokens.len());
+                open.drafts = None;
             }
             let completion = Completion { tokens, logprobs, text, finish };
             // The receiver is gone only where the caller gave up; the pool then reports its error.
@@ -299,12 +340,18 @@ impl<'a> Engine<'a> {
 }
 
 impl Active<'_> {
-    fn push(&mut self, token: u32, logprob: f32, stop: &StopRules) {
+    /// Adds a token that was drawn, and tells it to the group and to whoever watches.
+    fn push(&mut self, token: u32, logprob: f32, open: &mut [Open<'_>], shared: &Shared<'_>) {
         self.tokens.push(token);
         self.logprobs.push(logprob);
         if let Some(text) = &mut self.text {
-            text.push(token, &stop.strings);
+            text.push(token, &shared.stop.strings);
         }
+        let group = &mut open[self.group];
+        if let Some(drafts) = &mut group.drafts {
+            drafts.push(self.sample, token);
+        }
+        shared.tell(group.prompt, self.sample, token);
     }
 
     /// Why it is finished, if it is, with its text where a stop string cut it.

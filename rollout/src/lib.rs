@@ -27,6 +27,7 @@
 
 pub mod completion;
 mod device_engine;
+pub mod draft;
 mod engine;
 pub mod group;
 pub mod pool;

@@ -6,6 +6,7 @@
 
 use crate::completion::Completion;
 use crate::device_engine::DeviceEngine;
+use crate::draft::DraftTally;
 use crate::engine::{Engine, Job, Shared};
 use crate::group::Group;
 use crate::prompt::Prompt;
@@ -43,6 +44,10 @@ pub struct RolloutConfig {
     /// each thread, but no more than one for eight completions. Changes speed and no completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
+    /// Tokens drafted for each completion in a decoding step, at most, from n-grams of its prompt and its group; those
+    /// that the policy draws as well need no step of their own. 0 drafts none. Changes speed and no completion; on a
+    /// device nothing is drafted. Prompt lookup, Saxena 2023.
+    pub speculate: usize,
     /// Texts that end a completion and are cut from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
@@ -57,6 +62,7 @@ impl Default for RolloutConfig {
             max_batch: 64,
             kv_bytes: 1 << 30,
             replicas: None,
+            speculate: 0,
             stop: Vec::new(),
             sampling: SamplingConfig::default(),
         }
@@ -142,6 +148,8 @@ pub struct RolloutPool {
     /// Whether the configuration says how many replicas there are, however few the rows.
     fixed: bool,
     max_batch: usize,
+    speculate: usize,
+    tally: DraftTally,
     tokenizer: Arc<Tokenizer>,
     stop: StopRules,
     /// Tokens of the longest completion seen of each prompt.
@@ -167,6 +175,8 @@ impl RolloutPool {
             replicas: config.replicas.unwrap_or(threads).clamp(1, threads),
             fixed: config.replicas.is_some(),
             max_batch: config.max_batch,
+            speculate: config.speculate,
+            tally: DraftTally::default(),
             tokenizer,
             stop,
             longest: HashMap::new(),
@@ -187,6 +197,12 @@ impl RolloutPool {
     /// Samples with so many replicas from now on, each with its share of the threads. No completion depends on it.
     pub fn set_replicas(&mut self, replicas: usize) {
         self.replicas = replicas.clamp(1, self.threads);
+    }
+
+    /// What drafts came to since this was last asked; `None` where none are made.
+    pub fn take_tally(&mut self) -> Option<DraftTally> {
+        let tally = std::mem::take(&mut self.tally);
+        (self.speculate > 0).then_some(tally)
     }
 
     pub(crate) fn stop_mut(&mut self) -> &mut StopRules {
@@ -246,8 +262,9 @@ impl RolloutPool {
         order.sort_by_key(|i| std::cmp::Reverse(seen(i)));
         let jobs_in_order = order.into_iter().map(|i| (i, &prompts[i]));
         if let Some(twin) = policy.on_device() {
-            let (max_rows, watch) = (self.max_batch, self.watch.as_ref());
-            let shared = Shared { policy, tokenizer: &self.tokenizer, stop: &self.stop, request, max_rows, watch };
+            let (max_rows, speculate, watch) = (self.max_batch, 0, self.watch.as_ref());
+            let (tokenizer, stop) = (&*self.tokenizer, &self.stop);
+            let shared = Shared { policy, tokenizer, stop, request, max_rows, speculate, watch };
             let jobs: Vec<Job<'_>> = jobs_in_order.collect();
             let run = || DeviceEngine::new(shared, &twin, self.kv_bytes, &jobs)?.run(&jobs, &mut finished);
             let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
@@ -265,14 +282,15 @@ impl RolloutPool {
         let threads = |replica: usize| self.threads / replicas + usize::from(replica < self.threads % replicas);
         let (sender, completions) = crossbeam_channel::unbounded();
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
-        let (watch, max_batch) = (self.watch.as_ref(), self.max_batch);
+        let (watch, max_batch, speculate) = (self.watch.as_ref(), self.max_batch, self.speculate);
+        let tally = &mut self.tally;
         std::thread::scope(|scope| {
             let caches = self.arena.split(replicas).into_iter().enumerate();
             let replicas: Vec<_> = caches
                 .map(|(i, cache)| {
                     let (queue, sender, threads) = (queue.clone(), sender.clone(), threads(i));
                     let max_rows = share.min(max_batch.saturating_mul(threads));
-                    let shared = Shared { policy, tokenizer, stop, request, max_rows, watch };
+                    let shared = Shared { policy, tokenizer, stop, request, max_rows, speculate, watch };
                     let run = move || Engine::new(shared, cache).run(&queue, &sender);
                     let replica = std::thread::Builder::new().name(format!("replica {i}"));
                     replica.spawn_scoped(scope, move || Team::new(threads).lead(run)).expect("a thread can be started")
@@ -286,7 +304,8 @@ impl RolloutPool {
             }
             let ended: Vec<_> = replicas.into_iter().map(|replica| replica.join()).collect();
             for (replica, end) in ended.into_iter().enumerate() {
-                end.unwrap_or_else(|panic| Err(PoolError::WorkerDied { replica, message: message(&*panic) }))?;
+                *tally +=
+                    end.unwrap_or_else(|panic| Err(PoolError::WorkerDied { replica, message: message(&*panic) }))?;
             }
             Ok(())
         })

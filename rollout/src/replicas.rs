@@ -95,6 +95,7 @@ impl RolloutPool {
         };
         let done = run();
         self.forget_lengths();
+        self.take_tally();
         *self.stop_mut() = stop;
         *self.watch_mut() = watch;
         done?;

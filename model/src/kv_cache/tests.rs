@@ -30,6 +30,29 @@ fn a_fork_shares_full_pages_and_copies_the_last() {
     assert_eq!(cache.n_free(), 10);
 }
 
+/// What was fed for nothing leaves again: pages that held nothing else are free, those shared with the prompt stay.
+#[test]
+fn a_truncated_sequence_gives_back_whole_pages() {
+    let mut arena = KvArena::new(&config(), 10);
+    let mut cache = arena.cache();
+    let prompt = grown(&mut cache, TILE + 3);
+    let mut fork = cache.fork(&prompt);
+    cache.truncate(&mut fork, 0);
+    assert_eq!((fork.len(), cache.n_free()), (TILE + 3, 7));
+    let (mut pages, mut slots) = (Vec::new(), Vec::new());
+    cache.extend(&mut fork, 2 * TILE, &mut pages, &mut slots);
+    assert_eq!((fork.len(), cache.n_free()), (3 * TILE + 3, 5));
+    cache.truncate(&mut fork, 3);
+    assert_eq!((fork.len(), fork.pages.len(), cache.n_free()), (3 * TILE, 3, 6));
+    cache.truncate(&mut fork, 2 * TILE - 1);
+    assert_eq!((fork.len(), fork.pages.len(), cache.n_free()), (TILE + 1, 2, 7));
+    assert_eq!(fork.pages[0], prompt.pages[0], "the prompt's full page is still shared");
+    for sequence in [prompt, fork] {
+        cache.release(sequence);
+    }
+    assert_eq!(cache.n_free(), 10);
+}
+
 /// However an arena is shared, no two caches have a number in common and none lies outside it.
 #[test]
 fn caches_of_one_arena_have_their_own_pages() {

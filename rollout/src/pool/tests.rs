@@ -6,6 +6,8 @@ use model::packed::Packed;
 use proptest::prelude::*;
 use std::path::PathBuf;
 
+mod drafting;
+
 /// The tiny policy's shape with fresh weights, or with odd widths: heads of 20, a feed-forward of 70.
 fn policy(odd: bool, dtype: Dtype) -> (Policy, Arc<Tokenizer>) {
     tch::set_num_threads(1);

@@ -13,6 +13,9 @@ use crate::optimizer::OptimizerConfig;
 use crate::preflight::Finding;
 use crate::sft::SftConfig;
 
+/// Largest `rollout.speculate`. A draft much longer than those of the papers, 3 to 10 tokens.
+const LONGEST_DRAFT: usize = 32;
+
 /// What a config is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -46,6 +49,7 @@ impl RunConfig {
             findings.at_least("rollout.max_batch", self.rollout.max_batch, 1);
             findings.at_least("rollout.replicas", self.rollout.replicas.unwrap_or(1), 1);
             findings.refuse(self.rollout.kv_bytes == 0, "rollout.kv_bytes", || "is 0: nothing can be cached".into());
+            findings.speculate(self.rollout.speculate, self.model.device);
             let empty = self.rollout.stop.iter().any(String::is_empty);
             findings.refuse(empty, "rollout.stop", || "holds an empty text, which stands everywhere".into());
             findings.sampling("rollout.sampling", &self.rollout.sampling);
@@ -160,6 +164,14 @@ impl Findings {
         if let Source::Files(files) = &data.source {
             self.refuse(files.paths.is_empty(), &format!("{key}.source.files.paths"), || "names no file".into());
         }
+    }
+
+    fn speculate(&mut self, speculate: usize, device: DeviceChoice) {
+        self.refuse(speculate > LONGEST_DRAFT, "rollout.speculate", || {
+            format!("is {speculate}, and must be at most {LONGEST_DRAFT}: each is a row of every decoding step")
+        });
+        let host = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
+        self.warn(speculate > 0 && !host, "rollout.speculate", || "drafts nothing on `model.device`".into());
     }
 
     fn sampling(&mut self, key: &str, sampling: &SamplingConfig) {

@@ -72,6 +72,8 @@ impl Step<'_> {
             sampling: &self.config.rollout.sampling,
             cancel: run.interrupt.flag(),
         };
+        // What an evaluation drafted is not the step's.
+        pool.take_tally();
         let bar = run.log.progress(&format!("step {} · sampling groups", self.number), self.problems.len() as u64);
         let scored = sample_and_score(&run.policy, pool, rubric, &request, &self.problems, &run.log, &bar);
         drop(bar);
@@ -83,6 +85,13 @@ impl Step<'_> {
             self.record_old_logprobs(run, &mut scored);
         }
         self.log(run, &scored);
+        if let Some(tally) = pool.take_tally() {
+            for (key, value) in
+                [("perf/draft_accepted", tally.accepted()), ("perf/tokens_per_decode", tally.tokens_per_step())]
+            {
+                value.into_iter().for_each(|value| run.log.set(key, value));
+            }
+        }
         Ok(Some(scored))
     }
 

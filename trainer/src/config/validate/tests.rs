@@ -51,6 +51,7 @@ fn each_rule_names_its_key() {
         ("rollout.max_batch=0", "rollout.max_batch"),
         ("rollout.replicas=0", "rollout.replicas"),
         ("rollout.kv_bytes=0", "rollout.kv_bytes"),
+        ("rollout.speculate=33", "rollout.speculate"),
         ("rollout.stop=['']", "rollout.stop"),
         ("rollout.sampling.temperature=0", "rollout.sampling.temperature"),
         ("rollout.sampling.temperature=-1", "rollout.sampling.temperature"),

@@ -237,15 +237,17 @@ impl<'a> Needs<'a> {
         [self.training(), self.heldout()].into_iter().flatten().map(needed).max().unwrap_or(0)
     }
 
-    /// What replicas hold beside their caches: one block of a prompt or of a batch, and its logits.
+    /// What replicas hold beside their caches: one block of a prompt or of a batch with its drafts, and
+    /// its logits.
     fn sampled(&self, sampled: Sampled) -> Parts {
         let at_once = self.at_once(sampled);
         let replicas = self.workers.min(at_once);
-        let rows = (replicas * self.load.longest_prompt as u64).max(at_once);
+        let fed = at_once * (1 + self.run.rollout.speculate as u64);
+        let rows = (replicas * self.load.longest_prompt as u64).max(fed);
         let Widths { stream, kept, forward, vocabulary, .. } = self.widths;
         let half = if self.is_bf16() { BF16 } else { 0 };
         let block = rows * (stream + kept + forward) * F32;
-        vec![(Part::Activations, block), (Part::Logits, at_once * vocabulary * (F32 + half))]
+        vec![(Part::Activations, block), (Part::Logits, fed * vocabulary * (F32 + half))]
     }
 }
 

@@ -74,6 +74,8 @@ fn keys_turn_the_parts_they_name() {
     assert_eq!(half.part(Phase::Update, Part::Weights), weights - 2 * model.n_parameters());
     let small = with("rollout.kv_bytes = 4096");
     assert_eq!(small.part(Phase::Sampling, Part::Cache), 4096);
+    let drafting = plan("rollout.speculate = 4", Stage::Grpo);
+    assert_eq!(drafting.part(Phase::Sampling, Part::Logits), 5 * plain.part(Phase::Sampling, Part::Logits));
     let mut config = run("rollout.max_tokens = 100");
     let grpo = config.grpo.as_mut().unwrap();
     grpo.activation_checkpointing = Some(true);
