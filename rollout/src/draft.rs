@@ -9,6 +9,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::iter;
 
+/// Rows up to which a replica's decoding step is filled with drafts: a product's weights are read once for all of them.
+/// With more rows each has its price, and a draft stands too seldom to be worth it (docs/performance.md).
+pub const DRAFT_ROWS: usize = 6;
+
 /// Lengths of the n-grams that are looked up, the longest first.
 const LENGTHS: [usize; 2] = [3, 2];
 

@@ -6,7 +6,7 @@
 //! policy draws as well stand, and the others leave the cache again.
 
 use crate::completion::{Completion, FinishReason};
-use crate::draft::{DraftTally, Drafts};
+use crate::draft::{DRAFT_ROWS, DraftTally, Drafts};
 use crate::pool::{Drawn, Finished, PoolError, Request};
 use crate::prompt::Prompt;
 use crate::stopping::StopRules;
@@ -247,7 +247,7 @@ impl<'a> Engine<'a> {
         self.active.push(active);
     }
 
-    /// One token for every active completion that is not finished, and as many more as its draft foretells.
+    /// One token for every active completion that is not finished, and as many more as its draft foretold.
     fn decode(&mut self) {
         let Shared { policy, request, stop, speculate, .. } = self.shared;
         let mut going: Vec<&mut Active<'a>> = self.active.iter_mut().filter(|a| a.finish(stop).is_none()).collect();
@@ -255,11 +255,12 @@ impl<'a> Engine<'a> {
             return;
         }
         // Rows of a completion: its last token, then its draft; the last token that its limit allows is not fed.
+        let each = speculate.min(DRAFT_ROWS.saturating_sub(going.len()) / going.len());
         let (mut input, mut starts) = (Vec::with_capacity(going.len()), Vec::with_capacity(going.len() + 1));
         for active in &going {
             starts.push(input.len());
             input.push(i64::from(*active.tokens.last().expect("a first token")));
-            let most = speculate.min(active.limit - active.tokens.len() - 1);
+            let most = each.min(active.limit - active.tokens.len() - 1);
             let drafts = self.open[active.group].drafts.iter();
             input.extend(drafts.flat_map(|drafts| drafts.draft(active.sample)).take(most).map(i64::from));
         }

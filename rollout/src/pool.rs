@@ -45,8 +45,9 @@ pub struct RolloutConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
     /// Tokens drafted for each completion in a decoding step, at most, from n-grams of its prompt and its group; those
-    /// that the policy draws as well need no step of their own. 0 drafts none. Changes speed and no completion; on a
-    /// device nothing is drafted. Prompt lookup, Saxena 2023.
+    /// that the policy draws as well need no step of their own. 0 drafts none; nor does a replica that decodes more than
+    /// three completions at once, or a device: there a draft costs more than it spares. Changes speed and no completion.
+    /// Prompt lookup, Saxena 2023.
     pub speculate: usize,
     /// Texts that end a completion and are cut from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]

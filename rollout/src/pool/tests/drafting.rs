@@ -48,7 +48,7 @@ proptest! {
         speculate in 1usize..12,
         replicas in 1usize..4,
         threads in 1usize..5,
-        max_batch in 1usize..12,
+        max_batch in 1usize..7,
         cold in 0usize..3,
         half: bool,
         strings: bool,
@@ -97,20 +97,22 @@ proptest! {
     }
 }
 
-/// A policy that repeats itself is decoded in few steps; drafts for one that does not are left out.
+/// A policy that repeats itself is decoded in few steps, one that does not is told so; a batch of many drafts nothing.
 #[test]
 fn drafts_stand_where_a_completion_repeats_itself() {
-    let tally = |temperature: f64| {
+    let tally = |temperature: f64, max_batch: usize| {
         let (mut policy, tokenizer) = policy("qwen3", Dtype::F32);
         policy.parameters_mut().iter_mut().for_each(|w| *w /= 6.0);
         policy.refresh();
-        let config = RolloutConfig { speculate: 4, kv_bytes: 1 << 24, ..RolloutConfig::default() };
+        let config = RolloutConfig { speculate: 4, max_batch, kv_bytes: 1 << 24, ..RolloutConfig::default() };
         let mut pool = RolloutPool::new(&config, 1, policy.config(), tokenizer.clone(), StopRules::default());
         let sampling = SamplingConfig { temperature, ..SamplingConfig::default() };
         sampled(&policy, &mut pool, &repeating(&[9, 20]), 4, 200, &sampling);
         pool.take_tally().unwrap()
     };
-    let (greedy, hot) = (tally(0.0), tally(50.0));
+    let (greedy, hot) = (tally(0.0, 1), tally(50.0, 1));
     assert!(greedy.tokens_per_step().unwrap() > 3.0, "{greedy:?}");
     assert!(hot.drafted > 0 && hot.accepted().unwrap() < 0.3, "{hot:?}");
+    let many = tally(0.0, 8);
+    assert_eq!((many.drafted, many.steps), (0, 8 * 199));
 }

@@ -8,6 +8,7 @@
 use model::attention::{self, Heads, Segment, TILE};
 use model::config::{Dtype, ModelConfig};
 use model::kv_cache::KvCache;
+use rollout::draft::DRAFT_ROWS;
 
 use super::{Load, Part, Passes};
 use crate::config::RunConfig;
@@ -242,7 +243,8 @@ impl<'a> Needs<'a> {
     fn sampled(&self, sampled: Sampled) -> Parts {
         let at_once = self.at_once(sampled);
         let replicas = self.workers.min(at_once);
-        let fed = at_once * (1 + self.run.rollout.speculate as u64);
+        let drafted = if self.run.rollout.speculate > 0 { replicas * DRAFT_ROWS as u64 } else { 0 };
+        let fed = at_once.max(drafted);
         let rows = (replicas * self.load.longest_prompt as u64).max(fed);
         let Widths { stream, kept, forward, vocabulary, .. } = self.widths;
         let half = if self.is_bf16() { BF16 } else { 0 };
