@@ -74,7 +74,7 @@ fn keys_turn_the_parts_they_name() {
     assert_eq!(half.part(Phase::Update, Part::Weights), weights - 2 * model.n_parameters());
     let small = with("rollout.kv_bytes = 4096");
     assert_eq!(small.part(Phase::Sampling, Part::Cache), 4096);
-    let logits = |more: &str| plan(more, Stage::Grpo).part(Phase::Sampling, Part::Logits);
+    let logits = |more: &str| with(more).part(Phase::Sampling, Part::Logits);
     assert_eq!(logits("rollout.max_batch = 1\nrollout.speculate = 4"), 6 * logits("rollout.max_batch = 1"));
     assert_eq!(logits("rollout.max_batch = 8\nrollout.speculate = 4"), logits("rollout.max_batch = 8"));
     let mut config = run("rollout.max_tokens = 100");
