@@ -32,3 +32,17 @@ fn what_is_missing_is_named() {
     let without = done.status.code() == Some(2) && said.contains("no CUDA device found: ");
     assert!(done.status.success() || without, "{said}");
 }
+
+/// A run's check says beforehand what the run would fail with.
+#[test]
+fn a_check_finds_a_device_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = gpu_check("cuda", &folder.path().join("found.json")).status.success();
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/r1_zero_tiny.toml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grouper"));
+    command.current_dir(config.parent().unwrap().join("..")).arg("check").arg(&config);
+    let done = command.args(["--set", "model.device=cuda"]).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    let refused = done.status.code() == Some(2) && said.contains("error: `model.device`: no CUDA device found: ");
+    assert_eq!((done.status.success(), refused), (there, !there), "{said}");
+}

@@ -2,16 +2,21 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use trainer::cli::CheckArgs;
 use trainer::config::{Ending, RunConfig, Stage};
+use trainer::device;
+use trainer::mistake::Mistake;
 use trainer::preflight::{self, Finding, Refused};
 
 /// Prints warnings and the plan of memory, or fails with every finding.
 pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
     let path = &arguments.config.config;
     let config = RunConfig::load(path, &arguments.config.sets)?;
-    let checked = preflight::check(&config, Stage::of(&config), &arguments.root);
+    // A run opens its device first of all. Here one that is not there is a finding among others.
+    let device = device::open(config.model.device);
+    let mut checked = preflight::check(&config, Stage::of(&config), &arguments.root);
+    checked.findings.extend(device.err().map(|error| missing(&error)));
     if checked.is_refused() {
         return Err(Refused(checked.findings)).with_context(|| format!("check config `{}`", path.display()));
     }
@@ -20,6 +25,12 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
     let text = format!("{}\n{} can run\n", said.join("\n").trim_end(), config.name);
     std::io::stdout().write_all(text.trim_start().as_bytes()).context("write to standard output")?;
     Ok(Ending::Finished)
+}
+
+fn missing(error: &Error) -> Finding {
+    let finding = Finding::error("model.device", error.to_string());
+    let hint = error.downcast_ref::<Mistake>().and_then(|mistake| mistake.hint.clone());
+    Finding { hint, ..finding }
 }
 
 fn warning(finding: &Finding) -> String {
