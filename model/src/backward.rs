@@ -20,6 +20,11 @@ const CHUNK_BYTES: usize = 64 << 20;
 /// Rows of a chunk of logits, at most.
 const CHUNK_ROWS: usize = 1024;
 
+/// Rows of a chunk of logits over `vocab_size` ids: whole blocks, at least one.
+pub fn chunk_rows(vocab_size: usize) -> usize {
+    (CHUNK_BYTES / (4 * vocab_size)).clamp(ROW_BLOCK, CHUNK_ROWS) / ROW_BLOCK * ROW_BLOCK
+}
+
 /// Which tokens are predicted from which packed rows. A row may serve several: a prompt's last row predicts the first
 /// token of each of its completions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,10 +65,7 @@ impl Policy {
         let x = self.stream(packed, |_, _, _| ());
         let mut all = TokenLogprobs::default();
         for range in self.chunks(targets) {
-            let head = self.head(&x, targets, range, temperature);
-            all.logprobs.extend(head.found.logprobs);
-            all.entropies.extend(head.found.entropies);
-            all.log_normalisers.extend(head.found.log_normalisers);
+            all.extend(self.head(&x, targets, range, temperature).found);
         }
         all
     }
@@ -155,8 +157,7 @@ impl Policy {
     fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
         let n = targets.tokens.len();
         assert_eq!(targets.rows.len(), n, "one row a target");
-        let fits = CHUNK_BYTES / (4 * self.config.vocab_size);
-        let size = fits.clamp(ROW_BLOCK, CHUNK_ROWS) / ROW_BLOCK * ROW_BLOCK;
+        let size = chunk_rows(self.config.vocab_size);
         (0..n).step_by(size).map(move |start| start..n.min(start + size))
     }
 

@@ -189,6 +189,15 @@ pub struct TokenLogprobs {
     pub log_normalisers: Vec<f32>,
 }
 
+impl TokenLogprobs {
+    /// Adds the rows of `more` behind these.
+    pub(crate) fn extend(&mut self, more: TokenLogprobs) {
+        self.logprobs.extend(more.logprobs);
+        self.entropies.extend(more.entropies);
+        self.log_normalisers.extend(more.log_normalisers);
+    }
+}
+
 /// Log-probabilities of `targets` under softmax(logits / temperature) over the first `vocabulary` of V ids.
 pub fn token_logprobs(logits: &[f32], targets: &[i64], temperature: f32, vocabulary: usize) -> TokenLogprobs {
     let (n, v) = logit_shape(logits, targets, vocabulary);

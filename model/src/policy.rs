@@ -76,9 +76,11 @@ impl Operands {
         match self {
             Operands::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
             Operands::F32(panels) => {
-                for (&offset, one) in panels {
-                    one.pack(&masters[offset..][..one.len()]);
-                }
+                Team::new(team::cores()).lead(|| {
+                    for (&offset, one) in panels {
+                        one.pack(&masters[offset..][..one.len()]);
+                    }
+                });
             }
         }
     }
@@ -146,8 +148,7 @@ impl Policy {
 
     /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
-        let Policy { operands, parameters, .. } = self;
-        Team::new(cores()).lead(|| operands.refresh(parameters));
+        self.operands.refresh(&self.parameters);
         if let Some(mut twin) = self.on_device() {
             twin.take(self);
         }
@@ -166,7 +167,7 @@ impl Policy {
     /// A policy of its own with the same weights.
     pub fn deep_copy(&self) -> Policy {
         let mut operands = Operands::new(&self.layout, self.dtype());
-        Team::new(cores()).lead(|| operands.refresh(&self.parameters));
+        operands.refresh(&self.parameters);
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),
@@ -282,11 +283,6 @@ impl Half {
     }
 }
 
-/// Threads that this machine runs side by side.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 fn add(to: &mut [f32], from: &[f32]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += from;
@@ -312,7 +308,7 @@ fn read(folder: &Path, config: &ModelConfig, layout: &Layout, parameters: &mut [
     let weights = Weights::open(folder)?;
     let targets = layout.parts_mut(parameters);
     let targets = targets.map(|(p, numbers)| Target { name: &p.name, shape: &p.shape, numbers });
-    weights.read(targets.collect(), cores())?;
+    weights.read(targets.collect(), team::cores())?;
     // A checkpoint that says `tie_word_embeddings` and stores another head would be read as a different network.
     if config.tied_head && weights.contains("lm_head.weight") {
         let shape = [config.vocab_size, config.hidden_dim];

@@ -109,6 +109,11 @@ impl Drop for Team {
     }
 }
 
+/// Threads that this machine runs side by side.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Calls `work` for sub-ranges that cover `0..items` once, on the threads of the team that leads here, each of at least
 /// `grain` items but the last; for all of them at once where none does.
 ///

@@ -48,7 +48,7 @@ impl<'a> DeviceEngine<'a> {
         kv_bytes: usize,
         jobs: &[Job<'a>],
     ) -> Result<DeviceEngine<'a>, PoolError> {
-        let positions = |prompt: &Prompt| prompt.tokens.len() + limit(&shared, prompt);
+        let positions = |prompt: &Prompt| prompt.tokens.len() + shared.limit(prompt);
         let longest = jobs.iter().max_by_key(|(_, prompt)| positions(prompt));
         let capacity = longest.map_or(0, |(_, prompt)| positions(prompt));
         let rows = (kv_bytes / DeviceCache::bytes(policy, 1, capacity).max(1)).min(shared.max_rows);
@@ -107,7 +107,7 @@ impl<'a> DeviceEngine<'a> {
                 job,
                 sample,
                 stream: Stream::new(request.seed, request.purpose, request.step, prompt.index, sample as u64),
-                limit: limit(&self.shared, prompt),
+                limit: self.shared.limit(prompt),
                 tokens: Vec::new(),
                 logprobs: Vec::new(),
                 text: stop_strings.then(|| Text::new(self.shared.tokenizer)),
@@ -144,12 +144,6 @@ impl<'a> DeviceEngine<'a> {
             finished(Finished { place: job.0, sample, completion });
         }
     }
-}
-
-/// Tokens a completion of `prompt` may have: the request's limit, or what the context leaves.
-fn limit(shared: &Shared<'_>, prompt: &Prompt) -> usize {
-    let context = shared.policy.config().max_positions;
-    shared.request.max_tokens.min(context.saturating_sub(prompt.tokens.len())).max(1)
 }
 
 /// The next token of each completion, one a row of `logits`.

@@ -46,6 +46,12 @@ impl Shared<'_> {
         }
     }
 
+    /// Tokens a completion of `prompt` may have: the request's limit, or what the context leaves.
+    pub(crate) fn limit(&self, prompt: &Prompt) -> usize {
+        let context = self.policy.config().max_positions;
+        self.request.max_tokens.min(context.saturating_sub(prompt.tokens.len())).max(1)
+    }
+
     /// The text of a completion, its stop token left out.
     pub(crate) fn text(&self, tokens: &[u32]) -> String {
         let stopped = tokens.last().is_some_and(|last| self.stop.ids.contains(last));
@@ -148,7 +154,6 @@ impl<'a> Engine<'a> {
     ) -> Result<DraftTally, PoolError> {
         loop {
             if self.shared.request.cancel.load(Ordering::Relaxed) {
-                self.abandon();
                 return Err(PoolError::Cancelled);
             }
             self.admit(queue)?;
@@ -196,13 +201,7 @@ impl<'a> Engine<'a> {
     /// Pages a completion of `prompt` may need beside the full ones it shares.
     fn own_pages(&self, prompt: &Prompt) -> usize {
         let shared = prompt.tokens.len() / TILE;
-        KvCache::pages_for(prompt.tokens.len() + self.limit(prompt)) - shared
-    }
-
-    /// Tokens a completion of `prompt` may have: the request's limit, or what the context leaves.
-    fn limit(&self, prompt: &Prompt) -> usize {
-        let context = self.shared.policy.config().max_positions;
-        self.shared.request.max_tokens.min(context.saturating_sub(prompt.tokens.len())).max(1)
+        KvCache::pages_for(prompt.tokens.len() + self.shared.limit(prompt)) - shared
     }
 
     fn open_group(&mut self, (index, prompt): Job<'a>, pages: usize) {
@@ -240,7 +239,7 @@ impl<'a> Engine<'a> {
         }
         self.committed += pages;
         let text = (!self.shared.stop.strings.is_empty()).then(|| Text::new(self.shared.tokenizer));
-        let limit = self.limit(prompt);
+        let limit = self.shared.limit(prompt);
         let mut active =
             Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
         active.push(token, logprob, &mut self.open, &self.shared);
@@ -326,16 +325,6 @@ impl<'a> Engine<'a> {
             let completion = Completion { tokens, logprobs, text, finish };
             // The receiver is gone only where the caller gave up; the pool then reports its error.
             let _ = results.send(Finished { place: open.index, sample, completion });
-        }
-    }
-
-    /// Gives every page back.
-    fn abandon(&mut self) {
-        for active in self.active.drain(..) {
-            self.cache.release(active.sequence);
-        }
-        for starting in self.starting.drain(..) {
-            self.cache.release(starting.prompt);
         }
     }
 }

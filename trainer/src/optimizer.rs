@@ -127,15 +127,7 @@ impl Optimizer {
         let len = self.first.len();
         assert_eq!([parameters.len(), gradient.len()], [len; 2], "weights and gradient have the optimizer's layout");
         let grad_norm = global_norm(gradient, workers);
-        // A square beyond f32 would make the second moment infinite for ever. False for NaN.
-        let representable = grad_norm * grad_norm <= f64::from(f32::MAX);
-        if !representable {
-            return Err(NotFinite { grad_norm });
-        }
-        let lr = self.config.schedule.learning_rate(self.config.lr, update, updates);
-        let clip = clip_scale(grad_norm, self.config.max_grad_norm);
-        self.moves += 1;
-        let rule = Rule::new(&self.config, lr, clip, self.moves);
+        let (rule, report) = Rule::next(&self.config, grad_norm, update, updates, &mut self.moves)?;
 
         let share = len.div_ceil(workers.max(1)).max(1);
         let (spans, rule) = (&self.spans, &rule);
@@ -148,7 +140,7 @@ impl Optimizer {
                 if share == len { work() } else { drop(scope.spawn(work)) }
             }
         });
-        Ok(StepReport { grad_norm, lr, clipped: clip < 1.0 })
+        Ok(report)
     }
 
     /// First moments, second moments, and how many times the weights have moved.
@@ -205,6 +197,25 @@ struct Rule {
 }
 
 impl Rule {
+    /// The rule of the move that follows `moves` others, and what is said of it; the move is counted.
+    fn next(
+        config: &OptimizerConfig,
+        grad_norm: f64,
+        update: u64,
+        updates: u64,
+        moves: &mut u64,
+    ) -> Result<(Rule, StepReport), NotFinite> {
+        // A square beyond f32 would make the second moment infinite for ever. False for NaN.
+        let representable = grad_norm * grad_norm <= f64::from(f32::MAX);
+        if !representable {
+            return Err(NotFinite { grad_norm });
+        }
+        let lr = config.schedule.learning_rate(config.lr, update, updates);
+        let clip = clip_scale(grad_norm, config.max_grad_norm);
+        *moves += 1;
+        Ok((Rule::new(config, lr, clip, *moves), StepReport { grad_norm, lr, clipped: clip < 1.0 }))
+    }
+
     fn new(config: &OptimizerConfig, lr: f64, clip: f64, moves: u64) -> Rule {
         let bias = |beta: f64| 1.0 - beta.powf(moves as f64);
         Rule {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::config::ModelConfig;
+use model::team;
 use model::tokenizer::Tokenizer;
 use tracing::debug_span;
 
@@ -22,7 +23,6 @@ use crate::hub;
 use crate::prompting::{PromptSet, Prompter};
 use crate::sft::{self, Encoder, Sequences};
 use crate::stopping::StopIds;
-use crate::workers;
 use memory::{Load, Plan};
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ impl Machine {
             let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
             Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
         };
-        Machine { free_disk: disk::free(run_root), free_memory: free_memory(), cores: workers::cores() }
+        Machine { free_disk: disk::free(run_root), free_memory: free_memory(), cores: team::cores() }
     }
 }
 

@@ -6,11 +6,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-/// Threads that this machine runs side by side.
-pub(crate) fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// Starts a thread whose name a trace and a debugger show.
 ///
 /// # Panics

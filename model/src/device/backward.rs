@@ -56,10 +56,7 @@ impl DevicePolicy {
         let mut all = TokenLogprobs::default();
         for range in self.chunks(targets) {
             let hidden = gather(&x, &self.upload(&targets.rows[range.clone()]));
-            let found = self.score(&self.head_logits(&hidden), &targets.tokens[range], temperature).found();
-            all.logprobs.extend(found.logprobs);
-            all.entropies.extend(found.entropies);
-            all.log_normalisers.extend(found.log_normalisers);
+            all.extend(self.score(&self.head_logits(&hidden), &targets.tokens[range], temperature).found());
         }
         all
     }

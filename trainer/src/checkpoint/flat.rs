@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use model::checkpoint::{self, Format, Part, Target, Weights};
 use model::layout::Layout;
-
-use crate::workers;
+use model::team;
 
 /// Writes a flat array as f32 safetensors; numbers between parameters are left out.
 pub(super) fn write(path: &Path, layout: &Layout, numbers: &[f32]) -> Result<()> {
@@ -36,5 +35,5 @@ pub(super) fn read_folder(folder: &Path, layout: &Layout, numbers: &mut [f32]) -
 fn read_into(weights: &Weights, layout: &Layout, numbers: &mut [f32]) -> Result<()> {
     let targets = layout.parts_mut(numbers);
     let targets = targets.map(|(p, numbers)| Target { name: &p.name, shape: &p.shape, numbers });
-    Ok(weights.read(targets.collect(), workers::cores())?)
+    Ok(weights.read(targets.collect(), team::cores())?)
 }

@@ -3,14 +3,13 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::thread;
 
 use anyhow::{Context, Result, bail};
 use model::backward::Targets;
 use model::buffer::Buffer;
 use model::packed::Packed;
 use model::policy::Policy;
-use model::team::Team;
+use model::team::{self, Team};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use trainer::cli::LogprobsArgs;
@@ -39,8 +38,8 @@ pub(crate) fn run(arguments: &LogprobsArgs) -> Result<Ending> {
     let (_, policy) = checkpoint::open(&arguments.checkpoint)?;
     let sequences = read(&arguments.input, &policy)?;
     let mut gradient = arguments.grad_norms.as_ref().map(|_| Buffer::zeros(policy.layout().len()));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let found = Team::new(cores).lead(|| logprobs(&policy, &sequences, arguments.temperature, gradient.as_mut()));
+    let found =
+        Team::new(team::cores()).lead(|| logprobs(&policy, &sequences, arguments.temperature, gradient.as_mut()));
 
     let mut lines = Vec::new();
     for logprobs in &found {

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result};
 use model::config::{ModelConfig, PolicyConfig};
 use model::policy::Policy;
+use model::team;
 use model::tokenizer::Tokenizer;
 use rewards::{AccuracyKind, Extract, RuleConfig};
 use rollout::pool::{RolloutConfig, RolloutPool};
@@ -21,7 +22,6 @@ use crate::data::{Fields, Files, Source, Template};
 use crate::device;
 use crate::hub;
 use crate::stopping::StopIds;
-use crate::workers;
 
 /// Evaluates `config.model` on the sets of `config.eval` and writes a table to `out`, or with `json` an array of
 /// [`Evaluation`]s.
@@ -42,7 +42,7 @@ pub fn run(config: &RunConfig, json: bool, cancel: &AtomicBool, out: &mut impl W
         policy.compute_on(device);
     }
     let stop = StopIds::find(&folder, policy.config(), &tokenizer)?.rules(&config.rollout.stop);
-    let replicas = config.run.workers.unwrap_or_else(workers::cores).max(1);
+    let replicas = config.run.workers.unwrap_or_else(team::cores).max(1);
     let mut pool = RolloutPool::new(&config.rollout, replicas, policy.config(), tokenizer, stop);
 
     let evaluations = evaluate(&policy, &mut pool, &sets, config.seed, 0, cancel).context("sample completions")?;

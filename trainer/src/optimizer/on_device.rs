@@ -3,7 +3,7 @@
 use model::layout::{Layout, Parameter};
 use tch::{Kind, Tensor};
 
-use super::{NotFinite, OptimizerConfig, Rule, Span, StepReport, clip_scale, spans};
+use super::{NotFinite, OptimizerConfig, Rule, Span, StepReport, spans};
 
 /// Numbers that are moved by one call of each operation: what is held beside the flat arrays is a few times as much.
 const PART: usize = 1 << 24;
@@ -46,20 +46,12 @@ impl DeviceOptimizer {
         assert_eq!(parameters.size(), self.first.size(), "weights have the optimizer's layout");
         assert_eq!(gradient.size(), self.first.size(), "the gradient has the optimizer's layout");
         let grad_norm = self.norm(gradient);
-        // As on the host. False for NaN.
-        let representable = grad_norm * grad_norm <= f64::from(f32::MAX);
-        if !representable {
-            return Err(NotFinite { grad_norm });
-        }
-        let lr = self.config.schedule.learning_rate(self.config.lr, update, updates);
-        let clip = clip_scale(grad_norm, self.config.max_grad_norm);
-        self.moves += 1;
-        let rule = Rule::new(&self.config, lr, clip, self.moves);
+        let (rule, report) = Rule::next(&self.config, grad_norm, update, updates, &mut self.moves)?;
         for part in &self.parts {
             let [mut w, g, mut m, mut v] = [parameters, gradient, &self.first, &self.second].map(|all| cut(all, part));
             rule.move_part(part.decay, &mut w, &g, &mut m, &mut v);
         }
-        Ok(StepReport { grad_norm, lr, clipped: clip < 1.0 })
+        Ok(report)
     }
 
     /// The L2 norm of a gradient, summed in f64.

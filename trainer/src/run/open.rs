@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use model::config::Dtype;
 use model::policy::Policy;
 use model::probe::Probe;
+use model::team;
 use tch::Device;
 use tracing::debug_span;
 
@@ -22,7 +23,6 @@ use crate::preflight::memory;
 use crate::profile::Profile;
 use crate::run_dir::{self, RunDir};
 use crate::step_log::{StepLog, Verbosity};
-use crate::workers;
 
 impl Run {
     /// Says what the check found, which must not have refused the run, makes or locks the folder, loads the policy and,
@@ -53,7 +53,7 @@ impl Run {
             Some(from) => Some(Progress::read(&from.path)?.machine.workers),
             None => None,
         };
-        let workers = config.run.workers.or(recorded).unwrap_or_else(workers::cores).max(1);
+        let workers = config.run.workers.or(recorded).unwrap_or_else(team::cores).max(1);
 
         let profile = Profile::open(dir.path(), options.profile)?;
         let _span = debug_span!("open").entered();

@@ -6,6 +6,7 @@
 //! the longest there may be.
 
 use model::attention::{self, Heads, Segment, TILE};
+use model::backward::chunk_rows;
 use model::config::{Dtype, ModelConfig};
 use model::kv_cache::KvCache;
 use rollout::draft::DRAFT_ROWS;
@@ -17,10 +18,6 @@ use crate::preflight::Stage;
 
 const F32: u64 = 4;
 const BF16: u64 = 2;
-
-/// Bytes that a chunk of logits may take, and its most rows: those of `model`'s head.
-const CHUNK_BYTES: u64 = 64 << 20;
-const CHUNK_ROWS: u64 = 1024;
 
 pub(super) struct Needs<'a> {
     model: &'a ModelConfig,
@@ -125,7 +122,7 @@ impl<'a> Needs<'a> {
             false => (layers * (stream + kept), gradient.max(together * forward)),
             true => (layers * stream, together * kept + gradient.max(together * (stream + forward))),
         };
-        let chunk_rows = (CHUNK_BYTES / (F32 * vocabulary.max(1))).clamp(8, CHUNK_ROWS).min(rows.microbatch.max(8));
+        let chunk_rows = (chunk_rows(self.model.vocab_size) as u64).min(rows.microbatch.max(8));
         // In bf16 logits are rounded for their products, which are made whole before they are added to the gradient.
         let (mut logits, mut block_product) = (chunk_rows * vocabulary * F32, 0);
         if self.is_bf16() {
