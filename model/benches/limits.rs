@@ -1,9 +1,11 @@
 //! How fast this machine multiplies and copies, at shapes that the caller names: the limits that a step is compared to.
 //!
 //! Prints one JSON object. The argument is one too: `{"threads": 4, "seconds": 0.05, "cells": [["name", "forward", N, K,
-//! M, copies, m], …]}`. Of each cell four rates are taken: one product of M rows by libtorch and by this crate, each with
-//! all threads, and `copies` products of m rows side by side by either, each on a thread of its own. A kind is `forward`,
-//! `input_gradient` or `weight_gradient`. Without an argument a decoding step of a 15M-parameter policy is measured.
+//! M, copies, m, matrices], …]}`. Of each cell four rates are taken: one product of M rows by libtorch and by this crate,
+//! each with all threads, and `copies` products of m rows side by side by either, each on a thread of its own. One call
+//! after the other takes the next of so many matrices: with one, weights are in the cache; with as many as make up a
+//! network's size, they come from where a network's weights come from. A kind is `forward`, `input_gradient` or
+//! `weight_gradient`. Without an argument a decoding step of a 15M-parameter policy is measured.
 
 #![expect(clippy::print_stdout, reason = "the rates are what it is run for")]
 
@@ -32,7 +34,7 @@ const COPIED: usize = 1 << 24;
 struct Asked {
     threads: usize,
     seconds: f64,
-    cells: Vec<(String, Kind, usize, usize, usize, usize, usize)>,
+    cells: Vec<(String, Kind, usize, usize, usize, usize, usize, usize)>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -51,28 +53,37 @@ fn noise(len: usize) -> Buffer {
 /// A product `[M, K] · [N, K]ᵀ` or one of its gradients, with what it reads.
 struct Product {
     kind: Kind,
+    n: usize,
     k: usize,
-    weights: Buffer,
-    panels: Panels,
+    /// Matrices that take turns.
+    weights: Vec<(Buffer, Panels)>,
     x: Buffer,
     dy: Buffer,
 }
 
 impl Product {
-    fn new(kind: Kind, n: usize, k: usize, rows: usize) -> Product {
-        let (weights, mut panels) = (noise(n * k), Panels::new(n, k));
-        panels.pack(&weights);
-        Product { kind, k, weights, panels, x: noise(rows * k), dy: noise(rows * n) }
+    fn new(kind: Kind, n: usize, k: usize, rows: usize, matrices: usize) -> Product {
+        let one = || {
+            let (weights, mut panels) = (noise(n * k), Panels::new(n, k));
+            panels.pack(&weights);
+            (weights, panels)
+        };
+        let weights = (0..matrices).map(|_| one()).collect();
+        Product { kind, n, k, weights, x: noise(rows * k), dy: noise(rows * n) }
     }
 
     /// By this crate, on the first `rows` rows.
     fn own(&self, rows: usize) -> impl FnMut() + use<'_> {
-        let (x, dy) = (&self.x[..rows * self.k], &self.dy[..rows * self.weights.len() / self.k]);
+        let (x, dy) = (&self.x[..rows * self.k], &self.dy[..rows * self.n]);
         let mut gradient = self.gradient();
-        move || match self.kind {
-            Kind::Forward => drop(black_box(self.panels.product(x))),
-            Kind::InputGradient => drop(black_box(input_gradient(dy, &self.weights, self.k))),
-            Kind::WeightGradient => add_weight_gradient(dy, x, self.k, black_box(&mut gradient)),
+        let mut turn = self.weights.iter().cycle();
+        move || {
+            let (weights, panels) = turn.next().expect("there is at least one matrix");
+            match self.kind {
+                Kind::Forward => drop(black_box(panels.product(x))),
+                Kind::InputGradient => drop(black_box(input_gradient(dy, weights, self.k))),
+                Kind::WeightGradient => add_weight_gradient(dy, x, self.k, black_box(&mut gradient)),
+            }
         }
     }
 
@@ -80,19 +91,23 @@ impl Product {
     fn libtorch(&self, rows: usize) -> impl FnMut() + use<> {
         let k = self.k;
         let kind = self.kind;
-        let weights = self.weights.rows(k);
+        let weights: Vec<Tensor> = self.weights.iter().map(|(weights, _)| weights.rows(k)).collect();
         let x = self.x.rows(k).narrow(0, 0, rows as i64);
-        let dy = self.dy.rows(self.weights.len() / k).narrow(0, 0, rows as i64);
+        let dy = self.dy.rows(self.n).narrow(0, 0, rows as i64);
         let mut gradient = self.gradient().rows(k);
-        move || match kind {
-            Kind::Forward => drop(black_box(x.linear(&weights, None::<&Tensor>))),
-            Kind::InputGradient => drop(black_box(dy.matmul(&weights))),
-            Kind::WeightGradient => drop(black_box(gradient.addmm_(&dy.transpose(0, 1), &x))),
+        let mut turn = (0..weights.len()).cycle();
+        move || {
+            let weights = &weights[turn.next().expect("there is at least one matrix")];
+            match kind {
+                Kind::Forward => drop(black_box(x.linear(weights, None::<&Tensor>))),
+                Kind::InputGradient => drop(black_box(dy.matmul(weights))),
+                Kind::WeightGradient => drop(black_box(gradient.addmm_(&dy.transpose(0, 1), &x))),
+            }
         }
     }
 
     fn gradient(&self) -> Buffer {
-        Buffer::zeros(if matches!(self.kind, Kind::WeightGradient) { self.weights.len() } else { self.k })
+        Buffer::zeros(if matches!(self.kind, Kind::WeightGradient) { self.n * self.k } else { self.k })
     }
 }
 
@@ -130,14 +145,14 @@ fn slices(amount: f64, seconds: f64, together: &Barrier, work: &mut impl FnMut()
 fn main() {
     let argument = std::env::args().skip(1).find(|argument| argument.starts_with('{'));
     let usual = r#"{"threads": 4, "seconds": 0.05, "cells": [
-        ["qkv", "forward", 640, 384, 32, 4, 8], ["output", "forward", 384, 384, 32, 4, 8],
-        ["gate_up", "forward", 2048, 384, 32, 4, 8], ["down", "forward", 384, 1024, 32, 4, 8],
-        ["head", "forward", 4096, 384, 32, 4, 8]]}"#;
+        ["qkv", "forward", 640, 384, 32, 4, 8, 1], ["output", "forward", 384, 384, 32, 4, 8, 1],
+        ["gate_up", "forward", 2048, 384, 32, 4, 8, 1], ["down", "forward", 384, 1024, 32, 4, 8, 1],
+        ["head", "forward", 4096, 384, 32, 4, 8, 1]]}"#;
     let asked: Asked = serde_json::from_str(argument.as_deref().unwrap_or(usual)).expect("cells as described above");
     let (threads, seconds) = (asked.threads, asked.seconds);
     let mut cells = Map::new();
-    for (name, kind, n, k, rows, copies, apart) in asked.cells {
-        let product = Product::new(kind, n, k, rows.max(apart));
+    for (name, kind, n, k, rows, copies, apart, matrices) in asked.cells {
+        let product = Product::new(kind, n, k, rows.max(apart), matrices);
         let amount = |rows: usize| 2.0 * (rows * n * k) as f64 / 1e9;
         let with = |threads: usize, rows: usize| {
             let product = &product;

@@ -139,8 +139,7 @@ does around it (padding, decoding, rewards, its loop) is in the step alone. {' '
         head = ["", "products alone at their best rate, s", "grouper, s", "share"]
         text += f"""
 The machine's limit for the same step: every product of it at the best rate that was measured for that shape, whoever's
-code it was (see *Limits of the machine*). Weights were in the cache there, so it is a bound that decoding cannot quite
-reach.
+code it was, with weights that come from where the policy's do (see *Limits of the machine*).
 
 {table(head, shares)}"""
     return text + "\n" + when(results["grpo"]) + plots(results, docs)

@@ -96,7 +96,7 @@ def documents(checkpoint, length, count):
     return data
 
 
-GRPO = """\
+HEAD = """\
 [model]
 checkpoint = "{checkpoint}"
 dtype = "f32"
@@ -104,6 +104,15 @@ device = "cpu"
 [data]
 template = "plain"
 source.files = {{ paths = ["{data}"] }}
+"""
+
+TAIL = """\
+[run]
+workers = {threads}
+save_every = 0
+"""
+
+GRPO = HEAD + """\
 [rollout]
 max_tokens = {new_tokens}
 max_batch = 128
@@ -120,10 +129,7 @@ normalize = "token"
 [optimizer]
 lr = 1e-6
 max_grad_norm = 1.0
-[run]
-workers = {threads}
-save_every = 0
-"""
+""" + TAIL
 
 EVAL = """\
 [eval]
@@ -136,14 +142,7 @@ n_problems = {batch}
 data = {{ template = "plain", source.files = {{ paths = ["{data}"] }} }}
 """
 
-SFT = """\
-[model]
-checkpoint = "{checkpoint}"
-dtype = "f32"
-device = "cpu"
-[data]
-template = "plain"
-source.files = {{ paths = ["{data}"] }}
+SFT = HEAD + """\
 [sft]
 steps = {steps}
 batch_tokens = {batch_tokens}
@@ -153,10 +152,7 @@ loss_on = "everything"
 [optimizer]
 lr = 1e-5
 max_grad_norm = 1.0
-[run]
-workers = {threads}
-save_every = 0
-"""
+""" + TAIL
 
 
 def grpo_config(checkpoint, data, threads, **changed):

@@ -32,7 +32,18 @@ def shapes(network):
 
 def cells_of(size, network, prompt, sampled_prompt, threads):
     """The products to be measured for a size: name, kind, rows of W, columns, rows of x in one product with all threads,
-    how many stand side by side otherwise, and rows of each of them."""
+    how many stand side by side otherwise, rows of each of them, and how many matrices take turns. A place that ends in
+    `cached` has one; elsewhere they are as large as the network together, so that they come from where its weights do."""
+    for cell in streamed(size, network, prompt, sampled_prompt, threads):
+        name, kind, n, k = cell[:4]
+        whole = sum(count * rows * columns for _, rows, columns, count in shapes(network))
+        yield *cell, 1 if kind == "weight_gradient" else -(-whole // (n * k))
+        if kind == "forward" and not name.endswith(("prompt", "update")):
+            yield f"{name}/cached", *cell[1:], 1
+
+
+def streamed(size, network, prompt, sampled_prompt, threads):
+    """The same without the number of matrices."""
     chunk = min(CHUNK_ROWS, CHUNK_BYTES // (4 * network["v"]))
     for name, n, k, _ in shapes(network):
         trained = chunk if name == "head" else prompt + GROUP * (NEW_TOKENS - 1)
@@ -71,13 +82,20 @@ def seconds(found, cell, rows):
     return 2 * rows * n * k / max(found["gflops"][cell].values()) / 1e9
 
 
-def forward(found, size, place, rows, head_rows):
-    """The least time for all weights' products with `rows` rows, the head's with `head_rows`."""
+def weights_mib(results, size):
+    """Size of all matrices of a network in float32."""
+    found = present(results, "limits")
+    return sum(4 * count * n * k for _, n, k, count in shapes(found["networks"][size])) / 2**20 if found else 0.0
+
+
+def forward(found, size, place, rows, head_rows, where=""):
+    """The least time for all weights' products with `rows` rows, the head's with `head_rows`. `where` is `/cached` for
+    weights that are in the cache."""
     total = 0.0
     for name, _, _, count in shapes(found["networks"][size]):
         many = head_rows if name == "head" else rows
         if many:
-            total += count * seconds(found, f"{size}/{name}/forward/{place}", many)
+            total += count * seconds(found, f"{size}/{name}/forward/{place}{where}", many)
     return total
 
 
@@ -101,13 +119,13 @@ def grpo_step(results, size):
     return {"sample": sample, "update": learn, "seconds": sample + learn}
 
 
-def sampling_rate(results, batch):
+def sampling_rate(results, batch, where=""):
     """The most tokens a second that products allow when `small` samples with `batch` completions of own prompts."""
     found = present(results, "limits")
     if not found:
         return None
     decoded = batch * (NEW_TOKENS - 1)
-    least = forward(found, "small", batch, decoded, decoded)
+    least = forward(found, "small", batch, decoded, decoded, where)
     least += forward(found, "small", "sampled_prompt", batch * found["sampled_prompt"], 0)
     return batch * NEW_TOKENS / least
 
@@ -131,6 +149,7 @@ def show(results, _):
     for size in SIZES:
         completions = PROMPTS * GROUP
         places = [(f"decoding, {completions} rows", "forward", completions)]
+        places += [("the same, weights in the cache", "forward", f"{completions}/cached")]
         places += [(f"update, {kind.replace('_', ' ')}", kind, "update") for kind in KINDS]
         for label, kind, place in places:
             cells = [f"{size}/{name}/{kind}/{place}" for name, *_ in shapes(found["networks"][size])]
@@ -144,7 +163,9 @@ def show(results, _):
     return f"""\
 The products of a step in GFLOP/s (a multiply-add is two), over all weights of the network: each with all rows and all
 {found['threads']} threads, or one on each thread, with the rows that a replica or worker has. What counts as the limit is
-the best way of each single shape. The rates of the single shapes are in `benchmarks.json`.
+the best way of each single shape. Matrices take turns in the forward product and the input's gradient, as many as make up
+the size of the network's: weights come from where they come from in a step, which is memory wherever a network is larger
+than the caches. The rates of the single shapes are in `benchmarks.json`.
 
 {table(["", *WAYS.values(), "best of each shape"], rows)}
 Copying memory (bytes read and written): {number(copied['one'])} GB/s with 1 thread, {number(copied['all'])} GB/s with

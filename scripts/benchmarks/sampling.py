@@ -101,15 +101,16 @@ def show(results, docs):
         rate, overall = median(own["rates"]), theirs["overall"]
         line = [batch, spread(own["rates"]), of(overall), times(rate / overall["median"])]
         line += [of(beside["overall"]), times(rate / beside["overall"]["median"])] if beside else ["not measured", "–"]
-        most = limits.sampling_rate(results, int(batch))
-        line += [number(most), percent(rate / most)] if most else ["–", "–"]
+        for where in ("", "/cached"):
+            most = limits.sampling_rate(results, int(batch), where)
+            line += [number(most), percent(rate / most)] if most else ["–", "–"]
         rates.append(line)
         shares.append([
             batch, number(theirs["decode"]["median"]), number(beside["decode"]["median"]) if beside else "–",
             quietness(own["others"]), quietness(theirs["others"]), quietness(beside["others"]) if beside else "–",
         ])
     head = ["completions", "grouper, tokens/s", "`generate()`, tokens/s", "ratio", "llama.cpp, tokens/s", "ratio",
-            "limit of the products, tokens/s", "our share"]
+            "limit of the products, tokens/s", "our share", "with weights in the cache", "our share"]
     missing = found["llama"].get("missing")
     why = f"llama.cpp was not measured: {missing}.\n\n" if missing else ""
     more = ["completions", "`generate()`, decoding steps only", "llama.cpp, decoding steps only",
@@ -118,7 +119,9 @@ def show(results, docs):
 {NEW_TOKENS} tokens after each prompt of {found['prompt_tokens']} (mean) at temperature 1, `small` in float32: the
 evaluation of a run (each completion has a prompt of its own) beside transformers' `generate()` and llama.cpp (weights,
 keys and values in float32, its own sampler, driven in lockstep). All rates count the new tokens over the whole call,
-prompts included. The limit is that of the products alone, at that many rows.
+prompts included. The limit is that of the products alone, at that many rows, with weights that come from where a policy's
+do: {number(limits.weights_mib(results, "small"))} MiB do not fit into the caches of the benchmark's machine, and each decoding step reads them all. The
+column beside it is what no policy of this size can reach: the same product again and again, its weights in the cache.
 
 {table(head, rates)}
 {why}{table(more, shares)}
