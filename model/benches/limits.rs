@@ -34,8 +34,11 @@ const COPIED: usize = 1 << 24;
 struct Asked {
     threads: usize,
     seconds: f64,
-    cells: Vec<(String, Kind, usize, usize, usize, usize, usize, usize)>,
+    cells: Vec<Cell>,
 }
+
+/// Name, kind, N, K, M, copies, m and matrices, as described above.
+type Cell = (String, Kind, usize, usize, usize, usize, usize, usize);
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
