@@ -35,7 +35,7 @@ pub(crate) const REPLICA_ROWS: usize = 8;
 pub struct RolloutConfig {
     /// Longest completion, in tokens, the stop token included.
     pub max_tokens: usize,
-    /// Completions decoded at once, at most, for each of `run.workers`.
+    /// Completions decoded at once, at most, for each of `run.workers`; on a GPU, in all.
     pub max_batch: usize,
     /// Bytes of keys and values, over all replicas.
     pub kv_bytes: u64,

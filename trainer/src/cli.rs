@@ -193,7 +193,7 @@ pub struct CheckpointArgs {
     /// Number format: `auto`, `f32` or `bf16`.
     #[arg(long, default_value = "auto", value_parser = word::<Dtype>)]
     pub dtype: Dtype,
-    /// Where to compute: `auto`, `cpu` or `cuda`.
+    /// Where to compute: `auto`, `cpu`, `cuda`, or `libtorch`, which is its CPU device: the path of a GPU without one.
     #[arg(long, default_value = "auto", value_parser = word::<DeviceChoice>)]
     pub device: DeviceChoice,
 }
