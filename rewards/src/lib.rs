@@ -33,6 +33,7 @@ mod countdown;
 mod format;
 mod length;
 mod rubric;
+pub mod sandbox;
 mod score;
 
 pub use accuracy::AccuracyKind;

@@ -1,0 +1,219 @@
+# A warm interpreter that forks a process for each test. It speaks with the supervisor over one socket, reads nothing a
+# program wrote, and ends when the supervisor does.
+import gc
+import importlib
+import random
+import resource
+import select
+import shutil
+import signal
+import socket
+
+PRELOADED = """abc array atexit bisect cmath collections collections.abc contextlib copy dataclasses datetime decimal
+enum fractions functools hashlib heapq io itertools json math numbers operator queue random re statistics string struct
+textwrap threading time types typing unicodedata zlib""".split()
+CONTROL_FD, RULES_FD = 10, 11
+MAX_MESSAGE = 1 << 18
+
+
+def preload(modules):
+    if modules:
+        import site
+
+        site.main()
+    for name in PRELOADED + modules:
+        importlib.import_module(name)
+    for library in ("libgcc_s.so.1",):
+        try:
+            # Some versions of Python end threads by pthread_exit, which looks for it.
+            ctypes.CDLL(library)
+        except OSError:
+            pass
+
+
+class Control:
+    def __init__(self, fd):
+        self.socket = socket.socket(fileno=fd)
+
+    def send(self, message, fds=()):
+        socket.send_fds(self.socket, [marshal.dumps(message, FORMAT)], fds)
+
+    def receive(self):
+        data, fds, flags, _ = socket.recv_fds(self.socket, MAX_MESSAGE, 16)
+        if not data:
+            os._exit(0)
+        return marshal.loads(data), fds
+
+
+def readable_paths(modules):
+    """Where Python's own library lies, and other installed packages only where some are asked for."""
+    import sysconfig
+
+    names = ["stdlib", "platstdlib"] + (["purelib", "platlib"] if modules else [])
+    paths = {os.path.realpath(path) for path in sys.path if os.path.isdir(path)} if modules else set()
+    paths |= {os.path.realpath(sysconfig.get_path(name)) for name in names}
+    paths = sorted(path for path in paths if os.path.isdir(path))
+    inner = lambda path: any(path.startswith(other + "/") for other in paths)
+    return [path for path in paths if not inner(path)]
+
+
+def move_up(fd, to):
+    os.dup2(fd, to, inheritable=False)
+    os.close(fd)
+    return to
+
+
+def start():
+    control = Control(move_up(os.dup(0), CONTROL_FD))
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1):
+        os.dup2(null, fd)
+    os.close(null)
+    setup, _ = control.receive()
+    numbers, namespaces = setup["numbers"], setup["namespaces"]
+    try:
+        if sys.version_info < (3, 9):
+            raise Missing("Python 3.9 or newer")
+        preload(setup["modules"])
+        sys.path[:] = [os.path.realpath(path) for path in sys.path if path]
+        library = readable_paths(setup["modules"])
+        devices = ["/dev/null", "/dev/zero", "/dev/urandom"]
+        with open("/proc/self/statm") as sizes:
+            mapped = int(sizes.read().split()[0]) * resource.getpagesize()
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
+        if namespaces:
+            enter_namespaces()
+            control.send(("unshared",))
+            control.receive()
+            build_root(numbers, library + devices, setup["tmp_bytes"])
+            drop_privileges(numbers, INSIDE, [])
+            die_with_supervisor_of_zygote(control)
+            temporary = "/tmp"
+        else:
+            temporary = setup["temporary"]
+            if setup["filtered"]:
+                drop_privileges(numbers, NOBODY if os.geteuid() == 0 else None, library + [temporary])
+        if setup["filtered"]:
+            paths = library + devices + [temporary]
+            fds = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
+            control.send(("paths",), fds)
+            for fd in fds:
+                os.close(fd)
+            walls, fds = control.receive()
+            rules = [move_up(fd, RULES_FD + i) for i, fd in enumerate(fds)]
+            for instructions in walls["always"]:
+                install_filter(numbers, filter_from(instructions))
+            programs = {"pure": filter_from(walls["pure"]), "files": filter_from(walls["files"])}
+        else:
+            rules, programs = [], {}
+    except (Missing, OSError, ImportError) as error:
+        control.send(("missing", f"{type(error).__name__}: {error}" if not isinstance(error, Missing) else str(error)))
+        os._exit(0)
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    os.environ.update(HOME="/tmp", TMPDIR=temporary, PATH="")
+    sys.argv[:] = ["program.py"]
+    # What is alive now is alive in every test: the collector need not look at it, nor copy its pages.
+    gc.collect()
+    gc.freeze()
+    control.send(("warm", os.getpid()))
+    Zygote(control, numbers, namespaces, temporary, mapped, rules, programs).serve()
+
+
+def die_with_supervisor_of_zygote(control):
+    """The first process of the new namespace goes on; this one stays outside and waits for it."""
+    child = os.fork()
+    if child == 0:
+        die_with_parent()
+        return
+    os.close(CONTROL_FD)
+    os.waitpid(child, 0)
+    os._exit(0)
+
+
+class Zygote:
+    def __init__(self, control, numbers, namespaces, temporary, mapped, rules, programs):
+        self.control, self.numbers, self.namespaces = control, numbers, namespaces
+        self.temporary, self.mapped, self.rules, self.programs = temporary, mapped, rules, programs
+        self.running = {}
+        self.poll = select.poll()
+        self.poll.register(CONTROL_FD, select.POLLIN)
+
+    def serve(self):
+        while True:
+            for fd, _ in self.poll.poll():
+                if fd in self.running:
+                    self.bury(fd)
+                elif fd == CONTROL_FD:
+                    self.fork(*self.control.receive())
+
+    def fork(self, job, fds):
+        child = os.fork()
+        if child == 0:
+            try:
+                self.become_test(job, fds)
+            finally:
+                os._exit(70)
+        for fd in fds:
+            os.close(fd)
+        pidfd = os.pidfd_open(child)
+        self.control.send(("forked", job["id"]), [pidfd])
+        self.running[pidfd] = job["id"], child, job["files"]
+        self.poll.register(pidfd, select.POLLIN)
+
+    def bury(self, pidfd):
+        identity, child, files = self.running.pop(pidfd)
+        self.poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(child, 0)
+        if self.namespaces and not self.running:
+            try:
+                # Whatever else may be in this namespace, it is no test of ours.
+                os.kill(-1, signal.SIGKILL)
+                while True:
+                    os.waitpid(-1, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+        if files:
+            for name in os.listdir(self.temporary):
+                path = os.path.join(self.temporary, name)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
+        seconds = usage.ru_utime + usage.ru_stime
+        self.control.send(("exit", identity, status, seconds, usage.ru_maxrss * 1024))
+
+    def become_test(self, job, fds):
+        die_with_parent()
+        for to, fd in enumerate(fds):
+            os.dup2(fd, to)
+        files = job["files"]
+        os.chdir(self.temporary if files else "/")
+        for limit, value in (
+            (resource.RLIMIT_CPU, job["cpu_s"]),
+            (resource.RLIMIT_AS, self.mapped + job["memory"]),
+            (resource.RLIMIT_FSIZE, job["file_bytes"] if files else 0),
+        ):
+            resource.setrlimit(limit, (value, value))
+        if self.namespaces:
+            # One more for the zygote.
+            resource.setrlimit(resource.RLIMIT_NPROC, (job["threads"] + 1, job["threads"] + 1))
+        source = b""
+        while part := os.pread(4, 1 << 24, len(source)):
+            source += part
+        mode, source, functions = marshal.loads(source)
+        if self.rules:
+            restrict_files(self.numbers, self.rules[1 if files else 0])
+        os.closerange(4, 64)
+        if self.programs:
+            install_filter(self.numbers, self.programs["files" if files else "pure"])
+        random.seed(0)
+        run_job(mode, source, functions)
+
+
+start()
