@@ -1,13 +1,22 @@
-//! Finding the final answer in a completion, and reading it as an exact number.
+//! Finding the final answer in a completion.
 //!
-//! Extraction is strict, since whatever it tolerates the policy learns to produce. Where no
-//! answer is found the reason is kept, so that a falling accuracy can be told from a drifting
-//! format.
+//! Extraction is strict, since whatever it tolerates the policy learns to produce: an answer is taken from a place that
+//! was asked for, never from "the last number". Where none is found the reason is kept, so that a falling accuracy can be
+//! told from a drifting format.
 
-use dashu::integer::{IBig, UBig};
-use dashu::rational::RBig;
+use std::error::Error;
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod boxed;
+mod number;
+mod sentence;
+
+pub(crate) use boxed::last_boxed;
+pub use boxed::to_closing_brace;
+pub(crate) use number::parse_rational;
 
 /// Where the final answer stands in a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,169 +24,155 @@ use serde::{Deserialize, Serialize};
 pub enum Extract {
     /// The one `<answer>…</answer>` after the thinking (DeepSeek-R1, arXiv 2501.12948).
     AnswerTag,
-    /// The last `\boxed{…}` after the thinking, braces matched (MATH, arXiv 2103.03874).
+    /// The last `\boxed{…}` after the thinking, braces matched (MATH, arXiv 2103.03874). Boxes that say different things
+    /// are refused: which of them is the answer would be left to the reader.
     Boxed,
+    /// The first `\boxed{…}` after the thinking, whatever later ones say.
+    FirstBoxed,
+    /// The last `\boxed{…}` after the thinking, whatever earlier ones say.
+    LastBoxed,
     /// The line after the last `####` after the thinking (GSM8K, arXiv 2110.14168).
     Hash,
-    /// The first of the three above whose mark occurs, in that order.
+    /// The last sentence after the thinking that announces an answer: "The final answer is $5$." (Minerva, arXiv
+    /// 2206.14858), "**Final Answer:** 5", "Answer: 5", "The answer is 5."
+    FinalAnswer,
+    /// The first of `answer_tag`, `boxed`, `hash` and `final_answer` whose mark occurs, in that order.
     Any,
 }
 
-/// Longest text read as a number, in bytes: no reference answer comes near it.
-const MAX_NUMBER_BYTES: usize = 128;
+/// Why a completion gives no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The thinking has no end, so nothing stands after it.
+    ThinkingUnclosed,
+    /// No answer tag after the thinking.
+    NoTag,
+    /// An answer tag is opened and not closed.
+    TagUnclosed,
+    /// An answer tag is closed before it is opened.
+    TagsOutOfOrder,
+    /// Two answer tags.
+    SeveralTags,
+    /// No box after the thinking.
+    NoBox,
+    /// The brace of the box asked for is never closed.
+    BoxUnclosed,
+    /// Boxes that hold different texts.
+    BoxesDiffer,
+    /// No `####` after the thinking.
+    NoHash,
+    /// No sentence that announces an answer.
+    NoSentence,
+    /// None of the marks of [`Extract::Any`].
+    NoMark,
+    /// The completion reached its limit within the answer, which may have lost digits.
+    Cut,
+    /// The place of the answer holds white space.
+    Empty,
+}
+
+impl NoAnswer {
+    /// The reason in words, as a score's note gives it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::ThinkingUnclosed => "<think> is never closed",
+            Self::NoTag => "no <answer>",
+            Self::TagUnclosed => "<answer> is never closed",
+            Self::TagsOutOfOrder => "</answer> before <answer>",
+            Self::SeveralTags => "more than one <answer>",
+            Self::NoBox => "no \\boxed{}",
+            Self::BoxUnclosed => "\\boxed{ is never closed",
+            Self::BoxesDiffer => "boxes that differ",
+            Self::NoHash => "no ####",
+            Self::NoSentence => "no sentence that gives a final answer",
+            Self::NoMark => "no <answer>, \\boxed{}, #### or final answer",
+            Self::Cut => "cut within the answer",
+            Self::Empty => "the answer is empty",
+        }
+    }
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl Error for NoAnswer {}
+
+impl From<NoAnswer> for &'static str {
+    fn from(why: NoAnswer) -> Self {
+        why.reason()
+    }
+}
+
+impl From<NoAnswer> for String {
+    fn from(why: NoAnswer) -> Self {
+        why.reason().to_owned()
+    }
+}
 
 /// Finds the final answer, or says why there is none.
 ///
-/// `think_opened` says that the prompt already opened the thinking, which the completion must then close.
-pub(crate) fn extract(
-    completion: &str,
-    how: Extract,
-    truncated: bool,
-    think_opened: bool,
-) -> Result<&str, &'static str> {
+/// `truncated` says that the completion was cut at its limit; `think_opened` that the prompt already opened the thinking,
+/// which the completion must then close. Where the place asked for holds a box, as in `<answer>$\boxed{5}$</answer>`, the
+/// answer is what the box holds.
+pub fn extract(completion: &str, how: Extract, truncated: bool, think_opened: bool) -> Result<&str, NoAnswer> {
     let text = after_thinking(completion, think_opened)?;
     let answer = match how {
         Extract::AnswerTag => answer_tag(text),
-        Extract::Boxed => last_boxed(text),
+        Extract::Boxed => boxed::only(text, truncated),
+        Extract::FirstBoxed => boxed::first(text, truncated),
+        Extract::LastBoxed => boxed::last(text, truncated),
         Extract::Hash => last_hash(text, truncated),
+        Extract::FinalAnswer => sentence::last(text, truncated),
         Extract::Any if text.contains("<answer>") || text.contains("</answer>") => answer_tag(text),
-        Extract::Any if text.contains("\\boxed{") => last_boxed(text),
+        Extract::Any if boxed::stands_in(text) => boxed::only(text, truncated),
         Extract::Any if text.contains("####") => last_hash(text, truncated),
-        Extract::Any => Err("no <answer>, \\boxed{} or ####"),
+        Extract::Any => match sentence::last(text, truncated) {
+            Err(NoAnswer::NoSentence) => Err(NoAnswer::NoMark),
+            found => found,
+        },
     }?;
+    let answer = if boxed::stands_in(answer) { boxed::only(answer, false)? } else { answer };
     let answer = answer.trim();
-    if answer.is_empty() { Err("the answer is empty") } else { Ok(answer) }
+    if answer.is_empty() { Err(NoAnswer::Empty) } else { Ok(answer) }
 }
 
 /// The text after the first `</think>`, or all of it where the completion never thinks.
 ///
 /// The first, not the last: a later `</think>` must not hide an answer already given.
-pub(crate) fn after_thinking(completion: &str, think_opened: bool) -> Result<&str, &'static str> {
+pub(crate) fn after_thinking(completion: &str, think_opened: bool) -> Result<&str, NoAnswer> {
     match completion.split_once("</think>") {
         Some((_, rest)) => Ok(rest),
-        None if think_opened || completion.contains("<think>") => Err("<think> is never closed"),
+        None if think_opened || completion.contains("<think>") => Err(NoAnswer::ThinkingUnclosed),
         None => Ok(completion),
     }
 }
 
 /// The only answer block. A second one is refused, not preferred: were the last to win, text
 /// added after `</answer>` could turn a wrong answer into a right one.
-fn answer_tag(text: &str) -> Result<&str, &'static str> {
-    let (before, rest) = text.split_once("<answer>").ok_or("no <answer>")?;
-    let (inside, after) = rest.split_once("</answer>").ok_or("<answer> is never closed")?;
+fn answer_tag(text: &str) -> Result<&str, NoAnswer> {
+    let (before, rest) = text.split_once("<answer>").ok_or(NoAnswer::NoTag)?;
+    let (inside, after) = rest.split_once("</answer>").ok_or(NoAnswer::TagUnclosed)?;
     if before.contains("</answer>") {
-        return Err("</answer> before <answer>");
+        return Err(NoAnswer::TagsOutOfOrder);
     }
     if inside.contains("<answer>") || after.contains("<answer>") || after.contains("</answer>") {
-        return Err("more than one <answer>");
+        return Err(NoAnswer::SeveralTags);
     }
     Ok(inside)
 }
 
-/// What stands before the brace that closes a group of LaTeX, given the text behind its opening brace. Braces inside may
-/// nest; one behind a backslash is a character.
-pub fn to_closing_brace(inside: &str) -> Option<&str> {
-    let mut depth = 1_usize;
-    let mut escaped = false;
-    for (i, c) in inside.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '{' => depth += 1,
-            '}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(&inside[..i]);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// What the last `\boxed{` holds, up to the brace that closes it.
-pub(crate) fn last_boxed(text: &str) -> Result<&str, &'static str> {
-    const OPEN: &str = "\\boxed{";
-    let at = text.rfind(OPEN).ok_or("no \\boxed{}")?;
-    let inside = &text[at + OPEN.len()..];
-    to_closing_brace(inside).ok_or("\\boxed{ is never closed")
-}
-
 /// The rest of the line after the last `####`. A completion cut within that line may have lost
 /// digits, so it gives no answer.
-fn last_hash(text: &str, truncated: bool) -> Result<&str, &'static str> {
-    let (_, rest) = text.rsplit_once("####").ok_or("no ####")?;
+fn last_hash(text: &str, truncated: bool) -> Result<&str, NoAnswer> {
+    let (_, rest) = text.rsplit_once("####").ok_or(NoAnswer::NoHash)?;
     match rest.split_once('\n') {
         Some((line, _)) => Ok(line),
-        None if truncated => Err("cut within the line of ####"),
+        None if truncated => Err(NoAnswer::Cut),
         None => Ok(rest),
     }
-}
-
-/// Reads an integer, a decimal, or a fraction as an exact rational.
-///
-/// Thousands separators must stand in groups of three. A leading `$`, a trailing `%` and a
-/// trailing full stop are noise in GSM8K's answers, and are dropped. No floating point: 0.1 +
-/// 0.2 must equal 0.3.
-pub(crate) fn parse_rational(text: &str) -> Option<RBig> {
-    let text = text.trim();
-    if text.len() > MAX_NUMBER_BYTES {
-        return None;
-    }
-    let text = text.strip_suffix('.').unwrap_or(text).trim_end();
-    let text = text.strip_suffix('%').map_or(text, |t| t.strip_suffix('\\').unwrap_or(t));
-    let (negative, text) = strip_sign(strip_dollar(text.trim()));
-    let text = strip_dollar(text);
-    let (top, bottom) = if let Some(braces) = text.strip_prefix("\\frac{") {
-        braces.strip_suffix('}')?.split_once("}{")?
-    } else {
-        text.split_once('/').unwrap_or((text, "1"))
-    };
-    let (top, bottom) = (parse_unsigned(top.trim())?, parse_unsigned(bottom.trim())?);
-    if bottom == RBig::ZERO {
-        return None;
-    }
-    let value = top / bottom;
-    Some(if negative { -value } else { value })
-}
-
-fn strip_dollar(text: &str) -> &str {
-    text.strip_prefix("\\$").or_else(|| text.strip_prefix('$')).map_or(text, str::trim_start)
-}
-
-fn strip_sign(text: &str) -> (bool, &str) {
-    match text.strip_prefix(['-', '−']) {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    }
-}
-
-/// An integer with or without thousands separators, with or without decimals.
-fn parse_unsigned(text: &str) -> Option<RBig> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    if text.contains('.') && decimals.is_empty() {
-        return None;
-    }
-    let mut digits = String::with_capacity(text.len());
-    for (i, group) in whole.split(',').enumerate() {
-        let width_fits = match (i, whole.contains(',')) {
-            (_, false) => !group.is_empty() || !decimals.is_empty(),
-            (0, true) => (1..=3).contains(&group.len()),
-            (_, true) => group.len() == 3,
-        };
-        if !width_fits {
-            return None;
-        }
-        digits.push_str(group);
-    }
-    digits.push_str(decimals);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let numerator = UBig::from_str_radix(&digits, 10).ok()?;
-    let denominator = UBig::from(10_u8).pow(decimals.len());
-    Some(RBig::from_parts(IBig::from(numerator), denominator))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub mod sandbox;
 mod score;
 
 pub use accuracy::AccuracyKind;
-pub use answer::{Extract, to_closing_brace};
+pub use answer::{Extract, NoAnswer, extract, to_closing_brace};
 pub use format::FormatStyle;
 pub use rubric::{Rubric, RubricError, RuleConfig, ScoredAlone};
 pub use score::{Part, Sample, Score};

@@ -114,13 +114,15 @@ fn completion(rules: &[RuleConfig], rule: &RuleConfig, expected: &str, think_ope
     let in_tag = matches!(extract, Extract::AnswerTag | Extract::Any);
     let mut answer = match extract {
         Extract::AnswerTag | Extract::Any => expected.to_owned(),
-        Extract::Boxed => format!("\\boxed{{{expected}}}"),
+        Extract::Boxed | Extract::FirstBoxed | Extract::LastBoxed => format!("\\boxed{{{expected}}}"),
         Extract::Hash => format!("\n#### {expected}\n"),
+        Extract::FinalAnswer => format!("\nThe final answer is {expected}\n"),
     };
     if in_tag || wants(FormatStyle::ThinkAnswer) {
         answer = format!("<answer>{answer}</answer>");
     }
-    if wants(FormatStyle::Boxed) && extract != Extract::Boxed {
+    let boxed = matches!(extract, Extract::Boxed | Extract::FirstBoxed | Extract::LastBoxed);
+    if wants(FormatStyle::Boxed) && !boxed {
         answer = format!("{answer}\n\\boxed{{{expected}}}");
     }
     let opened = think_opened || rules.iter().any(|rule| matches!(rule, RuleConfig::Format { think_opened: true, .. }));

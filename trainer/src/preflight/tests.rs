@@ -194,7 +194,7 @@ fn layouts_that_can_be_met_are_met() {
                  {% if add_generation_prompt %}<|turn|>assistant\n<think>\n{% endif %}";
     for template in [crate::fixture::CHATML, opens] {
         let folder = Folder { template: Some(template), ..sound() }.write();
-        for extract in ["answer_tag", "boxed", "hash", "any"] {
+        for extract in ["answer_tag", "boxed", "first_boxed", "last_boxed", "hash", "final_answer", "any"] {
             for style in ["think_answer", "boxed"] {
                 let mut config = run(folder.path());
                 config.eval = None;
