@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use rewards::{Rubric, RuleConfig, Sample};
-use serde_json::{Map, json};
+use serde_json::json;
 
 fn main() -> anyhow::Result<()> {
     // The same words as in a run's TOML file.
@@ -19,14 +19,12 @@ fn main() -> anyhow::Result<()> {
         "<think>Half of 48 is 24, and 48 + 24 = 72.</think> <answer>72</answer>",
         "Half of 48 is 24, so the answer is <answer>24</answer>",
     ];
-    let columns = Map::new();
     let samples = completions.map(|completion| Sample {
         prompt: "Natalia sold clips to 48 friends in April and to half as many in May. How many in all?",
         completion,
         n_tokens: 24,
-        truncated: false,
         expected: "48 / 2 = 24 in May, 48 + 24 = 72 in all.\n#### 72",
-        columns: &columns,
+        ..Sample::default()
     });
 
     for (score, completion) in rubric.score_group(&samples).iter().zip(completions) {

@@ -3,11 +3,16 @@
 //! The task of TinyZero (github.com/Jiayi-Pan/TinyZero). The answer is parsed here, never
 //! evaluated as code, and exactly, so that 1/3·3 is 1.
 
+use std::sync::Arc;
+
 use dashu::rational::RBig;
 use serde_json::Value;
 
 use crate::answer::{self, Extract, parse_rational};
-use crate::score::{Sample, Verdict};
+use crate::rubric::{Settings, settings};
+use crate::rule::{Gold, Rule};
+use crate::score::Sample;
+use crate::verdict::Verdict;
 
 /// Longest expression read, in bytes: a game has at most some six numbers.
 const MAX_EXPRESSION_BYTES: usize = 512;
@@ -18,7 +23,7 @@ const MAX_DEPTH: usize = 32;
 /// uses each number once and does not, else 0; no value where the row has no game in it.
 pub(crate) fn score(sample: &Sample<'_>, format_score: f64) -> Verdict {
     let Some(mut nums) = sample.columns.get("nums").and_then(read_nums) else {
-        return Verdict::unknown("no list of whole numbers in the column nums");
+        return Verdict::undecided("no list of whole numbers in the column nums");
     };
     let target = match sample.columns.get("target") {
         Some(Value::Number(n)) => parse_rational(&n.to_string()),
@@ -27,7 +32,7 @@ pub(crate) fn score(sample: &Sample<'_>, format_score: f64) -> Verdict {
         None => parse_rational(sample.expected),
     };
     let Some(target) = target else {
-        return Verdict::unknown("no number in the column target");
+        return Verdict::undecided("no number in the column target");
     };
     let text = match answer::extract(sample.completion, Extract::AnswerTag, sample.truncated, sample.think_opened()) {
         Ok(text) => text,
@@ -132,6 +137,63 @@ impl Parser<'_> {
         self.rest = rest;
         self.used.push(number);
         Ok(RBig::from(number))
+    }
+}
+
+settings! {
+    /// 1 where the expression in `<answer>` uses each of the row's `nums` once and equals its
+    /// `target` (TinyZero, github.com/Jiayi-Pan/TinyZero).
+    Countdown {
+        /// Value of an expression that uses each number once but misses the target, in 0..1;
+        /// TinyZero uses 0.1. Without it, 0.
+        #[serde(default)]
+        format_score: Option<f64>,
+    }
+}
+
+impl Settings for Countdown {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        match self.format_score {
+            // It would pay as much for a wrong expression as for a right one.
+            Some(score) if !(0.0..1.0).contains(&score) => {
+                Err(("format_score", format!("is {score}, and must be at least 0 and less than 1")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rule(&self) -> Arc<dyn Rule> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Rule for Countdown {
+    fn name(&self) -> &str {
+        "countdown"
+    }
+
+    fn judge(&self, sample: &Sample<'_>) -> Option<Verdict> {
+        Some(score(sample, self.format_score.unwrap_or(0.0)))
+    }
+
+    fn judges(&self) -> bool {
+        true
+    }
+
+    fn answer(&self, sample: &Sample<'_>) -> Option<String> {
+        let found = answer::extract(sample.completion, Extract::AnswerTag, sample.truncated, sample.think_opened());
+        Some(found.ok()?.split_whitespace().collect())
+    }
+
+    /// A generated row expects an expression; one in a file names the target alone, which is no right answer.
+    fn gold(&self, sample: &Sample<'_>) -> Option<Gold> {
+        let is_expression = sample.expected.contains(['+', '-', '*', '/']);
+        is_expression.then(|| Gold::placed(sample.expected.trim(), Extract::AnswerTag))
+    }
+
+    fn unreadable(&self, sample: &Sample<'_>) -> Option<String> {
+        let said = score(sample, 0.0);
+        said.value.is_none().then_some(said.note)
     }
 }
 

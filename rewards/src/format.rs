@@ -2,11 +2,16 @@
 //!
 //! DeepSeek-R1 (arXiv 2501.12948) rewards its think/answer layout beside accuracy.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::last_boxed;
-use crate::score::Verdict;
+use crate::rubric::{Settings, settings};
+use crate::rule::{Gold, Rule};
+use crate::score::Sample;
+use crate::verdict::Verdict;
 
 /// The layout asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +70,48 @@ fn boxed(completion: &str, think_opened: bool) -> Result<(), &'static str> {
         return Err("not exactly one \\boxed{}");
     }
     if last_boxed(text)?.trim().is_empty() { Err("\\boxed{} is blank") } else { Ok(()) }
+}
+
+settings! {
+    /// 1 where the layout is kept, else 0 (DeepSeek-R1, arXiv 2501.12948).
+    Format {
+        /// The layout asked for.
+        style: FormatStyle,
+        /// True where the completion starts inside `<think>` although the prompt does not end with it; a prompt
+        /// that does is noticed.
+        #[serde(default)]
+        think_opened: bool,
+    }
+}
+
+impl Settings for Format {
+    fn rule(&self) -> Arc<dyn Rule> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Rule for Format {
+    fn name(&self) -> &str {
+        "format"
+    }
+
+    fn judge(&self, sample: &Sample<'_>) -> Option<Verdict> {
+        Some(score(sample.completion, self.style, self.think_opened || sample.think_opened()))
+    }
+
+    fn dress(&self, completion: &str, gold: &Gold) -> Option<String> {
+        let completion = match self.think_opened {
+            true => completion.strip_prefix("<think>").unwrap_or(completion),
+            false => completion,
+        };
+        let bare = || completion.strip_suffix(gold.written.as_str());
+        Some(match self.style {
+            FormatStyle::ThinkAnswer if completion.contains("<answer>") => completion.to_owned(),
+            FormatStyle::ThinkAnswer => format!("{}<answer>{}</answer>", bare()?, gold.written),
+            FormatStyle::Boxed if completion.contains("\\boxed{") => completion.to_owned(),
+            FormatStyle::Boxed => format!("{completion}\n\\boxed{{{}}}", gold.answer),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! prompt at a time, because GRPO (arXiv 2402.03300) compares completions within their group
 //! and because some rules (Kimi k1.5's length reward) are defined only over a group.
 //!
+//! A rule of one's own is a [`Rule`]; a configuration names the others.
+//!
 //! No rule panics, whatever the text. A completion at fault scores low; a data row at fault
 //! (no readable reference) leaves the total `None`, so that the two are never confused.
 //!
@@ -18,9 +20,8 @@
 //!     prompt: "What is 48 + 24?",
 //!     completion: "<think>48 + 24 = 72</think><answer>72</answer>",
 //!     n_tokens: 17,
-//!     truncated: false,
 //!     expected: "48 + 24 = 72\n#### 72",
-//!     columns: &serde_json::Map::new(),
+//!     ..Sample::default()
 //! };
 //! let scores = Rubric::new(&rules)?.score_group(&[sample]);
 //! assert_eq!(scores[0].total, Some(1.5));
@@ -33,11 +34,17 @@ mod countdown;
 mod format;
 mod length;
 mod rubric;
+mod rule;
 pub mod sandbox;
 mod score;
+mod verdict;
 
-pub use accuracy::AccuracyKind;
+pub use accuracy::{Accuracy, AccuracyKind};
 pub use answer::{Extract, NoAnswer, extract, to_closing_brace};
-pub use format::FormatStyle;
-pub use rubric::{Rubric, RubricError, RuleConfig, ScoredAlone};
-pub use score::{Part, Sample, Score};
+pub use countdown::Countdown;
+pub use format::{Format, FormatStyle};
+pub use length::{LengthK15, SoftOverlong};
+pub use rubric::{Rubric, RubricError, RuleConfig, ScoredAlone, Terms};
+pub use rule::{Gold, Member, Rule};
+pub use score::{Gate, Part, Sample, Score};
+pub use verdict::{Lack, Verdict};

@@ -1,125 +1,21 @@
 //! The weighted list of rules a run is scored by.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+mod config;
+mod terms;
 
-use crate::accuracy::{self, AccuracyKind};
-use crate::answer::{self, Extract};
-use crate::format::{self, FormatStyle};
-use crate::score::{Part, Sample, Score, Verdict};
-use crate::{countdown, length};
+use std::fmt;
+use std::sync::Arc;
 
-/// One rule and its settings, as written in a run's configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum RuleConfig {
-    /// 1 where the final answer is the reference answer, else 0 (DeepSeek-R1, arXiv 2501.12948).
-    Accuracy {
-        /// Factor on the value in the total; no unit.
-        weight: f64,
-        /// How the answer is compared with the reference.
-        kind: AccuracyKind,
-        /// Where the answer stands in the completion.
-        extract: Extract,
-    },
-    /// 1 where the layout is kept, else 0 (DeepSeek-R1, arXiv 2501.12948).
-    Format {
-        /// Factor on the value in the total; no unit.
-        weight: f64,
-        /// The layout asked for.
-        style: FormatStyle,
-        /// True where the completion starts inside `<think>` although the prompt does not end with it; a prompt
-        /// that does is noticed.
-        #[serde(default)]
-        think_opened: bool,
-    },
-    /// 1 where the expression in `<answer>` uses each of the row's `nums` once and equals its
-    /// `target` (TinyZero, github.com/Jiayi-Pan/TinyZero).
-    Countdown {
-        /// Factor on the value in the total; no unit.
-        weight: f64,
-        /// Value of an expression that uses each number once but misses the target, in 0..1;
-        /// TinyZero uses 0.1. Without it, 0.
-        #[serde(default)]
-        format_score: Option<f64>,
-    },
-    /// From 0 to −1 as the length nears the limit (DAPO, arXiv 2503.14476).
-    SoftOverlong {
-        /// Factor on the value in the total; no unit.
-        weight: f64,
-        /// L, the length from which the value is −1, in tokens; DAPO uses 20480.
-        max_tokens: u32,
-        /// c, the stretch before L over which the value falls, in tokens; DAPO uses 4096.
-        buffer: u32,
-    },
-    /// From 0.5 for the group's shortest completion to −0.5 for its longest, never above 0 for
-    /// a wrong one (Kimi k1.5, arXiv 2501.12599). Needs a rule in the same rubric that
-    /// says what is right: accuracy, or else countdown.
-    #[serde(rename = "length_k15")]
-    LengthK15 {
-        /// Factor on the value in the total; no unit.
-        weight: f64,
-    },
-}
+use rayon::prelude::*;
 
-impl RuleConfig {
-    /// Whether the rule says which completions are right: accuracy and countdown do.
-    pub fn judges(&self) -> bool {
-        matches!(self, Self::Accuracy { .. } | Self::Countdown { .. })
-    }
+pub use config::RuleConfig;
+pub(crate) use config::Settings;
+pub use terms::Terms;
+pub(crate) use terms::settings;
 
-    /// The final answer this rule finds in a completion, worded so that answers the rule takes for the same are
-    /// the same text: numeric answers as a number (`72.0` and `72` are one), exact ones with single spaces, countdown's
-    /// expressions without any. `None` where there is no answer, or for a rule that reads none.
-    pub fn answer(&self, sample: &Sample<'_>) -> Option<String> {
-        let find = |how| answer::extract(sample.completion, how, sample.truncated, sample.think_opened()).ok();
-        let words = |text: &str, between: &str| text.split_whitespace().collect::<Vec<_>>().join(between);
-        match *self {
-            Self::Accuracy { extract, kind, .. } => {
-                let found = find(extract)?;
-                let number = if kind == AccuracyKind::Exact { None } else { answer::parse_rational(found) };
-                Some(number.map_or_else(|| words(found, " "), |number| number.to_string()))
-            }
-            Self::Countdown { .. } => find(Extract::AnswerTag).map(|found| words(found, "")),
-            _ => None,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Accuracy { .. } => "accuracy",
-            Self::Format { .. } => "format",
-            Self::Countdown { .. } => "countdown",
-            Self::SoftOverlong { .. } => "soft_overlong",
-            Self::LengthK15 { .. } => "length_k15",
-        }
-    }
-
-    fn weight(&self) -> f64 {
-        match *self {
-            Self::Accuracy { weight, .. }
-            | Self::Format { weight, .. }
-            | Self::Countdown { weight, .. }
-            | Self::SoftOverlong { weight, .. }
-            | Self::LengthK15 { weight } => weight,
-        }
-    }
-
-    fn check(&self) -> Result<(), RubricError> {
-        if !self.weight().is_finite() {
-            return Err(RubricError::Weight { rule: self.name(), weight: self.weight() });
-        }
-        match *self {
-            Self::Countdown { format_score: Some(score), .. } if !(0.0..1.0).contains(&score) => {
-                Err(RubricError::FormatScore(score))
-            }
-            Self::SoftOverlong { max_tokens, buffer, .. } if buffer == 0 || buffer > max_tokens => {
-                Err(RubricError::Buffer { max_tokens, buffer })
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use crate::rule::{Member, Rule};
+use crate::score::{Gate, Part, Sample, Score};
+use crate::verdict::Verdict;
 
 /// Why a list of rules makes no rubric.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -128,115 +24,269 @@ pub enum RubricError {
     /// The list is empty: every completion would score the same.
     #[error("a rubric needs at least one rule")]
     Empty,
-    /// A weight is infinite or not a number.
-    #[error("{rule}: weight is {weight}, and must be finite")]
-    Weight {
+    /// A key of a rule has a value that makes no sense.
+    #[error("{rule}: `{key}` {problem}")]
+    Setting {
         /// The rule's name.
-        rule: &'static str,
-        /// The weight given.
-        weight: f64,
+        rule: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        problem: String,
     },
-    /// Countdown's `format_score` would pay as much for a wrong expression as for a right one.
-    #[error("countdown: format_score is {0}, and must be at least 0 and less than 1")]
-    FormatScore(f64),
-    /// The buffer does not fit in the length.
-    #[error("soft_overlong: buffer is {buffer}, and must be in 1..={max_tokens} (max_tokens)")]
-    Buffer {
-        /// The length limit, in tokens.
-        max_tokens: u32,
-        /// The buffer given, in tokens.
-        buffer: u32,
+    /// Two rules have one name, so that their numbers could not be told apart.
+    #[error("two rules are called {0}: give one of them another `name`")]
+    Twins(String),
+    /// A rule needs one that is not there.
+    #[error("{rule} needs {missing}, and no other rule of this rubric has that name (there are: {})", .known.join(", "))]
+    Needs {
+        /// The rule.
+        rule: String,
+        /// The name it asks for.
+        missing: String,
+        /// The other rules' names.
+        known: Vec<String>,
     },
-    /// `length_k15` stands in a rubric that does not say which completions are right.
-    #[error("length_k15 needs an accuracy or countdown rule in the same rubric")]
-    LengthWithoutAccuracy,
+    /// A rule is defined on right and wrong completions, in a rubric that does not say which are right.
+    #[error("{0} needs a rule in the same rubric that says what is right, such as accuracy")]
+    NoJudge(String),
 }
 
 /// A checked list of rules.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Rubric {
-    rules: Vec<RuleConfig>,
-    /// Which rule says whether a completion is right: the first accuracy, else the first
-    /// countdown.
-    judge: Option<usize>,
+    entries: Vec<Entry>,
+}
+
+/// A rule and how it counts.
+#[derive(Clone)]
+struct Entry {
+    name: String,
+    terms: Terms,
+    rule: Arc<dyn Rule>,
+    /// The places of the rules it needs, with the value that they must have.
+    needs: Vec<(usize, f64)>,
 }
 
 impl Rubric {
-    /// Checks the rules once, so that scoring has nothing left to refuse.
+    /// Checks the rules once, so that scoring has nothing left to refuse. Opens nothing: see [`Rubric::open`].
     pub fn new(rules: &[RuleConfig]) -> Result<Self, RubricError> {
+        rules.iter().try_for_each(RuleConfig::check)?;
+        Self::of(rules.iter().map(|config| (config.terms(), config.rule())).collect())
+    }
+
+    /// A rubric of rules that no configuration can name, alone or among those that one does: [`RuleConfig::terms`] and
+    /// [`RuleConfig::rule`] are the two halves of a configured one.
+    pub fn of(rules: Vec<(Terms, Arc<dyn Rule>)>) -> Result<Self, RubricError> {
         if rules.is_empty() {
             return Err(RubricError::Empty);
         }
-        for rule in rules {
-            rule.check()?;
+        let entry = |(terms, rule): (Terms, Arc<dyn Rule>)| {
+            let name = terms.name.clone().unwrap_or_else(|| rule.name().to_owned());
+            Entry { name, terms, rule, needs: Vec::new() }
+        };
+        let mut entries: Vec<Entry> = rules.into_iter().map(entry).collect();
+        let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let judged = entries.iter().any(|entry| entry.rule.judges());
+        for (place, entry) in entries.iter_mut().enumerate() {
+            let name = &entry.name;
+            entry.terms.check(name)?;
+            if names[..place].contains(name) {
+                return Err(RubricError::Twins(name.clone()));
+            }
+            if entry.rule.needs_right() && !judged {
+                return Err(RubricError::NoJudge(name.clone()));
+            }
+            for (other, least) in &entry.terms.needs {
+                let found = names.iter().position(|known| known == other).filter(|found| *found != place);
+                let missing = || RubricError::Needs {
+                    rule: name.clone(),
+                    missing: other.clone(),
+                    known: names.iter().filter(|known| *known != name).cloned().collect(),
+                };
+                entry.needs.push((found.ok_or_else(missing)?, *least));
+            }
         }
-        let first = |name| rules.iter().position(|r| r.name() == name);
-        let judge = first("accuracy").or_else(|| first("countdown"));
-        if judge.is_none() && first("length_k15").is_some() {
-            return Err(RubricError::LengthWithoutAccuracy);
-        }
-        Ok(Self { rules: rules.to_vec(), judge })
+        Ok(Self { entries })
+    }
+
+    /// The one rule of this configuration, whatever its terms: with weight 1, at every step, for every row.
+    pub fn only(rule: &RuleConfig) -> Result<Self, RubricError> {
+        rule.check()?;
+        Self::of(vec![(Terms { name: rule.terms().name, ..Terms::weight(1.0) }, rule.rule())])
+    }
+
+    /// The rules of this rubric that say what is right, each for its sources, with weight 1 and no further terms: what
+    /// an evaluation goes by. They are the same rules, opened if these are. `None` where no rule judges.
+    pub fn judging(&self) -> Option<Self> {
+        let judging = self.entries.iter().filter(|entry| entry.rule.judges());
+        let mut entries: Vec<Entry> = judging
+            .map(|Entry { name, terms, rule, .. }| {
+                let terms = Terms { sources: terms.sources.clone(), ..Terms::weight(1.0) };
+                Entry { name: name.clone(), terms, rule: rule.clone(), needs: Vec::new() }
+            })
+            .collect();
+        // What stands behind a rule for all sources is never asked.
+        let n = entries.iter().position(|entry| entry.terms.sources.is_empty()).map_or(entries.len(), |n| n + 1);
+        entries.truncate(n);
+        (n > 0).then_some(Self { entries })
+    }
+
+    /// Opens every rule, side by side: imports users' files, starts workers. Returns those that cannot be used, by
+    /// place in the list, with the reason.
+    pub fn open(&self) -> Vec<(usize, String)> {
+        let open = |(place, entry): (usize, &Entry)| Some((place, entry.rule.open().err()?));
+        self.entries.par_iter().enumerate().filter_map(open).collect()
+    }
+
+    /// The rules' names, in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The rules that apply to the row of `sample`, with their names, in order.
+    pub fn rules_for(&self, sample: &Sample<'_>) -> impl Iterator<Item = (&str, &dyn Rule)> {
+        let applying = self.entries.iter().filter(|entry| entry.terms.applies(sample));
+        applying.map(|entry| (entry.name.as_str(), &*entry.rule))
+    }
+
+    /// The final answer in a completion, by the first rule that says what is right of such rows.
+    pub fn answer(&self, sample: &Sample<'_>) -> Option<String> {
+        self.rules_for(sample).find(|(_, rule)| rule.judges())?.1.answer(sample)
     }
 
     /// Scores all completions of one prompt, in order. Never panics, whatever the text; a part
     /// that cannot be computed leaves its completion's total `None`.
     pub fn score_group(&self, group: &[Sample<'_>]) -> Vec<Score> {
-        self.complete(group.iter().map(|sample| self.score_alone(sample)).collect())
+        self.complete(group, group.iter().map(|sample| self.score_alone(sample)).collect())
     }
 
     /// What can be said of a completion before the others of its group are there: nearly all of the work.
     /// [`Rubric::complete`] does the rest.
     pub fn score_alone(&self, sample: &Sample<'_>) -> ScoredAlone {
-        let verdicts: Vec<Verdict> = self.rules.iter().map(|rule| verdict_alone(rule, sample)).collect();
-        let correct = self.judge.and_then(|i| match self.rules[i] {
-            // Countdown's partial credit is not a right answer.
-            RuleConfig::Countdown { .. } => verdicts[i].value.map(|v| v >= 1.0),
-            _ => verdicts[i].value.map(|v| v > 0.0),
-        });
-        ScoredAlone { n_tokens: sample.n_tokens, correct, verdicts }
+        let verdict = |entry: &Entry| entry.runs(sample).then(|| entry.rule.judge(sample)).flatten();
+        ScoredAlone { verdicts: self.entries.iter().map(verdict).collect() }
     }
 
-    /// The scores of a group, in order: [`Rubric::score_group`] of the same completions.
-    pub fn complete(&self, group: Vec<ScoredAlone>) -> Vec<Score> {
-        let min = group.iter().map(|one| one.n_tokens).min().unwrap_or(0);
-        let max = group.iter().map(|one| one.n_tokens).max().unwrap_or(0);
-        let score = |one: ScoredAlone| {
-            let parts = self.rules.iter().zip(one.verdicts).map(|(rule, alone)| {
-                let verdict = match rule {
-                    RuleConfig::LengthK15 { .. } => length::k15(one.n_tokens, min, max, one.correct),
-                    _ => alone,
-                };
-                Part { rule: rule.name().to_owned(), value: verdict.value, weight: rule.weight(), note: verdict.note }
-            });
-            Score::from_parts(parts.collect())
+    /// The scores of the completions of one prompt, in order, from what was said of each alone:
+    /// [`Rubric::score_group`] of the same completions.
+    pub fn complete(&self, group: &[Sample<'_>], mut alone: Vec<ScoredAlone>) -> Vec<Score> {
+        let judge = |sample: &Sample<'_>| {
+            self.entries.iter().position(|entry| entry.rule.judges() && entry.terms.applies(sample))
         };
-        group.into_iter().map(score).collect()
+        let judges: Vec<Option<usize>> = group.iter().map(judge).collect();
+        let unknown = vec![None; group.len()];
+        self.ask_groups(group, &mut alone, &unknown, |rule| !rule.needs_right());
+        let value = |one: &ScoredAlone, place: usize| one.verdicts[place].as_ref()?.value;
+        let right = |(one, place): (&ScoredAlone, &Option<usize>)| Some(value(one, (*place)?)? >= 1.0);
+        let right: Vec<Option<bool>> = alone.iter().zip(&judges).map(right).collect();
+        self.ask_groups(group, &mut alone, &right, |rule| rule.needs_right());
+        let scored = group.iter().zip(alone).zip(right);
+        scored.map(|((sample, one), right)| self.score(sample, one, right)).collect()
+    }
+
+    /// Has the rules that look at whole groups, of those that `which` holds for, say what is still open.
+    fn ask_groups(
+        &self,
+        group: &[Sample<'_>],
+        alone: &mut [ScoredAlone],
+        right: &[Option<bool>],
+        which: impl Fn(&dyn Rule) -> bool,
+    ) {
+        for (place, entry) in self.entries.iter().enumerate().filter(|(_, entry)| which(&*entry.rule)) {
+            let open = |&i: &usize| alone[i].verdicts[place].is_none() && entry.runs(&group[i]);
+            let open: Vec<usize> = (0..group.len()).filter(open).collect();
+            if open.is_empty() {
+                continue;
+            }
+            let members: Vec<Member<'_>> = open.iter().map(|&i| Member { sample: group[i], right: right[i] }).collect();
+            let verdicts = entry.rule.judge_group(&members);
+            let n = verdicts.len();
+            let mut verdicts = verdicts.into_iter();
+            for i in open {
+                let short = || Verdict::failed(format!("the rule gave {n} verdicts on {} completions", members.len()));
+                let verdict = if n == members.len() { verdicts.next() } else { None };
+                alone[i].verdicts[place] = Some(verdict.unwrap_or_else(short));
+            }
+        }
+    }
+
+    /// The score of a completion of which every rule that runs has said what it has to say.
+    fn score(&self, sample: &Sample<'_>, one: ScoredAlone, right: Option<bool>) -> Score {
+        let verdicts: Vec<Option<Verdict>> =
+            self.entries.iter().zip(one.verdicts).map(|(entry, verdict)| Some(entry.clip(verdict?))).collect();
+        let parts = self.entries.iter().zip(&verdicts).filter_map(|(entry, verdict)| {
+            let verdict = verdict.as_ref()?;
+            let share = entry.terms.share(sample.step).unwrap_or(0.0);
+            let (gate, why) = self.gate(entry, sample, &verdicts);
+            let note = if why.is_empty() { verdict.note.clone() } else { format!("{}; {why}", verdict.note) };
+            Some(Part {
+                rule: entry.name.clone(),
+                value: verdict.value,
+                lack: verdict.lack(),
+                weight: entry.terms.weight * share,
+                gate,
+                note,
+            })
+        });
+        let applies = self.entries.iter().any(|entry| entry.terms.applies(sample));
+        Score::from_parts(parts.collect(), right, applies)
+    }
+
+    /// Whether the rules that `entry` needs let it count, and why not. One that does not count itself at this step or
+    /// for this row holds nothing back, nor does one that abstains.
+    fn gate(&self, entry: &Entry, sample: &Sample<'_>, verdicts: &[Option<Verdict>]) -> (Gate, String) {
+        let mut found = (Gate::Open, String::new());
+        for &(place, least) in &entry.needs {
+            let other = &self.entries[place];
+            let counts = other.terms.share(sample.step).is_some();
+            let Some(verdict) = verdicts[place].as_ref().filter(|_| counts) else { continue };
+            match verdict.value {
+                Some(value) if value >= least => {}
+                Some(value) => {
+                    let why = format!("does not count: {} is {value}, and {least} is needed", other.name);
+                    return (Gate::Closed, why);
+                }
+                None if verdict.lack() == Some(crate::verdict::Lack::Abstained) => {}
+                None => found = (Gate::Unknown, format!("may not count: {} has no value", other.name)),
+            }
+        }
+        found
+    }
+}
+
+impl fmt::Debug for Rubric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rubric").field(&self.names().collect::<Vec<_>>()).finish()
+    }
+}
+
+impl Entry {
+    /// Whether the rule is asked about a completion: one that says what is right is asked outside its window of steps
+    /// too, since others build on it.
+    fn runs(&self, sample: &Sample<'_>) -> bool {
+        self.terms.applies(sample) && (self.rule.judges() || self.terms.share(sample.step).is_some())
+    }
+
+    fn clip(&self, mut verdict: Verdict) -> Verdict {
+        if let (Some(value), Some([low, high])) = (verdict.value, self.terms.clip)
+            && !(low..=high).contains(&value)
+        {
+            verdict.value = Some(value.clamp(low, high));
+            verdict.note = format!("{}; clipped from {value}", verdict.note);
+        }
+        verdict
     }
 }
 
 /// A completion of which all is known but what depends on the others of its group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoredAlone {
-    n_tokens: usize,
-    correct: Option<bool>,
-    /// One for each rule.
-    verdicts: Vec<Verdict>,
+    /// One for each rule; `None` where it is not asked, or waits for the group.
+    verdicts: Vec<Option<Verdict>>,
 }
 
-/// The verdict of a rule that looks at one completion alone.
-fn verdict_alone(rule: &RuleConfig, sample: &Sample<'_>) -> Verdict {
-    match *rule {
-        RuleConfig::Accuracy { kind, extract, .. } => accuracy::score(sample, kind, extract),
-        RuleConfig::Format { style, think_opened, .. } => {
-            format::score(sample.completion, style, think_opened || sample.think_opened())
-        }
-        RuleConfig::Countdown { format_score, .. } => countdown::score(sample, format_score.unwrap_or(0.0)),
-        RuleConfig::SoftOverlong { max_tokens, buffer, .. } => {
-            length::soft_overlong(sample.n_tokens, max_tokens, buffer)
-        }
-        RuleConfig::LengthK15 { .. } => Verdict::unknown("needs the whole group"),
-    }
-}
-
+#[cfg(test)]
+mod composition_tests;
 #[cfg(test)]
 mod tests;

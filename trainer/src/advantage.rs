@@ -26,5 +26,51 @@ fn one_group(group: &[Option<f64>], std: bool, epsilon: f64) -> Vec<Option<f64>>
     group.iter().map(|score| score.map(|r| (r - mean) / scale)).collect()
 }
 
+/// What each rule gave the completions of one group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleValues {
+    /// The weight of each rule.
+    pub weights: Vec<f64>,
+    /// The values of each completion, one for each rule before its weight; `None` where a rule had nothing to say. A
+    /// completion that is left out of its group is `None` as a whole.
+    pub values: Vec<Option<Vec<Option<f64>>>>,
+}
+
+/// Advantages of which each rule has its own share (GDPO, arXiv 2601.05242): every rule's values are normalised within
+/// their group as by [`group_advantages`], then weighted and summed, and the sums divided by (std + epsilon) over all
+/// completions of the step.
+///
+/// Summed first, two groups of completions with other values but equally spread sums get the same advantages; here a
+/// rule with a small range is not drowned by one with a large one. The paper also subtracts the mean over the step,
+/// which is 0: each rule's values sum to 0 in every group. Standard deviations are the population's. `None` marks a
+/// completion that is left out of its group, or has no other to be compared with.
+pub fn decoupled_advantages(groups: &[RuleValues], std: bool, epsilon: f64) -> Vec<Vec<Option<f64>>> {
+    let mut sums: Vec<Vec<Option<f64>>> = groups.iter().map(|group| decoupled(group, std, epsilon)).collect();
+    let all: Vec<f64> = sums.iter().flatten().flatten().copied().collect();
+    let spread = (all.iter().map(|sum| sum * sum).sum::<f64>() / all.len() as f64).sqrt() + epsilon;
+    // No sum differs from 0: no group teaches, and epsilon may be 0.
+    if all.iter().any(|sum| *sum != 0.0) {
+        sums.iter_mut().flatten().flatten().for_each(|sum| *sum /= spread);
+    }
+    sums
+}
+
+fn decoupled(group: &RuleValues, std: bool, epsilon: f64) -> Vec<Option<f64>> {
+    if group.values.iter().flatten().count() < 2 {
+        return vec![None; group.values.len()];
+    }
+    let mut sums: Vec<Option<f64>> = group.values.iter().map(|values| values.as_ref().map(|_| 0.0)).collect();
+    for (rule, weight) in group.weights.iter().enumerate() {
+        let values: Vec<Option<f64>> =
+            group.values.iter().map(|values| values.as_ref().and_then(|values| values[rule])).collect();
+        for (sum, share) in sums.iter_mut().zip(one_group(&values, std, epsilon)) {
+            if let (Some(sum), Some(share)) = (sum, share) {
+                *sum += weight * share;
+            }
+        }
+    }
+    sums
+}
+
 #[cfg(test)]
 mod tests;

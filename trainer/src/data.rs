@@ -43,6 +43,14 @@ pub enum PromptText {
 }
 
 impl PromptText {
+    /// The messages; none of plain text.
+    pub fn messages(&self) -> &[Value] {
+        match self {
+            PromptText::Text(_) => &[],
+            PromptText::Messages(messages) => messages,
+        }
+    }
+
     /// The text alone: for messages, what the user turns say, joined by blank lines.
     pub fn text(&self) -> String {
         match self {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use command::{config_for, run};
 pub use evaluation::{Evaluation, Shown, table};
+pub(crate) use sets::judge;
 pub use sets::{EvalSets, evaluate};
 
 /// The `[eval]` table.
@@ -30,7 +31,7 @@ pub struct EvalConfig {
     /// How tokens are drawn. R1: temperature 0.6, top-p 0.95.
     #[serde(default = "r1_sampling")]
     pub sampling: SamplingConfig,
-    /// Which completion is right; the run's first accuracy or countdown rule where absent.
+    /// Which completion is right; the run's own rules that say so where absent, each for rows of its `sources`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleConfig>,
 }

@@ -4,10 +4,9 @@ mod config;
 mod parity;
 mod step;
 
-pub use config::{GrpoConfig, LengthChange};
+pub use config::{CombineRewards, GrpoConfig, LengthChange};
 
 use anyhow::{Context, Result};
-use rewards::Rubric;
 use rollout::pool::RolloutPool;
 
 use crate::batch::Update;
@@ -29,11 +28,11 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let grpo = config.grpo.as_ref().context("the config has no `[grpo]` table")?;
     let mut run = Run::open(config, options, &checked, &plan(grpo))?;
     let prompts = checked.prompts.context("open `data.source`")?;
-    let rubric = Rubric::new(&config.rewards).context("read `rewards`")?;
+    let rubric = checked.rubric.context("open `rewards`")?;
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
     run.settle_replicas(&mut pool, grpo.prompts_per_step, grpo.group_size)?;
-    let heldout = EvalSets::of(config, checked.heldout)?;
+    let heldout = EvalSets::of(config, checked.heldout, checked.judge)?;
     let mut gradient = Gradient::new(run.policy.layout(), run.workers, run.memory.passes().side_by_side);
 
     'steps: while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {

@@ -14,11 +14,13 @@ use std::sync::Arc;
 use model::config::ModelConfig;
 use model::team;
 use model::tokenizer::Tokenizer;
+use rewards::Rubric;
 use tracing::debug_span;
 
 pub use crate::config::Stage;
 use crate::config::{DataConfig, RunConfig};
 use crate::data::{Documents, ProblemSet};
+use crate::eval;
 use crate::hub;
 use crate::prompting::{PromptSet, Prompter};
 use crate::sft::{self, Encoder, Sequences};
@@ -131,6 +133,10 @@ pub struct Checked {
     pub heldout: Vec<(String, PromptSet)>,
     /// What ends a completion.
     pub stop: StopIds,
+    /// The rules to train by, opened; `None` for the other stages.
+    pub rubric: Option<Rubric>,
+    /// The rules that say which held-out completion is right, opened; `None` without an evaluation.
+    pub judge: Option<Rubric>,
     /// The memory plan.
     pub plan: Option<Plan>,
 }
@@ -308,27 +314,51 @@ fn open_set(
     }
 }
 
+/// Opens the rules and puts the data's own answers to them.
 fn check_rules(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     let findings = &mut checked.findings;
     if stage == Stage::Grpo {
-        match &checked.prompts {
-            Some(set) => answers::check("rewards", &run.rewards, set.problems(), findings),
-            None => answers::check("rewards", &run.rewards, &[], findings),
+        match Rubric::new(&run.rewards) {
+            Ok(rubric) => {
+                if !open_rules("rewards", &rubric, findings) {
+                    return;
+                }
+                let problems = checked.prompts.as_ref().map_or(&[][..], PromptSet::problems);
+                answers::check("rewards", &rubric, problems, findings);
+                checked.rubric = Some(rubric);
+            }
+            Err(error) => findings.push(Finding::error("rewards", error.to_string())),
         }
     }
     let Some(eval) = &run.eval else { return };
-    let rule = eval.rule.as_ref().or_else(|| run.rewards.iter().find(|rule| answers::judges(rule)));
-    // `RunConfig::validate` has refused an evaluation without one.
-    let Some(rule) = rule else { return };
     let key = if eval.rule.is_some() { "eval.rule" } else { "rewards" };
+    let own = || Ok(checked.rubric.clone().map_or_else(|| Rubric::new(&run.rewards), Ok)?.judging());
+    // `RunConfig::validate` has refused an evaluation without a rule that judges.
+    let Ok(judge) = eval::judge(eval, own) else { return };
+    // The run's own rules are open.
+    if (eval.rule.is_some() || checked.rubric.is_none()) && !open_rules(key, &judge, findings) {
+        return;
+    }
     for (name, set) in &checked.heldout {
         let mut found = Vec::new();
-        answers::check(key, std::slice::from_ref(rule), set.problems(), &mut found);
+        answers::check(key, &judge, set.problems(), &mut found);
         for finding in &mut found {
             finding.message = format!("held-out set `{name}`: {}", finding.message);
         }
         findings.append(&mut found);
     }
+    checked.judge = Some(judge);
+}
+
+/// Whether every rule could be opened; a finding for each that could not.
+fn open_rules(key: &str, rubric: &Rubric, findings: &mut Vec<Finding>) -> bool {
+    let refused = rubric.open();
+    let sound = refused.is_empty();
+    for (place, error) in refused {
+        let key = if key == "rewards" { format!("rewards.{place}") } else { key.to_owned() };
+        findings.push(Finding::error(key, error));
+    }
+    sound
 }
 
 fn check_lengths(run: &RunConfig, stage: Stage, machine: &Machine, checked: &mut Checked) {

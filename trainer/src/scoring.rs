@@ -17,6 +17,7 @@ use rollout::pool::{Finished, PoolError, Request, RolloutPool};
 use rollout::prompt::Prompt;
 use tracing::debug_span;
 
+use crate::advantage::RuleValues;
 use crate::prompting::PreparedProblem;
 use crate::step_log::{Progress, StepLog};
 use crate::workers;
@@ -36,6 +37,20 @@ impl Scored {
     /// The rewards, `[P][G]`; `None` where a score could not be computed.
     pub fn rewards(&self) -> Vec<Vec<Option<f64>>> {
         self.scores.iter().map(|group| group.iter().map(|score| score.total).collect()).collect()
+    }
+
+    /// What each rule gave, `[P]` groups.
+    pub fn values(&self) -> Vec<RuleValues> {
+        self.scores.iter().map(|group| values(group)).collect()
+    }
+}
+
+/// The values of a group's rules. They are the same rules for every completion: they go by row and step.
+fn values(scores: &[Score]) -> RuleValues {
+    let parts = |score: &Score| score.parts.iter().map(|part| part.counted().flatten()).collect();
+    RuleValues {
+        weights: scores.first().into_iter().flat_map(|score| &score.parts).map(|part| part.weight).collect(),
+        values: scores.iter().map(|score| score.total.map(|_| parts(score))).collect(),
     }
 }
 
@@ -62,8 +77,13 @@ pub fn sample_and_score(
 ) -> Result<Scored, PoolError> {
     let span = log.span("sample");
     let prompts = prompts(problems);
-    let scoring =
-        Scoring { rubric, problems, bar, groups: prompts.iter().map(|_| Mutex::new(Open::of(request.n))).collect() };
+    let scoring = Scoring {
+        rubric,
+        step: request.step,
+        problems,
+        bar,
+        groups: prompts.iter().map(|_| Mutex::new(Open::of(request.n))).collect(),
+    };
     let n_scorers = pool.threads();
     let (sender, finished) = crossbeam_channel::unbounded();
     let (work, sampled) = thread::scope(|scope| {
@@ -105,6 +125,7 @@ fn prompts(problems: &[&PreparedProblem]) -> Vec<Prompt> {
 /// What scorers share.
 struct Scoring<'a> {
     rubric: &'a Rubric,
+    step: u64,
     problems: &'a [&'a PreparedProblem],
     bar: &'a Progress,
     /// `[P]`.
@@ -138,31 +159,38 @@ impl Scoring<'_> {
     }
 
     fn score(&self, Finished { place, sample, completion }: Finished) {
-        let alone = self.rubric.score_alone(&read(self.problems[place], &completion));
+        let problem = self.problems[place];
+        let alone = self.rubric.score_alone(&read(problem, &completion, Some(self.step)));
         let mut open = self.groups[place].lock().unwrap_or_else(PoisonError::into_inner);
         open.completions[sample] = Some(completion);
         open.alone[sample] = Some(alone);
         if open.alone.iter().all(Option::is_some) {
             let alone = std::mem::take(&mut open.alone).into_iter().flatten().collect();
-            open.scores = self.rubric.complete(alone);
+            let completions = open.completions.iter().flatten();
+            let samples: Vec<Sample<'_>> = completions.map(|one| read(problem, one, Some(self.step))).collect();
+            let scores = self.rubric.complete(&samples, alone);
+            open.scores = scores;
             self.bar.advance(1);
         }
     }
 }
 
-/// What rules read of the completions of a problem.
+/// What rules read of the completions of a problem, outside of training.
 pub(crate) fn samples<'a>(problem: &'a PreparedProblem, group: &'a Group) -> Vec<Sample<'a>> {
-    group.completions.iter().map(|completion| read(problem, completion)).collect()
+    group.completions.iter().map(|completion| read(problem, completion, None)).collect()
 }
 
-fn read<'a>(problem: &'a PreparedProblem, completion: &'a Completion) -> Sample<'a> {
+fn read<'a>(problem: &'a PreparedProblem, completion: &'a Completion, step: Option<u64>) -> Sample<'a> {
     Sample {
         prompt: &problem.text,
+        messages: problem.problem.prompt.messages(),
         completion: &completion.text,
+        tokens: &completion.tokens,
         n_tokens: completion.tokens.len(),
         truncated: completion.finish == FinishReason::Length,
         expected: &problem.problem.expected,
         columns: &problem.problem.columns,
+        step,
     }
 }
 

@@ -44,7 +44,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let mut run = Run::open(config, options, &checked, &plan)?;
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
-    let heldout = EvalSets::of(config, checked.heldout)?;
+    let heldout = EvalSets::of(config, checked.heldout, checked.judge)?;
     let mut gradient = Gradient::new(run.policy.layout(), run.workers, run.memory.passes().side_by_side);
 
     while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {

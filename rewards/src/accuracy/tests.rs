@@ -7,7 +7,7 @@ use super::*;
 use AccuracyKind::{Exact, Gsm8k, Numeric};
 
 fn value_of(completion: &str, expected: &str, kind: AccuracyKind, how: Extract) -> Option<f64> {
-    let sample = Sample { prompt: "", completion, n_tokens: 1, truncated: false, expected, columns: &Map::new() };
+    let sample = Sample { completion, n_tokens: 1, expected, ..Sample::default() };
     score(&sample, kind, how).value
 }
 

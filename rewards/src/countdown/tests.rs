@@ -10,7 +10,7 @@ fn columns(nums: Value, target: Value) -> Map<String, Value> {
 }
 
 fn value_of(completion: &str, columns: &Map<String, Value>) -> Option<f64> {
-    let sample = Sample { prompt: "", completion, n_tokens: 1, truncated: false, expected: "", columns };
+    let sample = Sample { completion, n_tokens: 1, columns, ..Sample::default() };
     score(&sample, 0.1).value
 }
 

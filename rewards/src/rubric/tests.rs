@@ -25,9 +25,9 @@ fn group<'a>(
         prompt: "p",
         completion,
         n_tokens: *n_tokens,
-        truncated: false,
         expected,
         columns,
+        ..Sample::default()
     };
     texts.iter().map(sample).collect()
 }
@@ -66,17 +66,40 @@ fn partial_credit_is_not_a_right_answer() {
 
 #[test]
 fn refuses_rules_that_make_no_sense() {
-    let nan = RuleConfig::Format { weight: f64::NAN, style: FormatStyle::Boxed, think_opened: false };
-    assert!(matches!(Rubric::new(&[nan]), Err(RubricError::Weight { rule: "format", .. })));
-    assert_eq!(Rubric::new(&[]), Err(RubricError::Empty));
+    let refused = |config: serde_json::Value| Rubric::new(&rules(config)).unwrap_err().to_string();
+    assert_eq!(Rubric::new(&[]).unwrap_err(), RubricError::Empty);
+    let nan = RuleConfig::Format(crate::Format::new(f64::NAN, crate::FormatStyle::Boxed, false));
+    let nan = Rubric::new(&[nan]).unwrap_err().to_string();
+    assert_eq!(nan, "format: `weight` is NaN, and must be finite");
+    let with = |terms: serde_json::Value| {
+        let mut rule = json!({"weight": 1.0, "style": "boxed"});
+        rule.as_object_mut().unwrap().extend(terms.as_object().unwrap().clone());
+        json!([{"format": rule}])
+    };
     let table = [
-        json!([{"length_k15": {"weight": 1.0}}]),
-        json!([{"countdown": {"weight": 1.0, "format_score": 1.0}}]),
-        json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 10, "buffer": 0}}]),
-        json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 10, "buffer": 11}}]),
+        (
+            json!([{"length_k15": {"weight": 1.0}}]),
+            "length_k15 needs a rule in the same rubric that says what is right",
+        ),
+        (json!([{"countdown": {"weight": 1.0, "format_score": 1.0}}]), "countdown: `format_score` is 1"),
+        (json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 10, "buffer": 0}}]), "soft_overlong: `buffer` is 0"),
+        (json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 10, "buffer": 11}}]), "soft_overlong: `buffer` is 11"),
+        (with(json!({"clip": [1.0, 0.5]})), "format: `clip` is [1, 0.5]"),
+        (with(json!({"steps": [0, 5]})), "format: `steps` begins at 0"),
+        (with(json!({"steps": [5, 4]})), "format: `steps` is [5, 4], and ends before it begins"),
+        (with(json!({"steps": [5, 6, 7]})), "format: `steps` has more than a first and a last step"),
+        (with(json!({"name": "a b"})), "a b: `name` is `a b`"),
+        (with(json!({"needs": {"accuracy": 1.0}})), "format needs accuracy, and no other rule of this rubric"),
+        (with(json!({"needs": {"format": 1.0}})), "format needs format"),
+        (json!([{"length_k15": {"weight": 1.0}}, {"length_k15": {"weight": 2.0}}]), "length_k15 needs a rule"),
+        (
+            json!([{"format": {"weight": 1.0, "style": "boxed"}}, {"format": {"weight": 1.0, "style": "think_answer"}}]),
+            "two rules are called format",
+        ),
     ];
-    for config in table {
-        assert!(Rubric::new(&rules(config.clone())).is_err(), "{config}");
+    for (config, message) in table {
+        let error = refused(config.clone());
+        assert!(error.starts_with(message), "{config}: {error}");
     }
 }
 
@@ -147,7 +170,7 @@ proptest! {
         let samples = group(&texts, "5", &columns);
         let mut alone: Vec<_> = shuffled.iter().map(|&i| (i, rubric.score_alone(&samples[i]))).collect();
         alone.sort_by_key(|(i, _)| *i);
-        let scores = rubric.complete(alone.into_iter().map(|(_, one)| one).collect());
+        let scores = rubric.complete(&samples, alone.into_iter().map(|(_, one)| one).collect());
         prop_assert_eq!(scores, rubric.score_group(&samples));
     }
 }
@@ -161,7 +184,7 @@ fn a_prompt_that_ends_with_think_is_noticed_by_every_rule() {
     let rubric = Rubric::new(&config).unwrap();
     let columns = Map::new();
     let total = |prompt: &str, completion: &str| {
-        let sample = Sample { prompt, completion, n_tokens: 1, truncated: false, expected: "4", columns: &columns };
+        let sample = Sample { prompt, completion, n_tokens: 1, expected: "4", columns: &columns, ..Sample::default() };
         rubric.score_group(&[sample])[0].total.unwrap()
     };
     let inside = "2 + 2</think><answer>4</answer>";
@@ -175,8 +198,8 @@ fn a_prompt_that_ends_with_think_is_noticed_by_every_rule() {
 fn equal_answers_are_the_same_text() {
     let columns = Map::new();
     let of = |rule: serde_json::Value, completion: &str| {
-        let sample = Sample { prompt: "", completion, n_tokens: 1, truncated: false, expected: "", columns: &columns };
-        rules(json!([rule]))[0].answer(&sample)
+        let sample = Sample { completion, n_tokens: 1, columns: &columns, ..Sample::default() };
+        Rubric::new(&rules(json!([rule]))).unwrap().answer(&sample)
     };
     let numeric = json!({"accuracy": {"weight": 1.0, "kind": "numeric", "extract": "answer_tag"}});
     for same in ["72", " 72.0 ", "$72", "144/2", "+72."] {
@@ -189,7 +212,7 @@ fn equal_answers_are_the_same_text() {
     assert_eq!(of(exact, "\\boxed{72.0\n m}").as_deref(), Some("72.0 m"));
     let countdown = json!({"countdown": {"weight": 1.0}});
     assert_eq!(of(countdown, "<answer> (3 + 4)*2</answer>").as_deref(), Some("(3+4)*2"));
-    assert_eq!(of(json!({"length_k15": {"weight": 1.0}}), "<answer>72</answer>"), None);
+    assert_eq!(of(json!({"format": {"weight": 1.0, "style": "boxed"}}), "<answer>72</answer>"), None);
 }
 
 /// docs/rewards.md tells these values to its readers.
@@ -198,7 +221,7 @@ fn the_examples_of_the_page_hold() {
     let columns = json!({"nums": [3, 5, 7], "target": 26});
     let columns = columns.as_object().unwrap();
     let of = |rule: serde_json::Value, expected: &str, completion: &str, n_tokens: usize| {
-        let sample = Sample { prompt: "", completion, n_tokens, truncated: false, expected, columns };
+        let sample = Sample { completion, n_tokens, expected, columns, ..Sample::default() };
         Rubric::new(&rules(json!([rule]))).unwrap().score_group(&[sample])[0].total
     };
     let accuracy = |kind: &str| json!({"accuracy": {"weight": 1.0, "kind": kind, "extract": "answer_tag"}});

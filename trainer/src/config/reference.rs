@@ -24,6 +24,8 @@ pub(super) struct Table {
     presence: Presence,
     /// Its keys, in the order of the struct, tables of their own left out.
     keys: Vec<Key>,
+    /// Where it is one of several tables that have further keys in common: their names, and the table that tells them.
+    common: Option<(Vec<String>, String)>,
 }
 
 /// How a table stands in a file.
@@ -109,7 +111,7 @@ impl<'a> Walk<'a> {
                 described_at,
             });
         }
-        self.tables.push(Table { path: path.to_owned(), header, doc: doc(schema), presence, keys });
+        self.tables.push(Table { path: path.to_owned(), header, doc: doc(schema), presence, keys, common: None });
         for (path, shape, presence, about) in inner {
             self.inner(&path, &shape, presence, &about);
         }
@@ -135,6 +137,29 @@ impl<'a> Walk<'a> {
                 table.doc = about;
             }
         }
+        self.tell_once(path);
+    }
+
+    /// Leaves the optional keys that all choices for `path` have in common to the first of them.
+    fn tell_once(&mut self, path: &str) {
+        let choice = |table: &Table| table.presence == Presence::Choice && parent(&table.path) == path;
+        let choices: Vec<usize> = (0..self.tables.len()).filter(|&i| choice(&self.tables[i])).collect();
+        let [first, others @ ..] = &choices[..] else { return };
+        let same = |one: &Key, other: &Key| (&one.name, &one.doc) == (&other.name, &other.doc);
+        let everywhere = |key: &&Key| {
+            let has = |&i: &usize| self.tables[i].keys.iter().any(|other| same(key, other));
+            !key.required && !others.is_empty() && others.iter().all(has)
+        };
+        let common: Vec<String> =
+            self.tables[*first].keys.iter().filter(everywhere).map(|key| key.name.clone()).collect();
+        if common.is_empty() {
+            return;
+        }
+        let told = self.tables[*first].path.clone();
+        for &i in others {
+            self.tables[i].keys.retain(|key| !common.contains(&key.name));
+            self.tables[i].common = Some((common.clone(), told.clone()));
+        }
     }
 
     fn resolve(&self, schema: &'a Value) -> &'a Value {
@@ -156,6 +181,11 @@ impl<'a> Walk<'a> {
         }
         Shape { schema: self.resolve(schema), definition: definition(schema), optional, list }
     }
+}
+
+/// The path of the table that holds the one at `path`.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(parent, _)| parent)
 }
 
 struct Shape<'a> {
@@ -182,6 +212,7 @@ impl Shape<'_> {
             (_, true) => "table",
             (None, _) => "word",
             (Some("number"), _) => "float",
+            (Some("object"), _) => "table",
             (Some(_), _) if self.schema.get("enum").is_some() => "word",
             (Some(named), _) => named,
         };

@@ -1,13 +1,13 @@
 //! Rules between keys, checked without opening a file: all findings at once.
 
 use model::config::DeviceChoice;
-use rewards::{Rubric, RubricError, RuleConfig};
+use rewards::{Rubric, RubricError, RuleConfig, SoftOverlong};
 use rollout::sampling::SamplingConfig;
 
 use super::{DataConfig, Exactness, RunConfig};
 use crate::data::Source;
 use crate::eval::EvalConfig;
-use crate::grpo::GrpoConfig;
+use crate::grpo::{CombineRewards, GrpoConfig};
 use crate::objective::{KlEstimator, Normalize, ObjectiveConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::preflight::Finding;
@@ -185,23 +185,22 @@ impl Findings {
 
     fn rewards(&mut self, config: &RunConfig) {
         for (index, rule) in config.rewards.iter().enumerate() {
-            match Rubric::new(std::slice::from_ref(rule)) {
-                Err(RubricError::LengthWithoutAccuracy) | Ok(_) => {}
-                Err(error) => self.refuse(true, &format!("rewards.{index}"), || error.to_string()),
+            if let Err(error) = rule.check() {
+                self.refuse(true, &format!("rewards.{index}"), || error.to_string());
             }
         }
         match Rubric::new(&config.rewards) {
             Err(error @ RubricError::Empty) => {
                 self.hint(true, "rewards", error.to_string(), "add a `[[rewards]]` table, such as `accuracy`");
             }
-            Err(error @ RubricError::LengthWithoutAccuracy) => self.refuse(true, "rewards", || error.to_string()),
             // Said above, of the rule itself.
-            Err(_) | Ok(_) => {}
+            Err(RubricError::Setting { .. }) | Ok(_) => {}
+            Err(error) => self.refuse(true, "rewards", || error.to_string()),
         }
         let schedule = config.grpo.iter().flat_map(|grpo| &grpo.max_tokens_schedule).map(|change| change.max_tokens);
         let longest = schedule.fold(config.rollout.max_tokens, usize::max);
         for (index, rule) in config.rewards.iter().enumerate() {
-            let RuleConfig::SoftOverlong { max_tokens, buffer, .. } = *rule else { continue };
+            let RuleConfig::SoftOverlong(SoftOverlong { max_tokens, buffer, .. }) = *rule else { continue };
             let free = max_tokens.saturating_sub(buffer) as usize;
             self.warn(free >= longest, &format!("rewards.{index}.soft_overlong"), || {
                 format!("punishes nothing: it begins above {free} tokens, and no completion has more than {longest}")
@@ -222,6 +221,10 @@ impl Findings {
         );
         self.hint(uneven, "grpo.updates_per_step", message, "each update learns from the same number of whole groups");
         self.at_least("grpo.epochs_per_step", grpo.epochs_per_step, 1);
+        let apart = grpo.combine_rewards == CombineRewards::NormalizeThenSum;
+        self.refuse(apart && grpo.objective.kl_in_reward(), "grpo.combine_rewards", || {
+            "is `normalize_then_sum`, and `grpo.objective.kl` is `k1`, which is a term of the summed reward".into()
+        });
         self.finite("grpo.std_epsilon", grpo.std_epsilon, false);
         self.at_least("grpo.microbatch_tokens", grpo.microbatch_tokens, 1);
         self.max_tokens_schedule(grpo);
@@ -322,16 +325,18 @@ impl Findings {
         self.warn(eval.sampling.temperature == 0.0 && eval.samples > 1, "eval.samples", || {
             format!("is {}: greedy completions of a problem are all the same", eval.samples)
         });
-        let judges = |rule: &RuleConfig| matches!(rule, RuleConfig::Accuracy { .. } | RuleConfig::Countdown { .. });
         match &eval.rule {
             Some(rule) => {
-                self.refuse(!judges(rule), "eval.rule", || "must be `accuracy` or `countdown`".into());
-                if let Err(error) = Rubric::new(std::slice::from_ref(rule)) {
-                    self.refuse(judges(rule), "eval.rule", || error.to_string());
+                let judges = rule.judges();
+                self.refuse(!judges, "eval.rule", || {
+                    "must be a rule that says what is right, such as `accuracy`".into()
+                });
+                if let (true, Err(error)) = (judges, rule.check()) {
+                    self.refuse(true, "eval.rule", || error.to_string());
                 }
             }
             None => self.hint(
-                !config.rewards.iter().any(judges),
+                !config.rewards.iter().any(RuleConfig::judges),
                 "eval.rule",
                 "is absent, and no rule of `[[rewards]]` says which completion is right".into(),
                 "write `rule = { accuracy = { weight = 1.0, kind = \"exact\", extract = \"answer_tag\" } }`",

@@ -11,7 +11,7 @@ use model::config::{ModelConfig, PolicyConfig};
 use model::policy::Policy;
 use model::team;
 use model::tokenizer::Tokenizer;
-use rewards::{AccuracyKind, Extract, RuleConfig};
+use rewards::{Accuracy, AccuracyKind, Extract, RuleConfig};
 use rollout::pool::{RolloutConfig, RolloutPool};
 
 use super::evaluation::{Evaluation, table};
@@ -84,7 +84,7 @@ pub fn config_for(
     let problems = DataConfig { source: Source::Files(files), template, system_prompt: None, max_prompt_tokens };
     let name = data.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy().into_owned());
     // An answer with `####` is GSM8K's; one without is taken whole.
-    let rule = RuleConfig::Accuracy { weight: 1.0, kind: AccuracyKind::Gsm8k, extract: Extract::Any };
+    let rule = RuleConfig::Accuracy(Accuracy::new(1.0, AccuracyKind::Gsm8k, Extract::Any));
     let sets = vec![EvalSet { name: name.clone(), data: problems.clone(), n_problems: None }];
     Ok(RunConfig {
         name,

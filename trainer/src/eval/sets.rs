@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use crossbeam_channel::Receiver;
 use model::philox::Purpose;
 use model::policy::Policy;
@@ -34,7 +34,7 @@ pub struct EvalSets {
     samples: usize,
     max_tokens: usize,
     sampling: SamplingConfig,
-    judge: Judge,
+    judge: Rubric,
 }
 
 #[derive(Clone, Debug)]
@@ -44,13 +44,6 @@ struct Set {
     prompts: Vec<Prompt>,
     /// Problems whose prompt is too long, and that are left out.
     n_too_long: usize,
-}
-
-/// The rule that says which completion is right.
-#[derive(Clone, Debug)]
-struct Judge {
-    rule: RuleConfig,
-    rubric: Rubric,
 }
 
 impl EvalSets {
@@ -69,7 +62,10 @@ impl EvalSets {
         tokenizer: &Arc<Tokenizer>,
         seed: u64,
     ) -> Result<EvalSets> {
-        let judge = Judge::new(config, rewards)?;
+        let judge = judge(config, || own_judge(rewards))?;
+        if let Some((_, error)) = judge.open().into_iter().next() {
+            bail!("open `eval.rule`: {error}");
+        }
         let open = |set: &super::EvalSet| -> Result<(String, PromptSet)> {
             let mut opened = PromptSet::open(&set.data, tokenizer, seed)
                 .with_context(|| format!("open the held-out set `{}`", set.name))?;
@@ -80,14 +76,15 @@ impl EvalSets {
         Ok(EvalSets::new(config, judge, max_tokens, sets))
     }
 
-    /// The sets of a run, where it has any, as its check opened them: each cut to its `n_problems`.
-    pub fn of(config: &RunConfig, opened: Vec<(String, PromptSet)>) -> Result<Option<EvalSets>> {
+    /// The sets of a run, where it has any, as its check opened them: each cut to its `n_problems`, and the rules that
+    /// say what is right.
+    pub fn of(config: &RunConfig, opened: Vec<(String, PromptSet)>, judge: Option<Rubric>) -> Result<Option<EvalSets>> {
         let Some(eval) = &config.eval else { return Ok(None) };
-        let judge = Judge::new(eval, &config.rewards)?;
+        let judge = judge.context("no rule says which completion is right: set `eval.rule`")?;
         Ok(Some(EvalSets::new(eval, judge, config.rollout.max_tokens, opened)))
     }
 
-    fn new(config: &EvalConfig, judge: Judge, max_tokens: usize, opened: Vec<(String, PromptSet)>) -> EvalSets {
+    fn new(config: &EvalConfig, judge: Rubric, max_tokens: usize, opened: Vec<(String, PromptSet)>) -> EvalSets {
         let set = |(name, opened): (String, PromptSet)| Set {
             name,
             problems: opened.problems().to_vec(),
@@ -102,6 +99,7 @@ impl EvalSets {
             judge,
         }
     }
+
     /// Each set's name, problems, and how many others were left out because their prompt is too long.
     pub fn sizes(&self) -> impl ExactSizeIterator<Item = (&str, usize, usize)> {
         self.sets.iter().map(|set| (set.name.as_str(), set.problems.len(), set.n_too_long))
@@ -154,10 +152,10 @@ pub fn evaluate(
 }
 
 /// The outcomes of the groups that come, with their places.
-fn judge_as_sampled(set: &Set, judge: &Judge, step: u64, groups: &Receiver<(usize, Group)>) -> Vec<(usize, Outcome)> {
+fn judge_as_sampled(set: &Set, judge: &Rubric, step: u64, groups: &Receiver<(usize, Group)>) -> Vec<(usize, Outcome)> {
     let outcome = |(place, group): (usize, Group)| {
         let _span = debug_span!("score", group = place).entered();
-        let mut outcome = judge.outcome(&set.problems[place], &group, step);
+        let mut outcome = outcome(judge, &set.problems[place], &group, step);
         match &mut outcome.shown {
             Some(shown) if place < SHOWN => shown.record.set = Some(set.name.clone()),
             shown => *shown = None,
@@ -167,48 +165,51 @@ fn judge_as_sampled(set: &Set, judge: &Judge, step: u64, groups: &Receiver<(usiz
     groups.iter().map(outcome).collect()
 }
 
-impl Judge {
-    /// The judge of `config`, or the first of the run's rules that judges.
-    fn new(config: &EvalConfig, rewards: &[RuleConfig]) -> Result<Judge> {
-        ensure!(config.samples > 0, "`eval.samples` is 0: an evaluation needs at least one completion of a problem");
-        let rule = config.rule.as_ref().or_else(|| rewards.iter().find(|rule| rule.judges()));
-        let rule = rule.context("no rule says which completion is right: set `eval.rule`")?;
-        ensure!(rule.judges(), "`eval.rule` must be `accuracy` or `countdown`: no other rule says what is right");
-        let rubric = Rubric::new(std::slice::from_ref(rule)).context("read `eval.rule`")?;
-        Ok(Judge { rule: rule.clone(), rubric })
-    }
+/// The rules of a run that say which completion is right, where there are any.
+fn own_judge(rewards: &[RuleConfig]) -> Result<Option<Rubric>> {
+    let judged = rewards.iter().any(RuleConfig::judges);
+    if judged { Ok(Rubric::new(rewards).context("read `rewards`")?.judging()) } else { Ok(None) }
+}
 
-    fn outcome(&self, problem: &PreparedProblem, group: &Group, step: u64) -> Outcome {
-        let samples = samples(problem, group);
-        // Countdown's partial credit is not a right answer.
-        let scores = self.rubric.score_group(&samples);
-        let verdicts: Vec<Option<bool>> =
-            scores.iter().map(|score| score.parts[0].value.map(|value| value >= 1.0)).collect();
+/// The rule of `config` that says which completion is right, or else `own`, those of the run.
+pub(crate) fn judge(config: &EvalConfig, own: impl FnOnce() -> Result<Option<Rubric>>) -> Result<Rubric> {
+    ensure!(config.samples > 0, "`eval.samples` is 0: an evaluation needs at least one completion of a problem");
+    let Some(rule) = &config.rule else {
+        return own()?.context("no rule says which completion is right: set `eval.rule`");
+    };
+    ensure!(rule.judges(), "`eval.rule` must be a rule that says what is right, such as `accuracy`");
+    Rubric::only(rule).context("read `eval.rule`")
+}
 
-        let mut outcome = Outcome {
-            lengths: samples.iter().map(|sample| sample.n_tokens).collect(),
-            n_cut: samples.iter().filter(|sample| sample.truncated).count(),
-            ..Outcome::default()
-        };
-        for (sample, verdict) in samples.iter().zip(&verdicts) {
-            match verdict {
-                Some(correct) => {
-                    outcome.judged.correct.push(*correct);
-                    outcome.judged.answers.push(self.rule.answer(sample));
-                }
-                None => outcome.unscored += 1,
+fn outcome(judge: &Rubric, problem: &PreparedProblem, group: &Group, step: u64) -> Outcome {
+    let samples = samples(problem, group);
+    // Partial credit is not a right answer.
+    let scores = judge.score_group(&samples);
+    let verdicts: Vec<Option<bool>> = scores.iter().map(|score| score.right).collect();
+
+    let mut outcome = Outcome {
+        lengths: samples.iter().map(|sample| sample.n_tokens).collect(),
+        n_cut: samples.iter().filter(|sample| sample.truncated).count(),
+        ..Outcome::default()
+    };
+    for (sample, verdict) in samples.iter().zip(&verdicts) {
+        match verdict {
+            Some(correct) => {
+                outcome.judged.correct.push(*correct);
+                outcome.judged.answers.push(judge.answer(sample));
             }
+            None => outcome.unscored += 1,
         }
-        if let (Some(first), Some(score)) = (group.completions.first(), scores.first()) {
-            outcome.shown = Some(Shown {
-                question: problem.problem.prompt.text(),
-                expected: problem.problem.expected.clone(),
-                correct: verdicts[0],
-                record: SampleRecord::new(step, problem.problem.index, &problem.text, first, score),
-            });
-        }
-        outcome
     }
+    if let (Some(first), Some(score)) = (group.completions.first(), scores.first()) {
+        outcome.shown = Some(Shown {
+            question: problem.problem.prompt.text(),
+            expected: problem.problem.expected.clone(),
+            correct: verdicts[0],
+            record: SampleRecord::new(step, problem.problem.index, &problem.text, first, score),
+        });
+    }
+    outcome
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ pub struct GrpoConfig {
     /// Times a step's completions are learned from. R1-Zero learns once.
     #[serde(default = "one")]
     pub epochs_per_step: usize,
+    /// How the rules' values become one advantage.
+    #[serde(default)]
+    pub combine_rewards: CombineRewards,
     /// Divide advantages by the group's standard deviation; off is Dr. GRPO (arXiv 2503.20783).
     #[serde(default = "yes")]
     pub std: bool,
@@ -48,6 +51,18 @@ pub struct GrpoConfig {
     /// The objective.
     #[serde(default)]
     pub objective: ObjectiveConfig,
+}
+
+/// How the rules' values become one advantage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CombineRewards {
+    /// Weighted and summed, then compared within the group.
+    #[default]
+    SumThenNormalize,
+    /// Each rule's values are compared within the group, then weighted, summed and divided by their standard deviation
+    /// over the step, so that no rule is drowned by one with a larger range (GDPO, arXiv 2601.05242).
+    NormalizeThenSum,
 }
 
 /// A change of the completion limit. R1-Zero went from 32,768 to 65,536 tokens at update 8,200.

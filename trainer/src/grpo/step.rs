@@ -7,13 +7,13 @@ use anyhow::Result;
 use model::kernels::TokenLogprobs;
 use model::philox::Purpose;
 use model::policy::Policy;
-use rewards::{Rubric, RuleConfig};
+use rewards::Rubric;
 use rollout::completion::FinishReason;
 use rollout::pool::{PoolError, Request, RolloutPool};
 use tracing::debug_span;
 
-use super::{GrpoConfig, parity};
-use crate::advantage::group_advantages;
+use super::{CombineRewards, GrpoConfig, parity};
+use crate::advantage::{decoupled_advantages, group_advantages};
 use crate::batch::{Microbatch, TokenValues, Update};
 use crate::config::RunConfig;
 use crate::gradient::Gradient;
@@ -48,12 +48,6 @@ struct Found {
     tally: Tally,
     entropy: f64,
     mismatch: parity::Mismatch,
-}
-
-/// The place of the rule that says what is right: the first accuracy, else the first countdown, else the first rule.
-pub(super) fn judge(rules: &[RuleConfig]) -> usize {
-    let accuracy = rules.iter().position(|rule| matches!(rule, RuleConfig::Accuracy { .. }));
-    accuracy.or_else(|| rules.iter().position(RuleConfig::judges)).unwrap_or(0)
 }
 
 impl Step<'_> {
@@ -141,7 +135,11 @@ impl Step<'_> {
                 }
             }
         }
-        let advantages = group_advantages(&rewards, self.grpo.std, self.grpo.std_epsilon);
+        let (std, epsilon) = (self.grpo.std, self.grpo.std_epsilon);
+        let advantages = match self.grpo.combine_rewards {
+            CombineRewards::SumThenNormalize => group_advantages(&rewards, std, epsilon),
+            CombineRewards::NormalizeThenSum => decoupled_advantages(&scored.values(), std, epsilon),
+        };
         self.log_lessons(run, scored, &rewards, &advantages);
         self.keep_samples(run, scored, &advantages)?;
         Ok(advantages)
@@ -155,15 +153,18 @@ impl Step<'_> {
         rewards: &[Vec<Option<f64>>],
         advantages: &[Vec<Option<f64>>],
     ) {
-        let judge = judge(&self.config.rewards);
         let (mut right, mut wrong, mut skipped) = (0, 0, 0);
         for ((rewards, scores), advantages) in rewards.iter().zip(&scored.scores).zip(advantages) {
             if rewards.iter().flatten().count() < 2 {
                 skipped += 1;
             } else if advantages.iter().flatten().all(|a| *a == 0.0) {
-                // Equal rewards below the judge's full value are all equally wrong.
-                let full = |score: &rewards::Score| score.parts[judge].value.is_some_and(|value| value >= 1.0);
-                if scores.iter().all(full) { right += 1 } else { wrong += 1 }
+                // Where no rule says what is right, the first one's full value stands for it. Equal rewards below are
+                // all equally wrong.
+                let full = |score: &rewards::Score| {
+                    score.parts.first().and_then(|part| part.value).is_some_and(|value| value >= 1.0)
+                };
+                let right_one = |score: &rewards::Score| score.right.unwrap_or_else(|| full(score));
+                if scores.iter().all(right_one) { right += 1 } else { wrong += 1 }
             }
         }
         run.log.set("groups_all_right", f64::from(right));

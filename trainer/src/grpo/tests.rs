@@ -188,10 +188,3 @@ fn a_gradient_that_is_not_finite_never_reaches_the_weights() {
     let run = root.path().join("sums/1");
     assert!(run.join("dump").read_dir().unwrap().count() > 0, "the batches lie there");
 }
-
-#[test]
-fn the_judge_need_not_be_the_first_rule() {
-    let config = config("");
-    assert_eq!(step::judge(&config.rewards), 1, "soft_overlong says nothing about right and wrong");
-    assert_eq!(step::judge(&config.rewards[..1]), 0);
-}

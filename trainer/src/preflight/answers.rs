@@ -4,10 +4,9 @@
 //! no policy can ever be: the field mapping, the rule or the row is at fault.
 
 use rayon::prelude::*;
-use rewards::{AccuracyKind, Extract, FormatStyle, Rubric, RuleConfig, Sample, Score};
+use rewards::{Member, Rubric, Rule, Sample, Verdict};
 
 use super::Finding;
-use crate::data::Problem;
 use crate::prompting::PreparedProblem;
 
 /// Problems looked at, from the first.
@@ -19,31 +18,22 @@ const SHOWN: usize = 3;
 /// Share of rejected answers up to which a data set counts as having bad rows, rather than a rule as not fitting it.
 const BAD_ROWS: f64 = 0.01;
 
-/// Scores the expected answer of every problem by `rules`; `key` is where the rules stand in the configuration.
-pub(super) fn check(key: &str, rules: &[RuleConfig], problems: &[PreparedProblem], findings: &mut Vec<Finding>) {
-    let rubric = match Rubric::new(rules) {
-        Ok(rubric) => rubric,
-        Err(error) => {
-            findings.push(Finding::error(key, error.to_string()));
-            return;
-        }
-    };
+/// Scores the expected answer of every problem by the rules of `rubric` that say what is right; `key` is where the rules
+/// stand in the configuration.
+pub(super) fn check(key: &str, rubric: &Rubric, problems: &[PreparedProblem], findings: &mut Vec<Finding>) {
     let problems = &problems[..problems.len().min(LOOKED_AT)];
-    for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| judges(rule)) {
-        let rejected: Vec<(u64, String)> = problems
-            .par_iter()
-            .filter_map(|one| Some((one.problem.index, rejection(&rubric, rules, place, rule, one)?)))
-            .collect();
+    without_rules(key, rubric, problems, findings);
+    for name in rubric.names() {
+        let rejected: Vec<(u64, String)> =
+            problems.par_iter().filter_map(|one| Some((one.problem.index, rejection(rubric, name, one)?))).collect();
         if rejected.is_empty() {
             continue;
         }
-        let shown: Vec<String> =
-            rejected.iter().take(SHOWN).map(|(index, reason)| format!("problem {index}: {reason}")).collect();
         let message = format!(
             "the rules reject {} of {} expected answers of the data itself ({})",
             rejected.len(),
             problems.len(),
-            shown.join("; ")
+            shown(&rejected)
         );
         let share = rejected.len() as f64 / problems.len() as f64;
         let finding = if share > BAD_ROWS { Finding::error(key, message) } else { Finding::warning(key, message) };
@@ -51,87 +41,74 @@ pub(super) fn check(key: &str, rules: &[RuleConfig], problems: &[PreparedProblem
     }
 }
 
-/// Whether a rule says what is right.
-pub(super) fn judges(rule: &RuleConfig) -> bool {
-    matches!(rule, RuleConfig::Accuracy { .. } | RuleConfig::Countdown { .. })
+/// Rows whose source no rule is for.
+fn without_rules(key: &str, rubric: &Rubric, problems: &[PreparedProblem], findings: &mut Vec<Finding>) {
+    let lost = |one: &PreparedProblem| {
+        let sample = row(one);
+        let source = sample.source().unwrap_or("no `source`");
+        rubric.rules_for(&sample).next().is_none().then(|| (one.problem.index, shorten(source)))
+    };
+    let lost: Vec<(u64, String)> = problems.iter().filter_map(lost).collect();
+    if lost.is_empty() {
+        return;
+    }
+    let message = format!("no rule is for {} of {} problems ({})", lost.len(), problems.len(), shown(&lost));
+    let finding = if lost.len() == problems.len() { Finding::error } else { Finding::warning };
+    findings.push(finding(key, message).hint("name their source in a rule's `sources`: they are never scored"));
 }
 
-/// Why the expected answer is not right by the rule at `place`, if it is not.
-fn rejection(
-    rubric: &Rubric,
-    rules: &[RuleConfig],
-    place: usize,
-    rule: &RuleConfig,
-    one: &PreparedProblem,
-) -> Option<String> {
-    let expected = expected(rule, &one.problem);
-    let mut sample = Sample {
+fn shown(problems: &[(u64, String)]) -> String {
+    let shown: Vec<String> =
+        problems.iter().take(SHOWN).map(|(index, why)| format!("problem {index}: {why}")).collect();
+    shown.join("; ")
+}
+
+fn row(one: &PreparedProblem) -> Sample<'_> {
+    Sample {
         prompt: &one.text,
-        completion: "",
+        messages: one.problem.prompt.messages(),
         n_tokens: 1,
-        truncated: false,
         expected: &one.problem.expected,
         columns: &one.problem.columns,
-    };
-    let completion = completion(rules, rule, expected, sample.think_opened());
-    sample.completion = &completion;
-    let Score { parts, .. } = rubric.score_group(&[sample]).pop()?;
-    let unlike_one = |value: Option<f64>| value.is_none_or(|value| value < 1.0);
-    // A countdown row in a file names the target, not an expression that reaches it.
-    let is_expression = expected.contains(['+', '-', '*', '/']);
-    let judged = &parts[place];
-    let wrong = match rule {
-        RuleConfig::Countdown { .. } if !is_expression => judged.value.is_none(),
-        _ => unlike_one(judged.value),
-    };
-    if wrong {
-        return Some(format!("{}: {} (expected `{}`)", judged.rule, judged.note, shorten(expected)));
+        ..Sample::default()
     }
-    let layout = parts.iter().zip(rules).find(|(part, rule)| is_format(rule) && unlike_one(part.value))?.0;
-    Some(format!("{}: {} where {} reads its answer", layout.rule, layout.note, judged.rule))
 }
 
-/// What the policy should answer.
-fn expected<'a>(rule: &RuleConfig, problem: &'a Problem) -> &'a str {
-    match rule {
-        RuleConfig::Accuracy { kind: AccuracyKind::Gsm8k, .. } => {
-            problem.expected.rsplit_once("####").map_or(&*problem.expected, |(_, gold)| gold)
+/// Why the expected answer is not right by the rule of this name, if it is not.
+fn rejection(rubric: &Rubric, name: &str, one: &PreparedProblem) -> Option<String> {
+    let row = row(one);
+    let (_, judge) = rubric.rules_for(&row).find(|(known, rule)| *known == name && rule.judges())?;
+    let Some(gold) = judge.gold(&row) else {
+        let why = judge.unreadable(&row)?;
+        return Some(format!("{name}: {why} (expected `{}`)", shorten(row.expected.trim())));
+    };
+    let opening = if row.think_opened() { "" } else { "<think>" };
+    let mut completion = format!("{opening}worked out</think>{}", gold.written);
+    let mut layouts = Vec::new();
+    for (known, rule) in rubric.rules_for(&row) {
+        if let Some(dressed) = rule.dress(&completion, &gold) {
+            completion = dressed;
+            layouts.push((known, rule));
         }
-        _ => &problem.expected,
     }
-    .trim()
+    let sample = Sample { completion: &completion, ..row };
+    let said = verdict(judge, sample);
+    if falls_short(&said) {
+        return Some(format!("{name}: {} (expected `{}`)", said.note, shorten(&gold.answer)));
+    }
+    let broken = |(known, rule): (&str, &dyn Rule)| Some((known.to_owned(), verdict(rule, sample)));
+    let (layout, said) = layouts.into_iter().filter_map(broken).find(|(_, said)| falls_short(said))?;
+    Some(format!("{layout}: {} where {name} reads its answer", said.note))
 }
 
-/// A completion that gives `expected` where `rule` looks for it, in the layout of the format rules.
-fn completion(rules: &[RuleConfig], rule: &RuleConfig, expected: &str, think_opened: bool) -> String {
-    let wants = |wanted: FormatStyle| {
-        rules.iter().any(|rule| matches!(rule, RuleConfig::Format { style, .. } if *style == wanted))
-    };
-    let extract = match rule {
-        RuleConfig::Accuracy { extract, .. } => *extract,
-        _ => Extract::AnswerTag,
-    };
-    let in_tag = matches!(extract, Extract::AnswerTag | Extract::Any);
-    let mut answer = match extract {
-        Extract::AnswerTag | Extract::Any => expected.to_owned(),
-        Extract::Boxed | Extract::FirstBoxed | Extract::LastBoxed => format!("\\boxed{{{expected}}}"),
-        Extract::Hash => format!("\n#### {expected}\n"),
-        Extract::FinalAnswer => format!("\nThe final answer is {expected}\n"),
-    };
-    if in_tag || wants(FormatStyle::ThinkAnswer) {
-        answer = format!("<answer>{answer}</answer>");
-    }
-    let boxed = matches!(extract, Extract::Boxed | Extract::FirstBoxed | Extract::LastBoxed);
-    if wants(FormatStyle::Boxed) && !boxed {
-        answer = format!("{answer}\n\\boxed{{{expected}}}");
-    }
-    let opened = think_opened || rules.iter().any(|rule| matches!(rule, RuleConfig::Format { think_opened: true, .. }));
-    let opening = if opened { "" } else { "<think>" };
-    format!("{opening}worked out</think>{answer}")
+fn verdict(rule: &dyn Rule, sample: Sample<'_>) -> Verdict {
+    let alone = || rule.judge_group(&[Member { sample, right: Some(true) }]).pop();
+    let said = rule.judge(&sample).or_else(alone);
+    said.unwrap_or_else(|| Verdict::failed("the rule gave no verdict"))
 }
 
-fn is_format(rule: &RuleConfig) -> bool {
-    matches!(rule, RuleConfig::Format { .. })
+fn falls_short(said: &Verdict) -> bool {
+    said.value.is_none_or(|value| value < 1.0)
 }
 
 fn shorten(text: &str) -> String {

@@ -56,7 +56,7 @@ fn scorers_side_by_side_score_as_one() {
 
     for (n_scorers, stride) in [(1, 1), (3, 5), (4, 7)] {
         let groups = problems.iter().map(|_| Mutex::new(Open::of(texts.len()))).collect();
-        let scoring = Scoring { rubric: &rubric, problems: &problems, bar: &bar, groups };
+        let scoring = Scoring { rubric: &rubric, step: 1, problems: &problems, bar: &bar, groups };
         let (sender, finished) = crossbeam_channel::unbounded();
         let n_scored = AtomicUsize::new(0);
         thread::scope(|scope| {

@@ -52,7 +52,7 @@ fn sample(step: u64) -> SampleRecord {
         finish: FinishReason::Length,
         advantage: Some(0.5),
         total: None,
-        parts: vec![Part { rule: "accuracy".into(), value: None, weight: 1.0, note: "no reference".into() }],
+        parts: vec![part(None, "no reference")],
     }
 }
 
@@ -65,7 +65,7 @@ fn evaluation(name: &str, main: bool) -> Evaluation {
         finish: FinishReason::Stop,
         advantage: None,
         total: Some(1.0),
-        parts: vec![Part { rule: "accuracy".into(), value: Some(1.0), weight: 1.0, note: "expected 5".into() }],
+        parts: vec![part(Some(1.0), "expected 5")],
         ..sample(0)
     };
     let shown = Shown { question: "2 + 3".into(), expected: "5".into(), correct: Some(true), record };
@@ -104,6 +104,10 @@ fn repeatable(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
         line
     };
     text.lines().map(line).collect()
+}
+
+fn part(value: Option<f64>, note: &str) -> Part {
+    Part { rule: "accuracy".into(), value, lack: None, weight: 1.0, gate: Default::default(), note: note.into() }
 }
 
 #[test]

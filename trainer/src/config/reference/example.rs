@@ -8,7 +8,7 @@ use super::{Key, Presence, Table, tables, toml_text};
 const USED: [&str; 6] = ["rewards", "rewards.accuracy", "rewards.format", "data.source.chain", "grpo", "eval"];
 
 /// Values for keys without a default, in TOML; where none is here, the type gives one.
-const VALUES: [(&str, &str); 29] = [
+const VALUES: [(&str, &str); 34] = [
     ("name", r#""r1_zero""#),
     ("model.checkpoint", r#""configs/checkpoints/tiny""#),
     ("data.system_prompt", r#""You are a careful mathematician.""#),
@@ -21,6 +21,11 @@ const VALUES: [(&str, &str); 29] = [
     ("data.source.countdown.n_problems", "10000"),
     ("data.source.chain.n_problems", "10000"),
     ("rewards.accuracy.extract", r#""answer_tag""#),
+    ("rewards.accuracy.name", r#""accuracy""#),
+    ("rewards.accuracy.needs", "{ format = 1.0 }"),
+    ("rewards.accuracy.clip", "[0.0, 1.0]"),
+    ("rewards.accuracy.steps", "[1, 200]"),
+    ("rewards.accuracy.sources", r#"["gsm8k"]"#),
     ("rewards.format.weight", "0.1"),
     ("rewards.countdown.format_score", "0.1"),
     ("rewards.soft_overlong.max_tokens", "1024"),
@@ -67,6 +72,9 @@ fn section(text: &mut String, table: &Table, used: bool) {
     for line in table.header.lines() {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{mark}{line}");
+    }
+    if let Some((names, told)) = &table.common {
+        comment(text, &format!("Takes {} too, as `[{told}]` does.", names.join(", ")));
     }
     for key in &table.keys {
         comment(text, &key.doc);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Key, Presence, Table, tables, toml_text};
+use super::{Key, Presence, Table, parent, tables, toml_text};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -50,10 +50,10 @@ fn section(page: &mut String, table: &Table) {
     for key in &table.keys {
         row(page, key);
     }
-}
-
-fn parent(path: &str) -> &str {
-    path.rsplit_once('.').map_or(path, |(parent, _)| parent)
+    if let Some((names, told)) = &table.common {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = write!(page, "\nAnd {}, as in `[{told}]`.\n", names.join(", "));
+    }
 }
 
 fn row(page: &mut String, key: &Key) {

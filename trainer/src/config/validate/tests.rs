@@ -108,6 +108,16 @@ fn exactness_is_required_of_kernels_that_promise_it() {
 }
 
 #[test]
+fn a_kl_in_the_reward_is_summed_with_it() {
+    let apart = "grpo.combine_rewards=normalize_then_sum";
+    assert_eq!(findings(Stage::Grpo, &[apart]), []);
+    let kl = ["grpo.objective.kl=k1", "grpo.objective.kl_coef=0.1"];
+    assert_eq!(findings(Stage::Grpo, &kl), []);
+    let keys = findings(Stage::Grpo, &[apart, kl[0], kl[1]]).into_iter().map(|found| found.key);
+    assert_eq!(keys.collect::<Vec<_>>(), ["grpo.combine_rewards"]);
+}
+
+#[test]
 fn odd_but_possible_values_are_warned_of() {
     for (set, key) in [
         ("grpo.eval_every=5", "grpo.eval_every"),

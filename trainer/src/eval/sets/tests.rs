@@ -15,8 +15,8 @@ fn rule() -> RuleConfig {
     serde_json::from_value(json!({"accuracy": {"weight": 2.0, "kind": "numeric", "extract": "answer_tag"}})).unwrap()
 }
 
-fn judge() -> Judge {
-    Judge { rubric: Rubric::new(&[rule()]).unwrap(), rule: rule() }
+fn judged(texts: &[(&str, FinishReason)], expected: &str) -> Outcome {
+    outcome(&Rubric::only(&rule()).unwrap(), &problem(expected), &group(texts), 4)
 }
 
 fn problem(expected: &str) -> PreparedProblem {
@@ -38,13 +38,13 @@ fn group(texts: &[(&str, FinishReason)]) -> Group {
 
 #[test]
 fn an_outcome_by_hand() {
-    let completions = group(&[
+    let completions = [
         ("<answer>8</answer>", FinishReason::Stop),
         ("<answer>7.0</answer>", FinishReason::Stop),
         ("no", FinishReason::Length),
         ("<answer>7</answer>", FinishReason::Stop),
-    ]);
-    let outcome = judge().outcome(&problem("7"), &completions, 4);
+    ];
+    let outcome = judged(&completions, "7");
     assert_eq!(outcome.judged.correct, [false, true, false, true]);
     let answers: Vec<_> = outcome.judged.answers.iter().map(Option::as_deref).collect();
     assert_eq!(answers, [Some("8"), Some("7"), None, Some("7")]);
@@ -56,20 +56,20 @@ fn an_outcome_by_hand() {
 
 #[test]
 fn what_cannot_be_scored_is_counted_and_left_out() {
-    let outcome = judge().outcome(&problem("seven"), &group(&[("<answer>7</answer>", FinishReason::Stop); 3]), 4);
+    let outcome = judged(&[("<answer>7</answer>", FinishReason::Stop); 3], "seven");
     assert_eq!((outcome.unscored, outcome.judged.correct.len(), outcome.lengths.len()), (3, 0, 3));
     assert_eq!(outcome.shown.unwrap().correct, None);
-    assert_eq!(judge().outcome(&problem("7"), &group(&[]), 4), Outcome::default());
+    assert_eq!(judged(&[], "7"), Outcome::default());
 }
 
 #[test]
 fn a_near_miss_of_countdown_is_wrong() {
     let rule: RuleConfig = serde_json::from_value(json!({"countdown": {"weight": 1.0, "format_score": 0.5}})).unwrap();
-    let judge = Judge { rubric: Rubric::new(std::slice::from_ref(&rule)).unwrap(), rule };
+    let judge = Rubric::only(&rule).unwrap();
     let mut game = problem("7");
     game.problem.columns = json!({"nums": [3, 4], "target": 7}).as_object().unwrap().clone();
     let texts = ["<answer>3 * 4</answer>", "<answer>3 + 4</answer>"].map(|text| (text, FinishReason::Stop));
-    assert_eq!(judge.outcome(&game, &group(&texts), 4).judged.correct, [false, true]);
+    assert_eq!(outcome(&judge, &game, &group(&texts), 4).judged.correct, [false, true]);
 }
 
 struct Setup {
