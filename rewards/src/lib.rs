@@ -33,6 +33,7 @@ mod answer;
 mod countdown;
 mod format;
 mod length;
+pub mod math;
 mod rubric;
 mod rule;
 pub mod sandbox;
