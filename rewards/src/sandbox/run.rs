@@ -78,7 +78,7 @@ fn ended(exit: &Exit, said: Option<Ended>, cpu: Duration, limits: &Limits) -> Re
     let signal = exit.status & 0x7f;
     Ok(match (signal, said) {
         (libc::SIGXCPU, _) => Ended::TimeCpu,
-        (libc::SIGSYS, _) => Ended::Forbidden("a call no honest program makes".into()),
+        (libc::SIGSYS, _) => Ended::Forbidden("unknown".into()),
         (0, _) | (libc::SIGKILL, _) if overtime => Ended::TimeCpu,
         // Nothing inside can send it: the kernel was short of memory, or somebody meddled.
         (libc::SIGKILL, _) => return Err(Broken::Killed),
@@ -133,6 +133,7 @@ impl Watched {
             Event::Exit(exit) => return Ok(Step::Over(exit, None)),
             Event::TimeCpu => Ended::TimeCpu,
             Event::TimeWall => Ended::TimeWall,
+            Event::Forbidden(call) => Ended::Forbidden(call.into()),
             Event::Output => Ended::Output,
         };
         let exit = self.finish(zygote)?;
@@ -315,6 +316,7 @@ fn relay(
             }
             Event::TimeCpu => break Ended::TimeCpu,
             Event::TimeWall => break Ended::TimeWall,
+            Event::Forbidden(call) => break Ended::Forbidden(call.into()),
             Event::Output => break Ended::Output,
         };
         match (who, said_now) {

@@ -48,3 +48,17 @@ fn a_pair_is_relayed() {
     let bad = pair("def f(x):\n    return 3", "assert f([]) == 2, 'no'");
     assert_eq!(bad.ended, Ended::Exception { kind: "AssertionError".into(), message: "no".into() });
 }
+
+#[test]
+fn a_forbidden_call_is_named() {
+    for level in [Isolation::Namespaces, Isolation::LandlockSeccomp] {
+        let sandbox = sandbox(level);
+        let program = "import ctypes; ctypes.CDLL(None).ptrace(16, 1, 0, 0); print('on')";
+        let threaded = "import threading\ndef f():\n    import ctypes; ctypes.CDLL(None).unshare(0)\nt=threading.Thread(target=f); t.start(); t.join(); print('on')";
+        for (program, call) in [(program, "ptrace"), (threaded, "unshare")] {
+            let outcome = sandbox.run(&Job { program, task: Task::Stdin(&[b""]), limits: Limits::default() }).remove(0);
+            assert_eq!(outcome.ended, Ended::Forbidden(call.into()), "{outcome:?}");
+            assert!(outcome.stdout.is_empty());
+        }
+    }
+}

@@ -12,7 +12,7 @@ MNT_DETACH = 2
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
-SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER = 1, 1 << 3
 SIGKILL = 9
 NOBODY = 65534
 # The program's user and group inside the namespace.
@@ -120,10 +120,20 @@ def filter_from(instructions):
     return Program(len(instructions) // 8, instructions)
 
 
-def install_filter(numbers, program):
-    system_call(
-        "seccomp", numbers["seccomp"], ctypes.c_uint(SECCOMP_SET_MODE_FILTER), ctypes.c_uint(0), ctypes.byref(program)
+def install_filter(numbers, program, flags=0):
+    return system_call(
+        "seccomp", numbers["seccomp"], ctypes.c_uint(SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags),
+        ctypes.byref(program),
     )
+
+
+def install_listener(numbers, notify, kill):
+    """Forbidden calls are told to whoever holds the descriptor; none where a filter around us has a listener already."""
+    try:
+        return install_filter(numbers, filter_from(notify), SECCOMP_FILTER_FLAG_NEW_LISTENER)
+    except Missing:
+        install_filter(numbers, filter_from(kill))
+        return None
 
 
 def restrict_files(numbers, ruleset):

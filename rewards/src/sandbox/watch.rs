@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::filter::forbidden_call;
 use super::outcome::STDERR_BYTES;
 use super::wire::WireError;
 use super::zygote::{Exit, News, Zygote};
@@ -33,6 +34,8 @@ pub(super) enum Event {
     TimeCpu,
     /// The current span's time on the clock is over.
     TimeWall,
+    /// It is stopped in this system call.
+    Forbidden(&'static str),
     /// More output, or a longer message, than the limits allow.
     Output,
 }
@@ -57,6 +60,8 @@ pub(super) struct Test {
     /// Standard error that nobody took yet, cut.
     pub(super) err: Vec<u8>,
     exit: Option<Exit>,
+    /// A forbidden system call it made.
+    forbidden: Option<&'static str>,
     /// Whether its end has been told.
     told: bool,
     /// Whether a limit stopped it; it is waited for then, and no longer read.
@@ -111,6 +116,7 @@ impl Test {
             out: Vec::new(),
             err: Vec::new(),
             exit: None,
+            forbidden: None,
             told: false,
             stopped: false,
         })
@@ -150,6 +156,11 @@ impl Test {
         self.stopped = true;
         // It may have ended by itself meanwhile.
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Whether it has a thread of this number.
+    fn has_task(&self, task: u32) -> bool {
+        self.pid.is_some_and(|pid| std::path::Path::new(&format!("/proc/{pid}/task/{task}")).exists())
     }
 
     fn cpu(&self) -> Duration {
@@ -192,6 +203,10 @@ impl Test {
     /// What is known without waiting.
     fn ready(&mut self) -> Option<Event> {
         let limit = self.output_limit();
+        if let Some(call) = self.forbidden.take_if(|_| !self.stopped) {
+            self.stopped = true;
+            return Some(Event::Forbidden(call));
+        }
         let mut too_long = self.out.len() > limit;
         if let Some((head, rest)) = self.inbox.split_first_chunk::<4>() {
             let length = u32::from_le_bytes(*head) as usize;
@@ -260,6 +275,7 @@ pub(super) fn next(zygote: &Zygote, tests: &mut [Test], news: &mut Vec<News>) ->
         let look_at = tests.iter().filter_map(Test::look_at).min();
         let wait = look_at.map_or(PATIENCE, |at| at.saturating_duration_since(Instant::now()));
         let mut fds = vec![PollFd::new(zygote.wire(), PollFlags::IN)];
+        fds.extend(zygote.listener.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
         fds.extend(tests.iter().flat_map(Test::poll_fds));
         let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
         match poll(&mut fds, Some(&timeout)) {
@@ -267,8 +283,13 @@ pub(super) fn next(zygote: &Zygote, tests: &mut [Test], news: &mut Vec<News>) ->
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let heard = |i: usize| fds[i].revents().contains(PollFlags::IN);
+        let forbidden = zygote.listener.as_ref().filter(|_| heard(1)).and_then(forbidden_call);
         if !fds[0].revents().is_empty() {
             news.push(zygote.news()?);
+        }
+        if let Some((task, call)) = forbidden {
+            tests.iter_mut().filter(|test| test.has_task(task)).for_each(|test| test.forbidden = Some(call));
         }
         for test in tests.iter_mut() {
             test.read_pipes();

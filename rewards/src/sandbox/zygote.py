@@ -102,8 +102,12 @@ def start():
                 os.close(fd)
             walls, fds = control.receive()
             rules = [move_up(fd, RULES_FD + i) for i, fd in enumerate(fds)]
+            listener = install_listener(numbers, walls["notify"], walls["kill"])
             for instructions in walls["always"]:
                 install_filter(numbers, filter_from(instructions))
+            if listener is not None:
+                control.send(("listener",), [listener])
+                os.close(listener)
             programs = {"pure": filter_from(walls["pure"]), "files": filter_from(walls["files"])}
         else:
             rules, programs = [], {}

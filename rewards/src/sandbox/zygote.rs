@@ -53,6 +53,8 @@ pub(super) struct Zygote {
     /// `None` once it is told to end.
     wire: Option<Wire>,
     temporary: Option<PathBuf>,
+    /// Says which forbidden calls are made.
+    pub(super) listener: Option<OwnedFd>,
     pub(super) n_forks: u64,
 }
 
@@ -99,7 +101,7 @@ impl Zygote {
             .spawn()
             .map_err(|error| StartError::Failed(format!("start `{}`: {error}", setup.python.display())))?;
         drop(command);
-        let mut zygote = Self { child, wire: Some(wire), temporary, n_forks: 0 };
+        let mut zygote = Self { child, wire: Some(wire), temporary, listener: None, n_forks: 0 };
         match zygote.set_up(setup) {
             Ok(()) => Ok(zygote),
             Err(StartError::Failed(why)) => Err(StartError::Failed(zygote.with_last_words(why))),
@@ -107,8 +109,7 @@ impl Zygote {
         }
     }
 
-    fn set_up(&self, setup: &Setup) -> Result<(), StartError> {
-        let wire = self.wire();
+    fn set_up(&mut self, setup: &Setup) -> Result<(), StartError> {
         let dict = |entries: Vec<(&str, Plain)>| Plain::Dict(entries.into_iter().map(|(k, v)| (k.into(), v)).collect());
         let numbers = [
             ("capset", libc::SYS_capset),
@@ -117,8 +118,8 @@ impl Zygote {
             ("pivot_root", libc::SYS_pivot_root),
             ("seccomp", libc::SYS_seccomp),
         ];
-        wire.send_bytes(SOURCE.as_bytes(), &[])?;
-        wire.send(
+        self.wire().send_bytes(SOURCE.as_bytes(), &[])?;
+        self.wire().send(
             &dict(vec![
                 ("namespaces", Plain::Bool(setup.isolation == Isolation::Namespaces)),
                 ("filtered", Plain::Bool(setup.isolation >= Isolation::LandlockSeccomp)),
@@ -133,13 +134,13 @@ impl Zygote {
             &[],
         )?;
         loop {
-            let (message, fds) = wire.receive(PATIENCE_AT_START)?;
+            let (message, fds) = self.wire().receive(PATIENCE_AT_START)?;
             let parts = message.items().unwrap_or_default();
             match (parts.first().and_then(Plain::text), parts.get(1)) {
                 (Some("unshared"), _) => {
                     map_users(self.child.id())
                         .map_err(|error| StartError::Missing(format!("user namespace: {error}")))?;
-                    wire.send(&Plain::None, &[])?;
+                    self.wire().send(&Plain::None, &[])?;
                 }
                 (Some("paths"), _) => {
                     let alone = setup.isolation != Isolation::Namespaces;
@@ -150,13 +151,16 @@ impl Zygote {
                     let bytes = |filter: &Vec<u8>| Plain::Bytes(filter.clone());
                     let walls = dict(vec![
                         ("always", Plain::List(setup.filters.always.iter().map(bytes).collect())),
+                        ("notify", bytes(&setup.filters.notify)),
+                        ("kill", bytes(&setup.filters.kill)),
                         ("pure", bytes(&setup.filters.pure)),
                         ("files", bytes(&setup.filters.files)),
                     ]);
                     let fds = rules.as_ref().map(|rules| vec![rules.pure.as_fd(), rules.files.as_fd()]);
-                    wire.send(&walls, &fds.unwrap_or_default())?;
+                    self.wire().send(&walls, &fds.unwrap_or_default())?;
                 }
                 (Some("missing"), Some(Plain::Str(what))) => return Err(StartError::Missing(what.clone())),
+                (Some("listener"), _) => self.listener = fds.into_iter().next(),
                 (Some("warm"), _) => return Ok(()),
                 _ => return Err(StartError::Failed(format!("the zygote said {message:?}"))),
             }
