@@ -25,24 +25,22 @@ def flat(value):
     kind = type(value)
     if kind in PLAIN:
         return value
-    if isinstance(value, (list, tuple)):
-        base = list if isinstance(value, list) else tuple
-        return base([flat(item) for item in base.__iter__(value)])
-    if isinstance(value, dict):
+    # By what it is, and not by what it says it is.
+    for base in (list, tuple, set, frozenset):
+        if issubclass(kind, base):
+            return base([flat(item) for item in base.__iter__(value)])
+    if issubclass(kind, dict):
         return {flat(key): flat(item) for key, item in dict.items(value)}
-    if isinstance(value, (set, frozenset)):
-        base = set if isinstance(value, set) else frozenset
-        return {flat(item) for item in base.__iter__(value)}
-    if isinstance(value, str):
+    if issubclass(kind, str):
         return str.__str__(value)
-    if isinstance(value, int):
+    if issubclass(kind, int):
         return int.__int__(value)
-    if isinstance(value, float):
+    if issubclass(kind, float):
         return float.__float__(value)
-    if isinstance(value, (bytes, bytearray)):
+    if issubclass(kind, (bytes, bytearray)):
         return bytes(value)
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
+    if numpy is not None and issubclass(kind, (numpy.generic, numpy.ndarray)):
         return value.tolist()
     raise NotPlain(f"`{kind.__name__}` is no plain data")
 
@@ -54,7 +52,11 @@ def pack(message):
             return marshal.dumps(message, FORMAT)
         except ValueError:
             pass
-    return marshal.dumps(flat(message), FORMAT)
+    plain = flat(message)
+    try:
+        return marshal.dumps(plain, FORMAT)
+    except ValueError:
+        raise NotPlain("a value too large or too deep to be written") from None
 
 
 def send_bytes(data):

@@ -85,6 +85,7 @@ pub struct Sandbox {
     idle: Mutex<Vec<Option<Zygote>>>,
     returned: Condvar,
     n_workers: usize,
+    broken: Mutex<(u64, Option<String>)>,
 }
 
 impl Sandbox {
@@ -132,6 +133,7 @@ impl Sandbox {
             idle: Mutex::new(idle),
             returned: Condvar::new(),
             n_workers,
+            broken: Mutex::default(),
         };
         self_test::run(&sandbox).map_err(SandboxError::SelfTest)?;
         Ok(sandbox)
@@ -145,6 +147,11 @@ impl Sandbox {
     /// How many programs run at a time.
     pub fn n_workers(&self) -> usize {
         self.n_workers
+    }
+
+    /// Zygotes that failed so far and were replaced, and what was wrong with the last: none as long as all is well.
+    pub fn broken(&self) -> (u64, Option<String>) {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Runs a job and waits for it: an outcome for each input or call, or one for a pair, in their order. Any number of
@@ -275,7 +282,9 @@ impl<'a> Place<'a> {
             match work(zygote) {
                 Ok(result) => return Ok(result),
                 Err(broken) => {
-                    why = broken.to_string();
+                    why = zygote.with_last_words(broken.to_string());
+                    let mut broken = self.sandbox.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                    *broken = (broken.0 + 1, Some(why.clone()));
                     self.zygote = None;
                 }
             }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::watch::{Event, Test, next, sealed};
 use super::wire::WireError;
 use super::zygote::{Exit, Zygote};
-use super::{Call, Ended, Limits, Outcome, Plain};
+use super::{Call, Ended, Limits, MarshalError, Outcome, Plain};
 
 /// The zygote failed, or the test's process ended in a way no program can bring about: to be tried again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error("{0}")]
     Wire(#[from] WireError),
-    #[error("a test's process ended before its walls stood (status {0})")]
-    Unready(i32),
+    #[error("a test's process ended before its walls stood: {0}")]
+    Unready(String),
     #[error("a test's process was killed from outside")]
     Killed,
     #[error("hand a program over: {0}")]
@@ -37,12 +37,17 @@ enum Said {
     Call(String, Plain, Plain),
     Passed,
     Unfit(String),
+    NotPlain(MarshalError),
     Nonsense,
 }
 
 impl Said {
-    fn read(frame: Plain) -> Self {
-        let Plain::Tuple(parts) = frame else { return Self::Nonsense };
+    fn read(frame: Result<Plain, MarshalError>) -> Self {
+        let parts = match frame {
+            Ok(Plain::Tuple(parts)) => parts,
+            Ok(_) => return Self::Nonsense,
+            Err(error) => return Self::NotPlain(error),
+        };
         let mut parts = parts.into_iter();
         let Some(Plain::Str(tag)) = parts.next() else { return Self::Nonsense };
         match (tag.as_str(), parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -68,9 +73,8 @@ fn exception(kind: String, message: String) -> Ended {
     }
 }
 
-fn nonsense() -> Ended {
-    exception("NotPlain".into(), "the program wrote where only its answers go".into())
-}
+const NOT_PLAIN: &str = "NotPlain";
+const NONSENSE: &str = "the program wrote where only its answers go";
 
 /// How a process ended, of which `said` is what it told about it, as an end of the span it is in.
 fn ended(exit: &Exit, said: Option<Ended>, cpu: Duration, limits: &Limits) -> Result<Ended, Broken> {
@@ -86,6 +90,11 @@ fn ended(exit: &Exit, said: Option<Ended>, cpu: Duration, limits: &Limits) -> Re
         (0, None) => Ended::Exited((exit.status >> 8) & 0xff),
         (signal, _) => Ended::Signal(signal),
     })
+}
+
+fn unready(test: &Test) -> Broken {
+    let words = String::from_utf8_lossy(&test.err);
+    Broken::Unready(words.trim().lines().last().unwrap_or("without a word").to_owned())
 }
 
 /// One process and what it says about itself, until it ends or is stopped.
@@ -114,10 +123,10 @@ impl Watched {
         let mut watched = Self { test: [test], news };
         match watched.step(zygote)? {
             Step::Said(Said::Ready) => watched.test[0].begin_span(),
-            Step::Over(exit, _) => return Err(Broken::Unready(exit.status)),
+            Step::Over(..) => return Err(unready(watched.test())),
             Step::Said(_) => {
                 watched.finish(zygote)?;
-                return Err(Broken::Unready(0));
+                return Err(unready(watched.test()));
             }
         }
         Ok(watched)
@@ -129,7 +138,7 @@ impl Watched {
 
     fn step(&mut self, zygote: &Zygote) -> Result<Step, Broken> {
         let limit = match next(zygote, &mut self.test, &mut self.news)?.1 {
-            Event::Frame(frame) => return Ok(Step::Said(frame.map_or(Said::Nonsense, Said::read))),
+            Event::Frame(frame) => return Ok(Step::Said(Said::read(frame))),
             Event::Exit(exit) => return Ok(Step::Over(exit, None)),
             Event::TimeCpu => Ended::TimeCpu,
             Event::TimeWall => Ended::TimeWall,
@@ -213,10 +222,15 @@ pub(super) fn calls(
     for (i, call) in calls.iter().enumerate() {
         watched.test().begin_span();
         watched.test().send(&request(function, &call.args, &call.kwargs));
+        let mut lost = false;
         let (ended, returned) = match watched.step(zygote)? {
             Step::Said(Said::Value(value, _)) => (Ended::Exited(0), Some(value)),
             Step::Said(Said::Raise(kind, message)) => (exception(kind, message), None),
-            Step::Said(_) => (nonsense(), None),
+            Step::Said(Said::NotPlain(error)) => (exception(NOT_PLAIN.into(), error.to_string()), None),
+            Step::Said(_) => {
+                lost = true;
+                (exception(NOT_PLAIN.into(), NONSENSE.into()), None)
+            }
             Step::Over(exit, limit) => {
                 let wants_more = each(watched.last(&exit, limit, None)?);
                 return Ok(if wants_more { Served::Some } else { Served::Enough });
@@ -225,7 +239,7 @@ pub(super) fn calls(
         let late = watched.test().spent().0.as_secs_f64() > limits.cpu_s;
         let (ended, returned) = if late { (Ended::TimeCpu, None) } else { (ended, returned) };
         // The process is of no use to the next call where the limit was passed or the channel's order lost.
-        let useless = late || ended == nonsense();
+        let useless = late || lost;
         if useless || i + 1 == calls.len() {
             let outcome = watched.outcome(ended, returned, None);
             let exit = watched.finish(zygote)?;
@@ -298,8 +312,8 @@ fn relay(
     let end = loop {
         let (who, event) = next(zygote, both, news)?;
         let said_now = match event {
-            Event::Frame(frame) => frame.map_or(Said::Nonsense, Said::read),
-            Event::Exit(exit) if !ready[who] => return Err(Broken::Unready(exit.status)),
+            Event::Frame(frame) => Said::read(frame),
+            Event::Exit(_) if !ready[who] => return Err(unready(&both[who])),
             Event::Exit(exit) => {
                 let cpu = both[who].spent().0;
                 let end = ended(&exit, said.take(), cpu, limits)?;
@@ -339,7 +353,8 @@ fn relay(
                 both[JUDGE].send(&match answer {
                     Said::Value(value, back @ Plain::Tuple(_)) => Plain::Tuple(vec!["value".into(), value, back]),
                     Said::Raise(kind, message) => text("raise", &kind, &message),
-                    _ => text("raise", "NotPlain", "the program wrote where only its answers go"),
+                    Said::NotPlain(error) => text("raise", NOT_PLAIN, &error.to_string()),
+                    _ => text("raise", NOT_PLAIN, NONSENSE),
                 });
             }
             (JUDGE, Said::Call(name, args, kwargs)) => {

@@ -85,8 +85,8 @@ def build_root(numbers, readable, tmp_bytes):
     set_mount(numbers, "/", MOUNT_ATTR_RDONLY, False)
 
 
-def drop_privileges(numbers, identity, readable):
-    """Another user where there is one to become, and no capability."""
+def drop_privileges(numbers, identity, readable, owned=()):
+    """Another user where there is one to become, who owns what is given, and no capability."""
     if identity is not None:
         try:
             os.setgroups([])
@@ -96,15 +96,23 @@ def drop_privileges(numbers, identity, readable):
         # As root outside of namespaces, Python's library may lie where only root may read.
         os.setresuid(-1, identity, -1)
         if all(os.access(path, os.R_OK, effective_ids=True) for path in readable):
-            os.setresuid(-1, 0 if os.getresuid()[0] == 0 else -1, -1)
+            os.setresuid(-1, os.getresuid()[2], -1)
+            for path in owned:
+                os.chown(path, identity, identity)
             os.setresuid(identity, identity, identity)
         else:
-            os.setresuid(-1, 0, -1)
+            os.setresuid(-1, os.getresuid()[2], -1)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     none = (ctypes.c_uint32 * 6)()
     system_call("drop capabilities", numbers["capset"], header, none)
     checked("no new privileges", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     checked("not dumpable", libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+def close_from(numbers, first, last=0xFFFFFFFF):
+    system_call(
+        "close_range", numbers["close_range"], ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0)
+    )
 
 
 def die_with_parent():

@@ -203,10 +203,6 @@ impl Test {
     /// What is known without waiting.
     fn ready(&mut self) -> Option<Event> {
         let limit = self.output_limit();
-        if let Some(call) = self.forbidden.take_if(|_| !self.stopped) {
-            self.stopped = true;
-            return Some(Event::Forbidden(call));
-        }
         let mut too_long = self.out.len() > limit;
         if let Some((head, rest)) = self.inbox.split_first_chunk::<4>() {
             let length = u32::from_le_bytes(*head) as usize;
@@ -225,7 +221,11 @@ impl Test {
         if self.stopped {
             return None;
         }
-        let event = if too_long { Some(Event::Output) } else { self.overtime() };
+        let event = match self.forbidden {
+            Some(call) => Some(Event::Forbidden(call)),
+            None if too_long => Some(Event::Output),
+            None => self.overtime(),
+        };
         self.stopped = event.is_some();
         event
     }

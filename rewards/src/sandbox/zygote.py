@@ -5,7 +5,6 @@ import importlib
 import random
 import resource
 import select
-import shutil
 import signal
 import socket
 
@@ -74,6 +73,9 @@ def start():
     try:
         if sys.version_info < (3, 9):
             raise Missing("Python 3.9 or newer")
+        # What the supervisor's own parents left open.
+        close_from(numbers, 3, CONTROL_FD - 1)
+        close_from(numbers, CONTROL_FD + 1)
         preload(setup["modules"])
         sys.path[:] = [os.path.realpath(path) for path in sys.path if path]
         library = readable_paths(setup["modules"])
@@ -93,7 +95,7 @@ def start():
         else:
             temporary = setup["temporary"]
             if setup["filtered"]:
-                drop_privileges(numbers, NOBODY if os.geteuid() == 0 else None, library + [temporary])
+                drop_privileges(numbers, NOBODY if os.geteuid() == 0 else None, library, [temporary])
         if setup["filtered"]:
             paths = library + devices + [temporary]
             fds = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
@@ -139,6 +141,31 @@ def die_with_supervisor_of_zygote(control):
     os._exit(0)
 
 
+def empty(directory):
+    """Removes what a test left, however deep: what lies in a directory is first brought up to the top."""
+    top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    # Names no test can have taken.
+    moved, n_moved = os.urandom(16).hex(), 0
+    try:
+        while names := os.listdir(top):
+            for name in names:
+                try:
+                    os.unlink(name, dir_fd=top)
+                    continue
+                except IsADirectoryError:
+                    os.chmod(name, 0o700, dir_fd=top)
+                inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+                try:
+                    for deeper in os.listdir(inner):
+                        os.rename(deeper, f"{moved}-{n_moved}", src_dir_fd=inner, dst_dir_fd=top)
+                        n_moved += 1
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
 class Zygote:
     def __init__(self, control, numbers, namespaces, temporary, mapped, rules, programs):
         self.control, self.numbers, self.namespaces = control, numbers, namespaces
@@ -160,6 +187,9 @@ class Zygote:
         if child == 0:
             try:
                 self.become_test(job, fds)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
             finally:
                 os._exit(70)
         for fd in fds:
@@ -182,15 +212,13 @@ class Zygote:
                     os.waitpid(-1, 0)
             except (ProcessLookupError, ChildProcessError):
                 pass
-        if files:
-            for name in os.listdir(self.temporary):
-                path = os.path.join(self.temporary, name)
-                if os.path.isdir(path) and not os.path.islink(path):
-                    shutil.rmtree(path)
-                else:
-                    os.unlink(path)
         seconds = usage.ru_utime + usage.ru_stime
-        self.control.send(("exit", identity, status, seconds, usage.ru_maxrss * 1024))
+        try:
+            if files:
+                empty(self.temporary)
+        finally:
+            # Where something is left the zygote ends with this, and another takes its place.
+            self.control.send(("exit", identity, status, seconds, usage.ru_maxrss * 1024))
 
     def become_test(self, job, fds):
         die_with_parent()
@@ -213,7 +241,7 @@ class Zygote:
         mode, source, functions = marshal.loads(source)
         if self.rules:
             restrict_files(self.numbers, self.rules[1 if files else 0])
-        os.closerange(4, 64)
+        close_from(self.numbers, 4)
         if self.programs:
             install_filter(self.numbers, self.programs["files" if files else "pure"])
         random.seed(0)

@@ -91,6 +91,8 @@ impl Zygote {
             .env("PYTHONHASHSEED", "0")
             .env("MALLOC_ARENA_MAX", "1")
             .env("LANG", "C.UTF-8")
+            // Else each test would look up again what its zygote did not happen to call.
+            .env("LD_BIND_NOW", "1")
             .current_dir("/")
             // Of its own, so that an interrupt at the terminal is the supervisor's to answer.
             .process_group(0)
@@ -113,6 +115,7 @@ impl Zygote {
         let dict = |entries: Vec<(&str, Plain)>| Plain::Dict(entries.into_iter().map(|(k, v)| (k.into(), v)).collect());
         let numbers = [
             ("capset", libc::SYS_capset),
+            ("close_range", libc::SYS_close_range),
             ("landlock_restrict_self", libc::SYS_landlock_restrict_self),
             ("mount_setattr", libc::SYS_mount_setattr),
             ("pivot_root", libc::SYS_pivot_root),
@@ -205,7 +208,8 @@ impl Zygote {
         read_news(&self.wire().receive(PATIENCE)?.0)
     }
 
-    fn with_last_words(&mut self, why: String) -> String {
+    /// Ends it, and adds to `why` what it had to say on standard error.
+    pub(super) fn with_last_words(&mut self, why: String) -> String {
         self.wire = None;
         let _ = self.child.kill();
         let mut words = Vec::new();
@@ -284,9 +288,6 @@ fn temporary_directory() -> Result<PathBuf, StartError> {
             made => {
                 made.map_err(failed)?;
                 fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(failed)?;
-                if rustix::process::geteuid().is_root() {
-                    std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).map_err(failed)?;
-                }
                 return Ok(path);
             }
         }

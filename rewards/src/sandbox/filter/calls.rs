@@ -175,6 +175,7 @@ pub(super) const FILES: &[c_long] = &[
     libc::SYS_ftruncate,
     libc::SYS_mkdirat,
     libc::SYS_pwrite64,
+    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_unlinkat,
 ];
@@ -185,6 +186,7 @@ pub(super) const FILES_OLD: &[c_long] = &[];
 
 /// What a zygote needs beside: for its tests, their ends and their walls, and to speak with the supervisor.
 pub(super) const ZYGOTE: &[c_long] = &[
+    libc::SYS_fchmodat,
     libc::SYS_kill,
     libc::SYS_landlock_restrict_self,
     libc::SYS_pidfd_open,

@@ -1,0 +1,7 @@
+# Attempts: to catch whatever would stop it
+# Ends: TimeCpu
+while True:
+    try:
+        while True: pass
+    except BaseException:
+        continue

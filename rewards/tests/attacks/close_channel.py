@@ -1,0 +1,4 @@
+# Attempts: to close the channel
+# Ends: Exited
+import os
+os.close(3)

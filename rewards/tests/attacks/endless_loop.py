@@ -1,0 +1,3 @@
+# Attempts: to compute for ever
+# Ends: TimeCpu
+while True: pass

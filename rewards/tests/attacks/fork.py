@@ -1,0 +1,3 @@
+# Attempts: to be two
+# Ends: Exception
+import os; os.fork(); print('ESCAPED')

@@ -1,0 +1,5 @@
+# Attempts: to compute for ever in a call
+# Ends: TimeCpu
+# Mode: calls
+def solve(n):
+    while True: pass

@@ -1,0 +1,5 @@
+# Attempts: to keep the tests waiting
+# Ends: TimeCpu
+# Mode: pair
+def solve(n):
+    while True: pass

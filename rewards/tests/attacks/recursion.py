@@ -1,0 +1,4 @@
+# Attempts: to recurse for ever
+# Ends: Exception
+def f(): return f()
+f()

@@ -1,0 +1,7 @@
+# Attempts: to return a list that holds itself
+# Ends: Exception
+# Mode: calls
+def solve(n):
+    x = []
+    x.append(x)
+    return x

@@ -1,0 +1,3 @@
+# Attempts: to write a file where it was not given any
+# Ends: Exception
+open('/tmp/x', 'w').write('x'); print('ESCAPED')
