@@ -154,6 +154,13 @@ impl Sandbox {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Kills what is idle, as a machine short of memory might.
+    #[cfg(test)]
+    pub(super) fn break_idle_zygotes(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter_mut().flatten().for_each(Zygote::kill);
+    }
+
     /// Runs a job and waits for it: an outcome for each input or call, or one for a pair, in their order. Any number of
     /// threads may call it; one that finds all zygotes at work waits for the first that is free.
     pub fn run(&self, job: &Job<'_>) -> Vec<Outcome> {

@@ -170,6 +170,12 @@ impl Zygote {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(super) fn wire(&self) -> &Wire {
         self.wire.as_ref().expect("a zygote that was told to end is asked nothing")
     }
