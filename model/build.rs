@@ -2,15 +2,21 @@
 //! direct dependents where it linked libtorch from; this passes the folder on to the crates that depend on `model`.
 
 fn main() {
-    cxx_build::bridges(["src/attention.rs", "src/gumbel.rs", "src/kernels.rs", "src/product.rs"])
-        .file("bridge/attention.cpp")
-        .file("bridge/kernels.cpp")
-        .file("bridge/product.cpp")
-        .include("bridge")
-        .std("c++20")
-        .opt_level(3)
-        .flag_if_supported("-Wno-psabi")
-        .compile("grouper_kernels");
+    cxx_build::bridges([
+        "src/attention.rs",
+        "src/attention/step.rs",
+        "src/gumbel.rs",
+        "src/kernels.rs",
+        "src/product.rs",
+    ])
+    .file("bridge/attention.cpp")
+    .file("bridge/kernels.cpp")
+    .file("bridge/product.cpp")
+    .include("bridge")
+    .std("c++20")
+    .opt_level(3)
+    .flag_if_supported("-Wno-psabi")
+    .compile("grouper_kernels");
     // Without contraction: a draw is rounded as its definition says.
     cc::Build::new()
         .cpp(true)

@@ -9,8 +9,8 @@
   namespace set {                                                                                                     \
   void attention_forward(const float*, const float*, const float*, const int32_t*, int64_t, int64_t, int64_t, float,  \
                          int64_t, int64_t, float*, float*);                                                           \
-  void attention_paged(const float*, const float*, const int32_t*, int64_t, const int32_t*, int64_t, int64_t,         \
-                       int64_t, int64_t, int64_t, int64_t, float, int64_t, int64_t, float*);                          \
+  void attention_step(const StepPointers&, const HeadWidths&, const float*, const float*, float*, int64_t, int64_t,       \
+                      float, int64_t, int64_t, float*);                                                               \
   void attention_backward(const float*, const float*, const float*, const float*, const float*, const float*,         \
                           const int32_t*, const int32_t*, const int32_t*, int64_t, int64_t, int64_t, int64_t, float,  \
                           int64_t, int64_t, float*, float*);                                                          \
@@ -48,11 +48,9 @@ void attention_forward(const float* q, const float* key, const float* value, con
   GROUPER_DISPATCH(attention_forward(q, key, value, parts, heads, kv_heads, k, scale, first, last, out, log_sum))
 }
 
-void attention_paged(const float* q, const float* arena, const int32_t* pages, int64_t max_pages,
-                     const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k, int64_t stride,
-                     int64_t layer, float scale, int64_t first, int64_t last, float* out) {
-  GROUPER_DISPATCH(attention_paged(q, arena, pages, max_pages, lengths, n, heads, kv_heads, k, stride, layer, scale,
-                                   first, last, out))
+void attention_step(const StepPointers& rows, const HeadWidths& widths, const float* cosine, const float* sine,
+                    float* arena, int64_t stride, int64_t layer, float scale, int64_t first, int64_t last, float* out) {
+  GROUPER_DISPATCH(attention_step(rows, widths, cosine, sine, arena, stride, layer, scale, first, last, out))
 }
 
 void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,

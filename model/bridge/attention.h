@@ -48,11 +48,26 @@ int64_t page_floats(int64_t kv_heads, int64_t k);
 void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
                 int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena);
 
-// Attention of one query a row, [n, heads, k], to the first lengths[row] (1 or more) positions of pages[row],
-// [n, max_pages]. Item i is row i % n of head i / n: neighbours that share a page read it once.
-void attention_paged(const float* q, const float* arena, const int32_t* pages, int64_t max_pages,
-                     const int32_t* lengths, int64_t n, int64_t heads, int64_t kv_heads, int64_t k, int64_t stride,
-                     int64_t layer, float scale, int64_t first, int64_t last, float* out);
+// Rows of a decoding step, as the projections leave them: row i of queries begins at q + i * q_step, of keys and values
+// at key + i * key_step and value + i * value_step. Row i stands at position[i] of its sequence, whose pages are
+// pages[i], [n, max_pages]; the rows of sequence s are starts[s] to starts[s + 1], in order of their positions.
+struct StepPointers {
+  const float *q, *key, *value;
+  int64_t q_step, key_step, value_step;
+  const int32_t *position, *starts, *pages;
+  int64_t sequences, max_pages;
+};
+
+// Widths of an attention: k is a head's.
+struct HeadWidths {
+  int64_t heads, kv_heads, k;
+};
+
+// Rotates queries and keys (see `rope`), writes keys and values into their pages of the layer and attends to all
+// positions up to each row's own: out is [n, heads, k]. `stride` is a page's numbers. Item i is sequence i % sequences of
+// kv head i / sequences: neighbours that share a page read it once. No two sequences write to one page.
+void attention_step(const StepPointers& rows, const HeadWidths& widths, const float* cosine, const float* sine,
+                    float* arena, int64_t stride, int64_t layer, float scale, int64_t first, int64_t last, float* out);
 
 // Gradients of attention_forward: dq is written, those of key and value go to sums[kv_heads][2][n_sums][padded_width].
 // Chunk c holds parts ends[c - 1] to ends[c] and sums sum_ends[c - 1] to sum_ends[c], counted from 0. Item i is head

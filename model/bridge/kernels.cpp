@@ -149,14 +149,15 @@ GROUPER_CLONES void rms_norm_weight_gradient(const float* dy, const float* x, co
     }
 }
 
-GROUPER_CLONES void swiglu_forward(const float* gate_up, int64_t n, int64_t f, float* y) {
+GROUPER_CLONES void swiglu_forward(const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y,
+                                   int64_t y_step) {
   for (int64_t row = 0; row < n; ++row)
     for (int64_t i = 0; i < f; i += kLanes) {
       const int64_t count = std::min(kLanes, f - i);
-      Lanes gate, up;
-      load_part(gate, gate_up + row * 2 * f + i, count);
-      load_part(up, gate_up + row * 2 * f + f + i, count);
-      store_part(y + row * f + i, gate / (exponential(-gate) + 1.0f) * up, count);
+      Lanes a, b;
+      load_part(a, gate + row * step + i, count);
+      load_part(b, up + row * step + i, count);
+      store_part(y + row * y_step + i, a / (exponential(-a) + 1.0f) * b, count);
     }
 }
 

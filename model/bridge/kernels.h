@@ -20,8 +20,8 @@ void rms_norm_backward(const float* dy, const float* x, const float* w, const fl
 void rms_norm_weight_gradient(const float* dy, const float* x, const float* rstd, int64_t n, int64_t d, int64_t first,
                               int64_t last, float* dw);
 
-// y = silu(gate) * up, where a row of gate_up holds gate[f] then up[f].
-void swiglu_forward(const float* gate_up, int64_t n, int64_t f, float* y);
+// y = silu(gate) * up for f columns of n rows; rows of gate and up begin `step` numbers apart, those of y y_step.
+void swiglu_forward(const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y, int64_t y_step);
 
 // Gradient of swiglu with respect to gate_up.
 void swiglu_backward(const float* dy, const float* gate_up, int64_t n, int64_t f, float* d_gate_up);

@@ -6,6 +6,7 @@
 #define GROUPER_PRODUCTS(set)                                                                               \
   namespace set {                                                                                           \
   int64_t panel_rows();                                                                                     \
+  int64_t tile_rows();                                                                                      \
   void pack_panels(const float*, int64_t, int64_t, float*);                                                 \
   void product_packed(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*);     \
   void product_input_gradient(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
@@ -27,6 +28,8 @@ const char* product_route() {
 }
 
 int64_t panel_rows() { GROUPER_DISPATCH(panel_rows()) }
+
+int64_t tile_rows() { GROUPER_DISPATCH(tile_rows()) }
 
 void pack_panels(const float* w, int64_t n, int64_t k, float* panels) {
   GROUPER_DISPATCH(pack_panels(w, n, k, panels))

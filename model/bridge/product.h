@@ -13,6 +13,9 @@ const char* product_route();
 // Weights [n, k] are laid out in panels of this many rows; a packed matrix holds round_up(n, panel) * k numbers.
 int64_t panel_rows();
 
+// Rows of x that go through a panel together.
+int64_t tile_rows();
+
 // Lays out weights w [n, k] as panels.
 void pack_panels(const float* w, int64_t n, int64_t k, float* panels);
 

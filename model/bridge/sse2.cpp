@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "attention.h"
+#include "kernels.h"
 
 namespace grouper::sse2 {
 

@@ -1,9 +1,10 @@
-//! Causal attention of packed rows, its gradient, and attention to the pages of a cache.
+//! Causal attention of packed rows and its gradient; attention to the pages of a cache is in `attention/step.rs`.
 //!
 //! A query's numbers are the same bits in all of them, whatever stands beside it and whoever computes it; how is in
 //! `bridge/attention.h`. All arrays are row-major f32.
 
 mod plan;
+pub mod step;
 
 use crate::buffer::Buffer;
 use crate::team::{self, Cells};
@@ -31,36 +32,6 @@ mod ffi {
             log_sum: *mut f32,
         );
         fn padded_width(k: i64) -> i64;
-        fn page_floats(kv_heads: i64, k: i64) -> i64;
-        unsafe fn page_write(
-            key: *const f32,
-            value: *const f32,
-            page: *const i32,
-            slot: *const i32,
-            n: i64,
-            kv_heads: i64,
-            k: i64,
-            stride: i64,
-            layer: i64,
-            arena: *mut f32,
-        );
-        unsafe fn attention_paged(
-            q: *const f32,
-            arena: *const f32,
-            pages: *const i32,
-            max_pages: i64,
-            lengths: *const i32,
-            n: i64,
-            heads: i64,
-            kv_heads: i64,
-            k: i64,
-            stride: i64,
-            layer: i64,
-            scale: f32,
-            first: i64,
-            last: i64,
-            out: *mut f32,
-        );
         unsafe fn attention_backward(
             d_out: *const f32,
             q: *const f32,
@@ -101,9 +72,6 @@ pub const TILE: usize = 32;
 
 /// Rows of keys whose gradients are collected by one thread at a time.
 const COLLECT_GRAIN: usize = 64;
-
-/// Positions of one kv head that are worth a chunk of a decoding step: some microseconds.
-const PAGED_GRAIN: usize = 1_024;
 
 /// A run of packed rows that attend to a shared prefix and then to themselves, causally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,90 +240,6 @@ pub fn backward_sums(segments: &[Segment], heads: Heads) -> usize {
 fn sums_len(chunks: &Chunks, heads: Heads) -> usize {
     let (_, kv_heads, k) = heads.sizes();
     kv_heads as usize * 2 * chunks.n_sums() * ffi::padded_width(k) as usize
-}
-
-/// Where the keys and values of a decoding step lie.
-#[derive(Clone, Copy, Debug)]
-pub struct Pages<'a> {
-    /// All pages, one after the other.
-    pub arena: &'a [f32],
-    /// Numbers of a page, all layers together.
-    pub stride: usize,
-    /// The layer to read.
-    pub layer: usize,
-    /// Indices of each row's pages, `[B, max pages]`.
-    pub table: &'a [i32],
-    /// Positions that each row sees, `[B]`, 1 or more.
-    pub lengths: &'a [i32],
-}
-
-/// Numbers in one layer's share of a page.
-pub fn page_floats(n_kv_heads: usize, head_dim: usize) -> usize {
-    ffi::page_floats(n_kv_heads as i64, head_dim as i64) as usize
-}
-
-/// Attention of one query a row to the positions in its pages; q `[B, H, K]`, where rows past those of the table are
-/// padding and give zeros. Bit for bit what [`attention`] gives such a row.
-pub fn attention_paged(q: &[f32], pages: Pages<'_>, heads: Heads, scale: f32) -> Buffer {
-    let Pages { arena, stride, layer, table, lengths } = pages;
-    let n = lengths.len();
-    let (padded, _) = rows(q, heads.n_heads * heads.head_dim);
-    let max_pages = table.len().checked_div(n).unwrap_or(0);
-    let (n_heads, kv_heads, k) = heads.sizes();
-    assert!(n <= padded && table.len() == n * max_pages, "one query and one row of the table a length");
-    assert!((layer + 1) * page_floats(heads.n_kv_heads, heads.head_dim) <= stride, "a page holds the layer");
-    let inside = |&page: &i32| page >= 0 && (page as usize + 1) * stride <= arena.len();
-    let fits = |&length: &i32| length >= 1 && length as usize <= max_pages * TILE;
-    assert!(table.iter().all(inside) && lengths.iter().all(fits), "pages lie inside the arena and hold every length");
-    let mut out = Buffer::cleared(q.len());
-    let outs = Cells(out.as_mut_ptr());
-    let positions: usize = lengths.iter().map(|&length| length as usize).sum();
-    team::spread(n * heads.n_kv_heads, (PAGED_GRAIN * n).div_ceil(positions.max(1)), |items| {
-        // SAFETY: the assertions above are what the kernel reads; an item's row and heads are no other item's.
-        unsafe {
-            ffi::attention_paged(
-                q.as_ptr(),
-                arena.as_ptr(),
-                table.as_ptr(),
-                max_pages as i64,
-                lengths.as_ptr(),
-                n as i64,
-                n_heads,
-                kv_heads,
-                k,
-                stride as i64,
-                layer as i64,
-                scale,
-                items.start as i64,
-                items.end as i64,
-                outs.at(0),
-            );
-        }
-    });
-    out
-}
-
-/// Writes one layer's keys and values `[B, kv heads, K]` into slots of pages, one of each a row. Rows past those of
-/// `pages` are padding.
-pub fn page_write(
-    arena: &mut [f32],
-    stride: usize,
-    layer: usize,
-    (key, value): (&[f32], &[f32]),
-    (pages, slots): (&[i32], &[i32]),
-    heads: Heads,
-) {
-    let width = pages.len() * heads.n_kv_heads * heads.head_dim;
-    let (_, kv_heads, k) = heads.sizes();
-    assert!(pages.len() == slots.len() && key.len() >= width && value.len() >= width, "one page and slot a row");
-    assert!((layer + 1) * page_floats(heads.n_kv_heads, heads.head_dim) <= stride, "a page holds the layer");
-    let inside = |&page: &i32| page >= 0 && (page as usize + 1) * stride <= arena.len();
-    let fits = |&slot: &i32| slot >= 0 && (slot as usize) < TILE;
-    assert!(pages.iter().all(inside) && slots.iter().all(fits), "pages lie inside the arena, slots inside a page");
-    let (n, stride, layer) = (pages.len() as i64, stride as i64, layer as i64);
-    let (key, value, pages, slots) = (key.as_ptr(), value.as_ptr(), pages.as_ptr(), slots.as_ptr());
-    // SAFETY: the assertions above are what the kernel reads and writes.
-    unsafe { ffi::page_write(key, value, pages, slots, n, kv_heads, k, stride, layer, arena.as_mut_ptr()) };
 }
 
 fn rows(x: &[f32], width: usize) -> (usize, usize) {

@@ -1,14 +1,20 @@
 //! Sampling's forward pass: a prompt's rows at once, then the next row of each sequence.
 //!
-//! The blocks are those of training (`transformer.rs`); only attention finds its keys in the pages of a cache.
+//! Kernels and their order are those of training (`transformer.rs`), so that every number is; but nothing is kept for a
+//! gradient, and attention finds its keys in the pages of a cache.
 
 use crate::attention;
+use crate::attention::step::{Angles, Columns, Pages, StepRows, attention_step, page_write};
 use crate::buffer::Buffer;
 use crate::config::Dtype;
 use crate::kv_cache::{KvCache, Sequence};
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
-use crate::transformer::Attend;
+use crate::team;
+
+/// Rows of several prompts that are encoded side by side, each by a thread of its own, at most; longer prompts are shared
+/// by all threads one after the other, so that they need no more memory than one.
+const ROWS_BESIDE: usize = 1_024;
 
 /// A sequence and the tokens that it goes on with.
 #[derive(Debug)]
@@ -24,37 +30,87 @@ pub struct Feed<'a> {
 struct Step {
     tokens: Vec<i64>,
     positions: Vec<i32>,
-    pages: Vec<i32>,
-    slots: Vec<i32>,
-    /// Positions that each row attends to.
-    lengths: Vec<i32>,
+    /// Where the rows of each sequence begin, and how many there are in all.
+    starts: Vec<i32>,
     /// Each row's pages, `[N, max_pages]`.
     table: Vec<i32>,
-    max_pages: usize,
+}
+
+/// A prompt and the pages that it is encoded into.
+struct Placed<'a> {
+    prompt: &'a [i64],
+    sequence: Sequence,
+    /// Where each row goes.
+    pages: Vec<i32>,
+    slots: Vec<i32>,
 }
 
 impl Policy {
     /// Encodes `prompt` into a fresh sequence; returns it with the logits after the prompt's last token, `[V]`.
     pub fn prefill(&self, cache: &mut KvCache<'_>, prompt: &[i64]) -> (Sequence, Buffer) {
+        self.prefill_all(cache, &[prompt]).pop().expect("one prompt")
+    }
+
+    /// Encodes each prompt as [`Policy::prefill`] does: side by side, as far as there are threads and prompts are short.
+    pub fn prefill_all(&self, cache: &mut KvCache<'_>, prompts: &[&[i64]]) -> Vec<(Sequence, Buffer)> {
+        let place = |prompt: &&'_ [i64]| {
+            let (mut sequence, mut pages, mut slots) = (Sequence::default(), Vec::new(), Vec::new());
+            cache.extend(&mut sequence, prompt.len(), &mut pages, &mut slots);
+            (sequence, pages, slots)
+        };
+        let places: Vec<_> = prompts.iter().map(place).collect();
+        let placed: Vec<Placed<'_>> = prompts
+            .iter()
+            .zip(places)
+            .map(|(prompt, (sequence, pages, slots))| Placed { prompt, sequence, pages, slots })
+            .collect();
+        let pages = cache.pages();
+        let mut logits: Vec<Option<Buffer>> = placed.iter().map(|_| None).collect();
+        let rows: usize = prompts.iter().map(|prompt| prompt.len()).sum();
+        if prompts.len() >= team::threads() && rows <= ROWS_BESIDE {
+            // SAFETY: each prompt is encoded into pages of its own.
+            team::fill(&mut logits, 1, |i| Some(self.encode(&mut unsafe { pages.again() }, &placed[i])));
+        } else {
+            let mut pages = pages;
+            logits = placed.iter().map(|one| Some(self.encode(&mut pages, one))).collect();
+        }
+        let logits = logits.into_iter().map(|logits| logits.expect("every prompt was encoded"));
+        placed.into_iter().map(|placed| placed.sequence).zip(logits).collect()
+    }
+
+    /// Writes a prompt's keys and values; returns the logits after its last token.
+    fn encode(&self, to: &mut Pages<'_>, placed: &Placed<'_>) -> Buffer {
+        let Placed { prompt, sequence, pages, slots } = placed;
         let mut packed = Packed::default();
         packed.push(prompt);
-        let mut sequence = Sequence::default();
-        let (mut pages, mut slots) = (Vec::with_capacity(prompt.len()), Vec::with_capacity(prompt.len()));
-        cache.extend(&mut sequence, prompt.len(), &mut pages, &mut slots);
         let rows = self.product_rows(prompt.len());
         packed.tokens.resize(rows, 0);
         packed.positions.resize(rows, 0);
         let (heads, scale) = (self.heads(), self.attention_scale());
-        let x = self.run(&packed.tokens, &packed.positions, &mut |_| (), &mut |layer, q, key, value| {
-            cache.write(layer, key, value, &pages, &slots, heads);
-            attention::attention(q, key, value, &packed.segments, heads, scale)
+        let last_layer = self.config.n_layers - 1;
+        let x = (0..last_layer).fold(self.embed(&packed.tokens), |x, layer| {
+            let mut attend = |layer: usize, q: &Buffer, key: &Buffer, value: &Buffer| {
+                page_write(to, layer, (key, value), (pages, slots), heads);
+                attention::attention(q, key, value, &packed.segments, heads, scale)
+            };
+            self.block(layer, &x, &packed.positions, &mut attend).0
         });
-        let d = self.config.hidden_dim;
+        // Of the last block, other rows' keys and values are all that anyone asks for.
+        let (key, value) = self.keys_and_values(last_layer, &x, &packed.positions);
+        page_write(to, last_layer, (&key, &value), (pages, slots), heads);
+        let (d, end) = (self.config.hidden_dim, prompt.len() - 1);
         let mut last = Buffer::cleared(self.product_rows(1) * d);
-        last[..d].copy_from_slice(&x[(prompt.len() - 1) * d..][..d]);
-        let mut logits = self.head_logits(&last);
+        last[..d].copy_from_slice(&x[end * d..][..d]);
+        let step = Step {
+            tokens: prompt[end..].to_vec(),
+            positions: vec![end as i32],
+            starts: vec![0, 1],
+            table: sequence.pages().to_vec(),
+        };
+        let x = self.step_block(last_layer, &last, &step, to);
+        let mut logits = self.head_logits(&x);
         logits.truncate(self.config.vocab_size);
-        (sequence, logits)
+        logits
     }
 
     /// Adds its tokens to each sequence; returns the logits after each token, `[N, V]` and maybe rows of padding, with
@@ -71,35 +127,40 @@ impl Policy {
         feeds: &mut [Feed<'_>],
         observe: &mut dyn FnMut(&Buffer),
     ) -> Buffer {
-        let mut step = Step::new(cache, feeds);
-        let rows = self.product_rows(step.tokens.len());
-        step.tokens.resize(rows, 0);
-        step.positions.resize(rows, 0);
-        let (heads, scale) = (self.heads(), self.attention_scale());
-        self.run(&step.tokens, &step.positions, observe, &mut |layer, q, key, value| {
-            cache.write(layer, key, value, &step.pages, &step.slots, heads);
-            let pages = cache.pages(layer, &step.table, &step.lengths);
-            (attention::attention_paged(q, pages, heads, scale), Buffer::unwritten(0))
+        let step = Step::new(cache, feeds);
+        let mut tokens = step.tokens.clone();
+        tokens.resize(self.product_rows(tokens.len()), 0);
+        let mut pages = cache.pages();
+        (0..self.config.n_layers).fold(self.embed(&tokens), |x, layer| {
+            let out = self.step_block(layer, &x, &step, &mut pages);
+            observe(&out);
+            out
         })
+    }
+
+    /// One block for the rows of a step: its output `[N, D]`.
+    fn step_block(&self, layer: usize, x: &Buffer, step: &Step, pages: &mut Pages<'_>) -> Buffer {
+        let heads = self.heads();
+        let [wide, narrow] = [heads.n_heads, heads.n_kv_heads].map(|n| n * heads.head_dim);
+        let total = wide + 2 * narrow;
+        let (joint, normed) = self.joint_projection(layer, x);
+        let columns = |from: usize| Columns { numbers: &joint[from..], step: total };
+        let (q, key) = match &normed {
+            Some([q, key]) => (Columns { numbers: q, step: wide }, Columns { numbers: key, step: narrow }),
+            None => (columns(0), columns(wide)),
+        };
+        let value = columns(wide + narrow);
+        let Step { positions, starts, table, .. } = step;
+        let rows = StepRows { q, key, value, positions, starts, table };
+        let angles = Angles { cosine: &self.cosine, sine: &self.sine };
+        let padded = joint.len() / total;
+        let attended = attention_step(&rows, pages, layer, angles, heads, self.attention_scale(), padded);
+        self.after_attention(layer, x, &attended)
     }
 
     /// Rows that a product of `n` needs: in f32 no others, in bf16 whole blocks.
     pub(crate) fn product_rows(&self, n: usize) -> usize {
         if self.dtype() == Dtype::Bf16 { n.next_multiple_of(ROW_BLOCK) } else { n }
-    }
-
-    fn run(
-        &self,
-        tokens: &[i64],
-        positions: &[i32],
-        observe: &mut dyn FnMut(&Buffer),
-        attend: &mut Attend<'_>,
-    ) -> Buffer {
-        (0..self.config.n_layers).fold(self.embed(tokens), |x, layer| {
-            let out = self.block(layer, &x, positions, attend).0;
-            observe(&out);
-            out
-        })
     }
 
     fn head_logits(&self, x: &Buffer) -> Buffer {
@@ -110,18 +171,20 @@ impl Policy {
 impl Step {
     fn new(cache: &mut KvCache<'_>, feeds: &mut [Feed<'_>]) -> Step {
         let mut step = Step::default();
+        let (mut pages, mut slots) = (Vec::new(), Vec::new());
         for Feed { sequence, tokens } in feeds.iter_mut() {
             let start = sequence.len() as i32;
-            cache.extend(sequence, tokens.len(), &mut step.pages, &mut step.slots);
+            cache.extend(sequence, tokens.len(), &mut pages, &mut slots);
+            step.starts.push(step.tokens.len() as i32);
             step.tokens.extend_from_slice(tokens);
             step.positions.extend(start..sequence.len() as i32);
         }
-        step.lengths.extend(step.positions.iter().map(|position| position + 1));
-        step.max_pages = feeds.iter().map(|feed| feed.sequence.pages().len()).max().unwrap_or(0);
+        step.starts.push(step.tokens.len() as i32);
+        let max_pages = feeds.iter().map(|feed| feed.sequence.pages().len()).max().unwrap_or(0);
         for Feed { sequence, tokens } in feeds.iter() {
             for _ in 0..tokens.len() {
                 step.table.extend_from_slice(sequence.pages());
-                step.table.resize(step.table.len().next_multiple_of(step.max_pages.max(1)), 0);
+                step.table.resize(step.table.len().next_multiple_of(max_pages.max(1)), 0);
             }
         }
         step

@@ -6,6 +6,7 @@
 
 use crate::buffer::Buffer;
 use crate::team::{self, Cells};
+use std::ops::Range;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
@@ -34,7 +35,7 @@ pub(crate) mod ffi {
             last: i64,
             dw: *mut f32,
         );
-        unsafe fn swiglu_forward(gate_up: *const f32, n: i64, f: i64, y: *mut f32);
+        unsafe fn swiglu_forward(gate: *const f32, up: *const f32, n: i64, step: i64, f: i64, y: *mut f32, y_step: i64);
         unsafe fn swiglu_backward(dy: *const f32, gate_up: *const f32, n: i64, f: i64, d_gate_up: *mut f32);
         unsafe fn rope(
             x: *const f32,
@@ -126,11 +127,30 @@ pub fn swiglu(gate_up: &[f32], ffn_dim: usize) -> Buffer {
     let (n, width) = rows(gate_up, 2 * ffn_dim);
     let mut y = Buffer::unwritten(n * ffn_dim);
     team::spread_rows(&mut y, ffn_dim, row_grain(width), |rows, y| {
-        let gate_up = &gate_up[rows.start * width..];
+        let (gate, up) = (&gate_up[rows.start * width..], &gate_up[rows.start * width + ffn_dim..]);
+        let (n, step, f) = (rows.len() as i64, width as i64, ffn_dim as i64);
         // SAFETY: the part has that many rows, gate_up as many from here on.
-        unsafe { ffi::swiglu_forward(gate_up.as_ptr(), rows.len() as i64, ffn_dim as i64, y.as_mut_ptr()) };
+        unsafe { ffi::swiglu_forward(gate.as_ptr(), up.as_ptr(), n, step, f, y.as_mut_ptr(), f) };
     });
     y
+}
+
+/// Some columns of some rows of [`swiglu`].
+///
+/// # Safety
+/// Rows of gate and up are `[N, 2F]`, of y `[N, F]`; nobody else reads or writes these columns.
+pub(crate) unsafe fn swiglu_part(
+    gate_up: *const f32,
+    ffn_dim: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    y: *mut f32,
+) {
+    let gate = gate_up.wrapping_add(rows.start * 2 * ffn_dim + columns.start);
+    let (up, y) = (gate.wrapping_add(ffn_dim), y.wrapping_add(rows.start * ffn_dim + columns.start));
+    let (n, step, f) = (rows.len() as i64, 2 * ffn_dim as i64, columns.len() as i64);
+    // SAFETY: as the caller says.
+    unsafe { ffi::swiglu_forward(gate, up, n, step, f, y, ffn_dim as i64) };
 }
 
 /// Gradient of [`swiglu`] with respect to its input, `[N, 2F]`.

@@ -5,9 +5,11 @@
 //! and each take a copy of the last, unfinished one. The arena they lie in is reserved once and used again; how many
 //! caches share it may change from one use to the next.
 
-use crate::attention::{self, Heads, Pages, TILE};
+use crate::attention::TILE;
+use crate::attention::step::{self, Pages};
 use crate::buffer::Buffer;
 use crate::config::ModelConfig;
+use crate::pages;
 use tch::{Device, Kind, Tensor};
 
 /// Memory for pages, reserved once.
@@ -49,8 +51,9 @@ impl KvArena {
     /// Room for `n_pages`. Memory is taken from the system as pages are first written.
     pub fn new(config: &ModelConfig, n_pages: usize) -> KvArena {
         let stride = KvCache::page_bytes(config) / 4;
-        let numbers = Tensor::empty([(stride * n_pages) as i64], (Kind::Float, Device::Cpu));
-        KvArena { numbers: Buffer::of(numbers), stride, n_pages }
+        let mut numbers = Buffer::of(Tensor::empty([(stride * n_pages) as i64], (Kind::Float, Device::Cpu)));
+        pages::huge(numbers.as_mut_ptr(), numbers.len());
+        KvArena { numbers, stride, n_pages }
     }
 
     /// One cache of all pages.
@@ -74,7 +77,7 @@ impl KvArena {
 impl<'a> KvCache<'a> {
     /// Bytes of one page.
     pub fn page_bytes(config: &ModelConfig) -> usize {
-        4 * config.n_layers * attention::page_floats(config.n_kv_heads, config.head_dim)
+        4 * config.n_layers * step::page_floats(config.n_kv_heads, config.head_dim)
     }
 
     /// Pages that hold `positions`.
@@ -145,22 +148,9 @@ impl<'a> KvCache<'a> {
         sequence.length = end;
     }
 
-    /// Writes one layer's keys and values `[N, kv heads, K]` of rows that [`KvCache::extend`] made room for.
-    pub(crate) fn write(
-        &mut self,
-        layer: usize,
-        key: &[f32],
-        value: &[f32],
-        pages: &[i32],
-        slots: &[i32],
-        heads: Heads,
-    ) {
-        attention::page_write(self.numbers, self.stride, layer, (key, value), (pages, slots), heads);
-    }
-
-    /// One layer of the pages in `table` `[N, max pages]`, of which each row sees the first `lengths` positions.
-    pub(crate) fn pages<'b>(&'b self, layer: usize, table: &'b [i32], lengths: &'b [i32]) -> Pages<'b> {
-        Pages { arena: self.numbers, stride: self.stride, layer, table, lengths }
+    /// The pages, for kernels that write and read them.
+    pub(crate) fn pages(&mut self) -> Pages<'_> {
+        Pages::new(self.numbers, self.stride)
     }
 }
 

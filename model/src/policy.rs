@@ -9,6 +9,7 @@ use crate::buffer::Buffer;
 use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};
 use crate::config::{Dtype, ModelConfig, PolicyConfig};
 use crate::device::Twin;
+use crate::kernels;
 use crate::layout::{Layout, Slot};
 use crate::philox::{Purpose, Stream};
 use crate::product::{self, Panels};
@@ -26,9 +27,6 @@ const INITIAL_STD: f32 = 0.02;
 
 /// Weights of a saved checkpoint are cut into files of at most this many bytes, as `huggingface_hub` does.
 const MAX_SHARD_BYTES: u64 = 5_000_000_000;
-
-/// Numbers that are worth a chunk of their own where several threads add a bias.
-const BIAS_GRAIN: usize = 8_192;
 
 /// A network with its weights.
 ///
@@ -227,20 +225,45 @@ impl Policy {
     pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
         match &self.operands {
             Operands::F32(panels) => {
-                let mut y = panels[&weight.offset].product(x);
-                if let Some(bias) = bias {
-                    let bias = self.vector(bias);
-                    team::spread_rows(&mut y, weight.rows, BIAS_GRAIN.div_ceil(weight.rows), |_, part| {
-                        part.chunks_exact_mut(weight.rows).for_each(|row| add(row, bias));
-                    });
-                }
-                y
+                let panels = &panels[&weight.offset];
+                let Some(bias) = bias.map(|slot| self.vector(slot)) else { return panels.product(x) };
+                panels.product_then(x, |rows, columns, y| {
+                    for row in rows {
+                        // SAFETY: the part of the product that this thread has just written.
+                        let y = unsafe { y.slice(row * weight.rows + columns.start, columns.len()) };
+                        add(y, &bias[columns.clone()]);
+                    }
+                })
             }
             Operands::Bf16(half) => {
                 let bias = bias.map(|slot| half.matrix(slot).view([-1]));
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
                 Buffer::of(x.linear(&half.matrix(weight), bias.as_ref()))
             }
+        }
+    }
+
+    /// `onto` + x · Wᵀ, for rows x `[N, in]` and `onto` `[N, out]`.
+    pub(crate) fn project_onto(&self, onto: &Buffer, x: &Buffer, weight: Slot) -> Buffer {
+        let Operands::F32(panels) = &self.operands else {
+            let mut y = self.project(x, weight, None);
+            y.add(onto);
+            return y;
+        };
+        panels[&weight.offset].product_then(x, |rows, columns, y| {
+            for row in rows {
+                let at = row * weight.rows + columns.start;
+                // SAFETY: the part of the product that this thread has just written.
+                add(unsafe { y.slice(at, columns.len()) }, &onto[at..at + columns.len()]);
+            }
+        })
+    }
+
+    /// [`kernels::swiglu`] of a projection to gate and up: `[N, F]`.
+    pub(crate) fn project_gated(&self, x: &Buffer, weight: Slot) -> Buffer {
+        match &self.operands {
+            Operands::F32(panels) => panels[&weight.offset].gated_product(x),
+            Operands::Bf16(_) => kernels::swiglu(&self.project(x, weight, None), weight.rows / 2),
         }
     }
 

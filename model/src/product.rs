@@ -6,13 +6,17 @@
 use std::ops::Range;
 
 use crate::buffer::Buffer;
+use crate::kernels;
 use crate::team::{self, Cells};
 
 /// From so many rows on threads share a product by rows, below by weights.
 const MANY_ROWS: usize = 128;
 
-/// Rows that are worth a chunk of their own; whole tiles on every machine.
-const ROW_GRAIN: usize = 24;
+/// Tiles of rows that are worth a chunk of their own.
+const TILES: usize = 3;
+
+/// Rows below which the weights take the time, and not what is multiplied.
+const FEW_ROWS: usize = 8;
 
 /// Multiply-adds, divided by a panel's rows, that are worth a chunk of their own: some microseconds.
 const PANEL_WORK: usize = 2_000;
@@ -32,6 +36,7 @@ mod ffi {
 
         unsafe fn product_route() -> *const c_char;
         fn panel_rows() -> i64;
+        fn tile_rows() -> i64;
         unsafe fn pack_panels(w: *const f32, n: i64, k: i64, panels: *mut f32);
         unsafe fn product_packed(
             x: *const f32,
@@ -105,26 +110,76 @@ impl Panels {
 
     /// x · Wᵀ for rows x `[M, K]`: `[M, N]`.
     pub fn product(&self, x: &[f32]) -> Buffer {
+        self.product_then(x, |_, _, _| ())
+    }
+
+    /// [`Panels::product`], each part of which is given to `then` by the thread that computed it, while it is still in
+    /// the cache: which rows, which columns, and where the product lies.
+    pub(crate) fn product_then(&self, x: &[f32], then: impl Fn(Range<usize>, Range<usize>, &Cells) + Sync) -> Buffer {
         let m = rows(x, self.k);
         let mut y = Buffer::unwritten(m * self.n);
-        let n_panels = self.n.div_ceil(ffi::panel_rows() as usize);
-        let part = |x: &[f32], panels: Range<usize>, y: *mut f32| {
-            let [m, n, k, first, last] = [x.len() / self.k, self.n, self.k, panels.start, panels.end].map(|n| n as i64);
-            // SAFETY: x holds m × k numbers, y m × n, of which those of the panels are written.
-            unsafe { ffi::product_packed(x.as_ptr(), self.numbers.as_ptr(), m, n, k, first, last, y) };
-        };
-        if m >= MANY_ROWS {
-            // Each thread keeps its rows in its cache and goes through all the weights.
-            team::spread_rows(&mut y, self.n, ROW_GRAIN, |rows, y| {
-                part(&x[rows.start * self.k..rows.end * self.k], 0..n_panels, y.as_mut_ptr());
-            });
-        } else {
-            // Each thread goes through its share of the weights.
-            let y = Cells(y.as_mut_ptr());
-            team::spread(n_panels, PANEL_WORK.div_ceil(m.max(1) * self.k), |panels| part(x, panels, y.at(0)));
-        }
+        let all = Cells(y.as_mut_ptr());
+        self.spread(m, self.panels(), |rows, panels| {
+            self.part(x, rows.clone(), panels.clone(), all.at(0));
+            then(rows, self.columns(panels), &all);
+        });
         y
     }
+
+    /// What [`kernels::swiglu`] says of the product with weights that are those of the gate `[F, K]`, then those of the
+    /// other half: `[M, F]`.
+    pub(crate) fn gated_product(&self, x: &[f32]) -> Buffer {
+        let (m, f) = (rows(x, self.k), self.n / 2);
+        let half = self.panels() / 2;
+        if !f.is_multiple_of(panel_rows()) {
+            return kernels::swiglu(&self.product(x), f);
+        }
+        let (mut both, mut y) = (Buffer::unwritten(m * self.n), Buffer::unwritten(m * f));
+        let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
+        self.spread(m, half, |rows, panels| {
+            self.part(x, rows.clone(), panels.clone(), both.at(0));
+            self.part(x, rows.clone(), panels.start + half..panels.end + half, both.at(0));
+            // SAFETY: the two calls above wrote these columns of these rows in both halves; nobody else has them.
+            unsafe { kernels::swiglu_part(both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
+        });
+        y
+    }
+
+    fn panels(&self) -> usize {
+        self.n.div_ceil(panel_rows())
+    }
+
+    /// Columns of the product that panels compute.
+    fn columns(&self, panels: Range<usize>) -> Range<usize> {
+        panels.start * panel_rows()..self.n.min(panels.end * panel_rows())
+    }
+
+    /// Calls `work` for parts that cover `m` rows and so many panels once.
+    fn spread(&self, m: usize, panels: usize, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
+        if m >= MANY_ROWS {
+            // Each thread keeps its rows in its cache and goes through all the weights.
+            let height = ffi::tile_rows() as usize;
+            team::spread(m.div_ceil(height), TILES, |tiles| {
+                work(tiles.start * height..m.min(tiles.end * height), 0..panels);
+            });
+        } else {
+            // Each thread goes through its share of the weights; how long that takes, few rows do not change.
+            team::spread(panels, PANEL_WORK.div_ceil(m.max(FEW_ROWS) * self.k), |panels| work(0..m, panels));
+        }
+    }
+
+    /// Some rows and panels of the product y.
+    fn part(&self, x: &[f32], rows: Range<usize>, panels: Range<usize>, y: *mut f32) {
+        let from = &x[rows.start * self.k..rows.end * self.k];
+        let [m, n, k, first, last] = [rows.len(), self.n, self.k, panels.start, panels.end].map(|n| n as i64);
+        let y = y.wrapping_add(rows.start * self.n);
+        // SAFETY: x holds rows of k numbers, y of n, of which those of the panels are written.
+        unsafe { ffi::product_packed(from.as_ptr(), self.numbers.as_ptr(), m, n, k, first, last, y) };
+    }
+}
+
+fn panel_rows() -> usize {
+    ffi::panel_rows() as usize
 }
 
 /// dy · W for rows dy `[M, N]` and weights `[N, K]`: the gradient with respect to a product's input, `[M, K]`.

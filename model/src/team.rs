@@ -61,7 +61,7 @@ unsafe impl Send for Shared {}
 struct Call {
     work: Option<*const (dyn Fn(Range<usize>) + Sync)>,
     items: usize,
-    chunk: usize,
+    chunks: usize,
 }
 
 impl Team {
@@ -114,8 +114,15 @@ pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Threads of the team that leads here; 1 where none does.
+pub fn threads() -> usize {
+    let team = LEADING.get();
+    // SAFETY: `lead` borrows the team as long as the pointer is set.
+    if team.is_null() { 1 } else { unsafe { (*team).members + 1 } }
+}
+
 /// Calls `work` for sub-ranges that cover `0..items` once, on the threads of the team that leads here, each of at least
-/// `grain` items but the last; for all of them at once where none does.
+/// `grain` items; for all of them at once where none does.
 ///
 /// # Panics
 /// With a panic of `work`, on whichever thread it came.
@@ -173,15 +180,27 @@ impl<T> Cells<T> {
     pub(crate) fn at(&self, i: usize) -> *mut T {
         self.0.wrapping_add(i)
     }
+
+    /// `len` of them from number `i` on.
+    ///
+    /// # Safety
+    /// They are written, and nobody else's as long as the slice lives.
+    #[expect(clippy::mut_from_ref, reason = "the caller sees to it that no two slices overlap")]
+    pub(crate) unsafe fn slice(&self, i: usize, len: usize) -> &mut [T] {
+        // SAFETY: as the caller says.
+        unsafe { std::slice::from_raw_parts_mut(self.at(i), len) }
+    }
 }
 
 impl Shared {
     fn call(&self, items: usize, grain: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-        let chunk = items.div_ceil((self.members + 1) * CHUNKS).max(grain).max(1);
+        // As many for each thread, where there are enough: equal work is done at the same time.
+        let (threads, most) = (self.members + 1, (items / grain.max(1)).max(1));
+        let chunks = if most < threads { most } else { (most - most % threads).min(threads * CHUNKS) };
         // SAFETY: only the lifetime is changed; the call is closed, and nobody is inside, before `work` goes.
         let work: *const (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
         // SAFETY: the state is even and nobody is inside: the last call ended so.
-        unsafe { *self.call.get() = Call { work: Some(work), items, chunk } };
+        unsafe { *self.call.get() = Call { work: Some(work), items, chunks } };
         self.next.store(0, Relaxed);
         self.state.fetch_add(1, SeqCst);
         if self.asleep.load(SeqCst) > 0 {
@@ -202,14 +221,14 @@ impl Shared {
     /// Works on chunks of the open call until none is left.
     fn take_chunks(&self) {
         // SAFETY: the caller is the leader, or counted inside while the state was odd.
-        let Call { work, items, chunk } = unsafe { *self.call.get() };
+        let Call { work, items, chunks } = unsafe { *self.call.get() };
         let Some(work) = work else { return };
         loop {
-            let start = self.next.fetch_add(1, Relaxed) * chunk;
-            if start >= items {
+            let chunk = self.next.fetch_add(1, Relaxed);
+            if chunk >= chunks {
                 return;
             }
-            let range = start..items.min(start + chunk);
+            let range = chunk * items / chunks..(chunk + 1) * items / chunks;
             // SAFETY: the leader keeps `work` until nobody is inside.
             let done = panic::catch_unwind(AssertUnwindSafe(|| unsafe { (*work)(range) }));
             if let Err(panic) = done {

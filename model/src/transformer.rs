@@ -87,16 +87,42 @@ impl Policy {
         let q = self.rotate(&q, positions, Rotation::Forward);
         let key = self.rotate(&key, positions, Rotation::Forward);
         let (attended, log_sum) = attend(layer, &q, &key, &value);
-        let mut middle = self.project(&attended, slots.output, None);
-        middle.add(x);
+        let middle = self.project_onto(x, &attended, slots.output);
 
         let (ffn_normed, ffn_rstd) = kernels::rms_norm(&middle, self.vector(slots.ffn_norm), self.eps());
         let gate_up = self.project(&ffn_normed, slots.gate_up, None);
         let gated = kernels::swiglu(&gate_up, self.config.ffn_dim);
-        let mut out = self.project(&gated, slots.down, None);
-        out.add(&middle);
+        let out = self.project_onto(&middle, &gated, slots.down);
         let heads = head_norms;
         (out, Kept { rstd, heads, q, key, value, attended, log_sum, middle, ffn_rstd, gate_up })
+    }
+
+    /// Queries, keys and values of rows `[N, D]` side by side, none of them rotated; with normed queries and keys where
+    /// the heads have norms.
+    pub(crate) fn joint_projection(&self, layer: usize, x: &Buffer) -> (Buffer, Option<[Buffer; 2]>) {
+        let slots = &self.layout.blocks[layer];
+        let (normed, _) = kernels::rms_norm(x, self.vector(slots.attention_norm), self.eps());
+        let joint = self.project(&normed, slots.qkv, slots.qkv_bias);
+        let (Some(query_norm), Some(key_norm)) = (slots.query_norm, slots.key_norm) else { return (joint, None) };
+        let [q, key, _] = split(&joint, widths(self.heads()));
+        let norm = |part: &Buffer, weight: Slot| kernels::rms_norm(part, self.vector(weight), self.eps()).0;
+        (joint, Some([norm(&q, query_norm), norm(&key, key_norm)]))
+    }
+
+    /// Rotated keys and values `[N, kv heads · K]` of rows `[N, D]`.
+    pub(crate) fn keys_and_values(&self, layer: usize, x: &Buffer, positions: &[i32]) -> (Buffer, Buffer) {
+        let (joint, normed) = self.joint_projection(layer, x);
+        let [_, key, value] = split(&joint, widths(self.heads()));
+        let key = normed.map_or(key, |[_, key]| key);
+        (self.rotate(&key, positions, Rotation::Forward), value)
+    }
+
+    /// What follows attention in a block of input `x`: the block's output `[N, D]`.
+    pub(crate) fn after_attention(&self, layer: usize, x: &Buffer, attended: &Buffer) -> Buffer {
+        let slots = &self.layout.blocks[layer];
+        let middle = self.project_onto(x, attended, slots.output);
+        let (normed, _) = kernels::rms_norm(&middle, self.vector(slots.ffn_norm), self.eps());
+        self.project_onto(&middle, &self.project_gated(&normed, slots.gate_up), slots.down)
     }
 
     /// Gradient of one block with respect to its input `x`; gradients of its weights are added to `gradient`.

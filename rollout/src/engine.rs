@@ -177,25 +177,39 @@ impl<'a> Engine<'a> {
                 self.start(pages);
                 continue;
             }
+            let jobs = self.take_jobs(queue)?;
+            if jobs.is_empty() {
+                return Ok(());
+            }
+            self.open_groups(&jobs);
+        }
+        Ok(())
+    }
+
+    /// Jobs for which there are rows and pages, no more than there are threads to encode their prompts.
+    fn take_jobs(&mut self, queue: &Receiver<Job<'a>>) -> Result<Vec<Job<'a>>, PoolError> {
+        let (mut jobs, mut wanted) = (Vec::new(), 0);
+        let free = self.shared.max_rows - self.active.len();
+        while jobs.len() < team::threads() && jobs.len() * self.shared.request.n < free {
             let job = match self.waiting.take() {
                 Some(job) => job,
                 None => match queue.try_recv() {
                     Ok(job) => job,
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                 },
             };
-            let pages = KvCache::pages_for(job.1.tokens.len());
-            let needed = pages + self.own_pages(job.1);
-            if self.committed + needed > self.n_pages {
-                if self.active.is_empty() {
+            let needed = KvCache::pages_for(job.1.tokens.len()) + self.own_pages(job.1);
+            if self.committed + wanted + needed > self.n_pages {
+                if self.active.is_empty() && jobs.is_empty() {
                     return Err(PoolError::KvBudget { prompt: job.1.index, needed, pages: self.n_pages });
                 }
                 self.waiting = Some(job);
-                return Ok(());
+                break;
             }
-            self.open_group(job, pages);
+            wanted += needed;
+            jobs.push(job);
         }
-        Ok(())
+        Ok(jobs)
     }
 
     /// Pages a completion of `prompt` may need beside the full ones it shares.
@@ -204,18 +218,23 @@ impl<'a> Engine<'a> {
         KvCache::pages_for(prompt.tokens.len() + self.shared.limit(prompt)) - shared
     }
 
-    fn open_group(&mut self, (index, prompt): Job<'a>, pages: usize) {
-        let ids: Vec<i64> = prompt.tokens.iter().map(|&id| i64::from(id)).collect();
-        let span = debug_span!("prefill", group = index, rows = ids.len()).entered();
-        let (sequence, logits) = self.shared.policy.prefill(&mut self.cache, &ids);
+    fn open_groups(&mut self, jobs: &[Job<'a>]) {
+        let ids = |job: &Job<'a>| job.1.tokens.iter().map(|&id| i64::from(id)).collect();
+        let ids: Vec<Vec<i64>> = jobs.iter().map(ids).collect();
+        let prompts: Vec<&[i64]> = ids.iter().map(Vec::as_slice).collect();
+        let rows: usize = prompts.iter().map(|ids| ids.len()).sum();
+        let span = debug_span!("prefill", prompts = prompts.len(), rows).entered();
+        let encoded = self.shared.policy.prefill_all(&mut self.cache, &prompts);
         drop(span);
-        self.committed += pages;
-        // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
-        let n = self.shared.request.n;
-        let drafts = (self.shared.speculate > 0).then(|| Drafts::new(&prompt.tokens, n));
-        self.open.push(Open { index, prompt, left: n, drafts });
-        let group = self.open.len() - 1;
-        self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits });
+        for (&(index, prompt), (sequence, logits)) in jobs.iter().zip(encoded) {
+            self.committed += KvCache::pages_for(prompt.tokens.len());
+            // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
+            let n = self.shared.request.n;
+            let drafts = (self.shared.speculate > 0).then(|| Drafts::new(&prompt.tokens, n));
+            self.open.push(Open { index, prompt, left: n, drafts });
+            let group = self.open.len() - 1;
+            self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits });
+        }
     }
 
     /// Starts the next completion of the group in front: its first token is drawn from the prompt's last row.

@@ -107,7 +107,8 @@ fn a_profiled_run_is_the_same_run() {
     let sampled = |spans: &[Span]| spans.iter().map(|span| span.count("rows")).sum::<u64>();
     let inside =
         |name: &str| of(name).into_iter().filter(|one| steps.iter().any(|step| step.holds(one))).collect::<Vec<_>>();
-    assert_eq!(inside("prefill").len(), 8, "4 prompts a step");
+    let prompts: u64 = inside("prefill").iter().map(|span| span.count("prompts")).sum();
+    assert_eq!(prompts, 8, "4 prompts a step");
     assert!(of("prefill").iter().chain(&of("decode")).all(|span| span.track.starts_with("replica ")));
     let lines: Vec<Value> = lines(&toy.run(2)).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let tokens: u64 = (1..=2)

@@ -1,4 +1,5 @@
 use super::plan::{Chunks, parts};
+use super::step::{Angles, Columns, Pages, StepRows, attention_step, page_floats, page_write};
 use super::*;
 use crate::kernels::tests::{check_gradient, dot, noise};
 use crate::team::Team;
@@ -151,42 +152,63 @@ fn scores_far_apart_neither_overflow_nor_vanish() {
     }
 }
 
-/// Attention of the last row of every sequence, by pages. Sequences of one prompt share its full pages; slots that no
-/// sequence wrote hold NaN.
-fn paged(inputs: &Inputs, segments: &[Segment], heads: Heads, scale: f32) -> Buffer {
+/// Attention of the last `rows` rows of every sequence, by pages, with no rotation. Sequences of one prompt share its full
+/// pages; slots that no sequence wrote hold NaN.
+fn paged(inputs: &Inputs, segments: &[Segment], rows: i32, heads: Heads, scale: f32) -> Buffer {
     let layers = 2;
     let stride = layers * page_floats(heads.n_kv_heads, heads.head_dim);
     let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
     let lengths: Vec<i32> = segments.iter().map(|s| s.prefix_length + s.length).collect();
     let max_pages = lengths.iter().map(|&l| (l as usize).div_ceil(TILE)).max().unwrap();
     let mut arena = vec![f32::NAN; segments.len() * max_pages * stride];
-    let (mut table, mut q) = (vec![0; segments.len() * max_pages], Vec::new());
-    for (row, segment) in segments.iter().enumerate() {
+    let mut pages = Pages::new(&mut arena, stride);
+    let (mut table, mut positions, mut starts) = (Vec::new(), Vec::new(), vec![0]);
+    let [mut q, mut key, mut value] = [const { Vec::new() }; 3];
+    for (i, segment) in segments.iter().enumerate() {
         let shared = segment.prefix_length as usize / TILE;
-        for position in 0..lengths[row] as usize {
-            let own = position as i32 - segment.prefix_length;
-            let from = (if own < 0 { segment.prefix_start + position as i32 } else { segment.start + own }) as usize;
-            // Pages of the prompt belong to the first of its completions.
-            let owner =
-                if position / TILE < shared { segments.iter().position(|s| s.prefix_length > 0).unwrap() } else { row };
-            let page = (owner * max_pages + position / TILE) as i32;
-            table[row * max_pages + position / TILE] = page;
-            let [key, value] = [&inputs.key, &inputs.value].map(|x| &x[from * narrow..][..narrow]);
-            page_write(&mut arena, stride, 1, (key, value), (&[page], &[(position % TILE) as i32]), heads);
+        // Pages of the prompt belong to the first of its completions.
+        let first = segments.iter().position(|s| s.prefix_length > 0).unwrap_or(i);
+        let owner = |page: usize| if page < shared { first } else { i };
+        let own: Vec<i32> = (0..max_pages).map(|page| (owner(page) * max_pages + page) as i32).collect();
+        let written = lengths[i] - rows.min(segment.length);
+        for position in 0..lengths[i] {
+            let at = position - segment.prefix_length;
+            let from = (if at < 0 { segment.prefix_start + position } else { segment.start + at }) as usize;
+            let of = |x: &[f32], width: usize| x[from * width..][..width].to_vec();
+            let (k, v) = (of(&inputs.key, narrow), of(&inputs.value, narrow));
+            if position < written {
+                let (page, slot) = (own[position as usize / TILE], position % TILE as i32);
+                page_write(&mut pages, 1, (&k, &v), (&[page], &[slot]), heads);
+                continue;
+            }
+            q.extend(of(&inputs.q, wide));
+            key.extend(k);
+            value.extend(v);
+            positions.push(position);
+            table.extend_from_slice(&own);
         }
-        q.extend_from_slice(&inputs.q[(segment.start + segment.length - 1) as usize * wide..][..wide]);
+        starts.push(positions.len() as i32);
     }
-    // A row of padding.
-    q.extend(vec![1.0; wide]);
-    let pages = Pages { arena: &arena, stride, layer: 1, table: &table, lengths: &lengths };
-    let mut out = attention_paged(&q, pages, heads, scale);
-    assert_eq!(&out[segments.len() * wide..], vec![0.0; wide]);
-    out.truncate(segments.len() * wide);
+    let n = positions.len();
+    // Queries and keys in one array, as a joint projection has them.
+    let joint = |row: usize| [&q[row * wide..][..wide], &key[row * narrow..][..narrow]].concat();
+    let joint: Vec<f32> = (0..n).flat_map(joint).collect();
+    let step = wide + narrow;
+    let q = Columns { numbers: &joint, step };
+    let key = Columns { numbers: &joint[wide..], step };
+    let value = Columns { numbers: &value, step: narrow };
+    let unmoved = lengths.iter().max().copied().unwrap_or(0) as usize * heads.head_dim / 2;
+    let angles = Angles { cosine: &vec![1.0; unmoved], sine: &vec![0.0; unmoved] };
+    let rows = StepRows { q, key, value, positions: &positions, starts: &starts, table: &table };
+    // One row of padding.
+    let mut out = attention_step(&rows, &mut pages, 1, angles, heads, scale, n + 1);
+    assert_eq!(&out[n * wide..], vec![0.0; wide]);
+    out.truncate(n * wide);
     out
 }
 
 prop_compose! {
-    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in prop_oneof![1usize..20, Just(24), Just(40), Just(64), Just(80)]) -> Heads {
+    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in prop_oneof![(1usize..10).prop_map(|half| 2 * half), Just(24), Just(40), Just(64), Just(80)]) -> Heads {
         Heads { n_heads: per_kv * n_kv_heads, n_kv_heads, head_dim }
     }
 }
@@ -195,7 +217,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// A completion's rows have the same bits packed behind a shared prompt and alone as one long sequence, and its
-    /// last row has those bits where it is decoded from pages beside others.
+    /// last rows have those bits where they are decoded from pages beside others.
     #[test]
     fn attention_is_exact_under_packing(prefix in 1i32..140, first in 1i32..90, second in 1i32..90, heads in any_heads(), seed: u64) {
         let segments = branches(prefix, first, second);
@@ -212,9 +234,14 @@ proptest! {
         prop_assert_eq!(bits(&alone(&packed, wide)), bits(&single));
         prop_assert_eq!(bits(&alone(&log_sum, heads.n_heads)), bits(&single_log_sum));
 
-        let last: Vec<f32> =
-            segments.iter().flat_map(|s| packed[(s.start + s.length - 1) as usize * wide..][..wide].to_vec()).collect();
-        prop_assert_eq!(bits(&paged(&inputs, &segments, heads, 0.4)), bits(&last));
+        for rows in [1, 3] {
+            let last = |s: &Segment| {
+                let (end, n) = ((s.start + s.length) as usize, s.length.min(rows) as usize);
+                packed[(end - n) * wide..end * wide].to_vec()
+            };
+            let last: Vec<f32> = segments.iter().flat_map(last).collect();
+            prop_assert_eq!(bits(&paged(&inputs, &segments, rows, heads, 0.4)), bits(&last));
+        }
     }
 
     /// Nothing changes with the number of threads that share a call.
@@ -224,7 +251,7 @@ proptest! {
         let inputs = Inputs::new(seed, (prefix + first + second) as usize, heads);
         let all = || {
             let [out, dq, dkey, dvalue] = inputs.run(&segments, heads, 0.4);
-            [out, dq, dkey, dvalue, paged(&inputs, &segments, heads, 0.4)].map(|x| bits(&x))
+            [out, dq, dkey, dvalue, paged(&inputs, &segments, 2, heads, 0.4)].map(|x| bits(&x))
         };
         let alone = all();
         for threads in [3, 4] {
