@@ -8,9 +8,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use model::attention::{
-    AttentionSaved, Heads, Pages, Segment, TILE, attention, attention_backward, attention_paged, page_floats,
-};
+use model::attention::step::{Angles, Columns, Pages, StepRows, attention_step, page_floats};
+use model::attention::{AttentionSaved, Heads, Segment, TILE, attention, attention_backward};
 use model::buffer::Buffer;
 use model::product::route;
 use model::team::Team;
@@ -92,8 +91,15 @@ fn decode(criterion: &mut Criterion, heads: Heads, threads: usize) {
             |row: usize, at: usize| (if at < shared { row / siblings * siblings } else { row } * max_pages + at) as i32;
         let table: Vec<i32> = (0..rows * max_pages).map(|i| page(i / max_pages, i % max_pages)).collect();
         let lengths: Vec<i32> = (0..rows).map(|row| (first + (last - first) * (row + 1) / rows) as i32).collect();
-        let arena = noise(rows * max_pages * stride, 0.2);
-        let q = noise(rows * n_heads * head_dim, 0.9);
+        let positions: Vec<i32> = lengths.iter().map(|length| length - 1).collect();
+        let starts: Vec<i32> = (0..=rows as i32).collect();
+        let mut arena = noise(rows * max_pages * stride, 0.2);
+        let joint = noise(rows * (n_heads + 2 * n_kv_heads) * head_dim, 0.9);
+        let columns = |from: usize| Columns { numbers: &joint[from * head_dim..], step: joint.len() / rows };
+        let (q, key, value) = (columns(0), columns(n_heads), columns(n_heads + n_kv_heads));
+        let step = StepRows { q, key, value, positions: &positions, starts: &starts, table: &table };
+        let (cosine, sine) = (noise(last * head_dim / 2, 0.7), noise(last * head_dim / 2, 0.3));
+        let angles = Angles { cosine: &cosine, sine: &sine };
         let pairs: usize = lengths.iter().map(|&length| length as usize).sum();
         let mut team = Team::new(threads);
         team.lead(|| {
@@ -101,9 +107,9 @@ fn decode(criterion: &mut Criterion, heads: Heads, threads: usize) {
             group.bench_function(format!("decode/{rows}/{threads}"), |bencher| {
                 // All layers, as a step does: what one layer reads is not in the cache when its turn comes again.
                 bencher.iter(|| {
+                    let mut pages = Pages::new(&mut arena, stride);
                     for layer in 0..layers {
-                        let pages = Pages { arena: &arena, stride, layer, table: &table, lengths: &lengths };
-                        black_box(attention_paged(&q, pages, heads, 0.125));
+                        black_box(attention_step(&step, &mut pages, layer, angles, heads, 0.125, rows));
                     }
                 });
             });

@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use model::attention::{self, AttentionSaved, Heads, Pages, TILE};
+use model::attention::step::{Angles, Columns, Pages, StepRows, attention_step, page_floats};
+use model::attention::{self, AttentionSaved, Heads, TILE};
 use model::packed::Packed;
 use tch::{Device, Kind, Tensor};
 
@@ -53,15 +54,22 @@ fn decoding(place: Place) -> Operation {
     let heads = Heads { n_heads: HEADS, n_kv_heads: KV_HEADS, head_dim: HEAD_DIM };
     let seen = PROMPT + TOKENS / 2;
     let (shared, own) = (PROMPT / TILE, seen.div_ceil(TILE) - PROMPT / TILE);
-    let stride = attention::page_floats(KV_HEADS, HEAD_DIM);
-    let arena = noise((shared + COMPLETIONS * own) * stride);
+    let stride = page_floats(KV_HEADS, HEAD_DIM);
+    let mut arena = noise((shared + COMPLETIONS * own) * stride);
     let row = |row: usize| (0..shared).chain((0..own).map(move |page| shared + row * own + page));
     let table: Vec<i32> = (0..COMPLETIONS).flat_map(row).map(|page| page as i32).collect();
-    let lengths = [seen as i32; COMPLETIONS];
-    let q = noise(COMPLETIONS * HEADS * HEAD_DIM);
+    let positions = [seen as i32 - 1; COMPLETIONS];
+    let starts: Vec<i32> = (0..=COMPLETIONS as i32).collect();
+    let width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
+    let joint = noise(COMPLETIONS * width);
+    let [cosine, sine] = [0, 1].map(|_| noise(seen * HEAD_DIM / 2));
     let ours = move || {
-        let pages = Pages { arena: &arena, stride, layer: 0, table: &table, lengths: &lengths };
-        drop(black_box(attention::attention_paged(&q, pages, heads, 1.0 / (HEAD_DIM as f32).sqrt())));
+        let columns = |head: usize| Columns { numbers: &joint[head * HEAD_DIM..], step: width };
+        let (q, key, value) = (columns(0), columns(HEADS), columns(HEADS + KV_HEADS));
+        let rows = StepRows { q, key, value, positions: &positions, starts: &starts, table: &table };
+        let (mut pages, angles) = (Pages::new(&mut arena, stride), Angles { cosine: &cosine, sine: &sine });
+        let scale = 1.0 / (HEAD_DIM as f32).sqrt();
+        drop(black_box(attention_step(&rows, &mut pages, 0, angles, heads, scale, COMPLETIONS)));
     };
     let work = |name: &'static str, grouped: bool| {
         let call = Call { mask: None, ..Call::new(COMPLETIONS, 1, seen, grouped) };
