@@ -12,9 +12,9 @@ use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
 use crate::team;
 
-/// Rows of several prompts that are encoded side by side, each by a thread of its own, at most; longer prompts are shared
-/// by all threads one after the other, so that they need no more memory than one.
-const ROWS_BESIDE: usize = 1_024;
+/// Tokens of the longest prompt that is encoded beside others, each by a thread of its own. All threads share a longer one,
+/// so that it needs no more memory than one.
+const SHORT: usize = 512;
 
 /// A sequence and the tokens that it goes on with.
 #[derive(Debug)]
@@ -66,8 +66,7 @@ impl Policy {
             .collect();
         let pages = cache.pages();
         let mut logits: Vec<Option<Buffer>> = placed.iter().map(|_| None).collect();
-        let rows: usize = prompts.iter().map(|prompt| prompt.len()).sum();
-        if prompts.len() >= team::threads() && rows <= ROWS_BESIDE {
+        if prompts.len() >= team::threads() && prompts.iter().all(|prompt| prompt.len() <= SHORT) {
             // SAFETY: each prompt is encoded into pages of its own.
             team::fill(&mut logits, 1, |i| Some(self.encode(&mut unsafe { pages.again() }, &placed[i])));
         } else {

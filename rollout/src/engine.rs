@@ -24,6 +24,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use tracing::debug_span;
 
+/// Prompts for each thread that are encoded before completions start, at most: enough to even out their lengths.
+const JOBS: usize = 4;
+
 /// What all replicas of a pool read.
 pub(crate) struct Shared<'a> {
     pub(crate) policy: &'a Policy,
@@ -186,11 +189,11 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Jobs for which there are rows and pages, no more than there are threads to encode their prompts.
+    /// Jobs for which there are rows and pages, no more than a few for each thread that encodes their prompts.
     fn take_jobs(&mut self, queue: &Receiver<Job<'a>>) -> Result<Vec<Job<'a>>, PoolError> {
         let (mut jobs, mut wanted) = (Vec::new(), 0);
         let free = self.shared.max_rows - self.active.len();
-        while jobs.len() < team::threads() && jobs.len() * self.shared.request.n < free {
+        while jobs.len() < JOBS * team::threads() && jobs.len() * self.shared.request.n < free {
             let job = match self.waiting.take() {
                 Some(job) => job,
                 None => match queue.try_recv() {

@@ -15,6 +15,7 @@ use crate::stopping::StopRules;
 use crossbeam_channel::Sender;
 use model::config::ModelConfig;
 use model::kv_cache::{KvArena, KvCache};
+use model::layout::Layout;
 use model::philox::Purpose;
 use model::policy::Policy;
 use model::team::Team;
@@ -29,6 +30,9 @@ use std::sync::atomic::AtomicBool;
 /// all weights for little work, and are faster in another's team.
 pub(crate) const REPLICA_ROWS: usize = 8;
 
+/// Bytes of weights that cores may share in a cache. Of more, each replica would bring its own from memory.
+const SHARED_BYTES: usize = 16 << 20;
+
 /// The `[rollout]` table.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -40,8 +44,9 @@ pub struct RolloutConfig {
     /// Bytes of keys and values, over all replicas.
     pub kv_bytes: u64,
     /// Replicas that sample side by side, each with its share of `run.workers`; fewer where there are fewer prompts.
-    /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one for
-    /// each thread, but no more than one for eight completions. Changes speed and no completion.
+    /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one where
+    /// the weights take more than 16 MiB, which each replica would read for itself, and else one for each thread, but no
+    /// more than one for eight completions. Changes speed and no completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
     /// Tokens drafted for each completion in a decoding step, at most, from n-grams of its prompt and its group; those
@@ -169,11 +174,12 @@ impl RolloutPool {
     ) -> RolloutPool {
         assert!(threads > 0, "a pool has a thread");
         let pages = config.kv_bytes as usize / KvCache::page_bytes(architecture);
+        let by_size = if 4 * Layout::new(architecture).len() > SHARED_BYTES { 1 } else { threads };
         RolloutPool {
             arena: KvArena::new(architecture, pages),
             kv_bytes: config.kv_bytes as usize,
             threads,
-            replicas: config.replicas.unwrap_or(threads).clamp(1, threads),
+            replicas: config.replicas.unwrap_or(by_size).clamp(1, threads),
             fixed: config.replicas.is_some(),
             max_batch: config.max_batch,
             speculate: config.speculate,
