@@ -37,6 +37,7 @@ mod reading;
 mod real;
 mod region;
 mod seed;
+mod text;
 mod token;
 mod tree;
 mod unit;
@@ -55,6 +56,7 @@ use self::tree::Node;
 
 pub use self::options::{Decimals, MathOptions, Units};
 pub use self::outcome::Reason;
+pub use self::text::grade_texts;
 
 /// What is said of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

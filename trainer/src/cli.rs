@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use model::config::{DeviceChoice, Dtype};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
@@ -54,6 +54,8 @@ pub enum Command {
     Sample(SampleArgs),
     /// Compute log-probabilities of given tokens, by the forward pass that training takes.
     Logprobs(LogprobsArgs),
+    /// Judge completions by a rubric, answers as mathematics, or programs by tests.
+    Score(ScoreArgs),
     /// Look for mistakes in a config without starting its run.
     Check(CheckArgs),
     /// Write a run's report.html.
@@ -63,6 +65,37 @@ pub enum Command {
     /// Compare what a GPU computes with the CPU, then measure it; `scripts/gpu_check` calls it.
     #[command(hide = true)]
     GpuCheck(GpuCheckArgs),
+}
+
+/// What to judge, and by what.
+#[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("by").required(true).args(["rubric", "math"])))]
+pub struct ScoreArgs {
+    /// A TOML file with `[[rewards]]`, such as a run's config, whose other tables are not read. Lines of the input are
+    /// `{"prompt", "completion" or a list of "completions", "expected", …}`; they get a `score`.
+    #[arg(long, value_name = "FILE")]
+    pub rubric: Option<PathBuf>,
+    /// Compare answers: lines `{"gold", "answer"}` get a `verdict` (`correct`, `wrong`, `undecided`) and a `reason`.
+    #[arg(long)]
+    pub math: bool,
+    /// Take for right what published leaderboards do.
+    #[arg(long, requires = "math")]
+    pub lenient: bool,
+    /// Add how both answers were read.
+    #[arg(long, requires = "math")]
+    pub explain: bool,
+    /// JSONL, a JSON array or Parquet, gzipped or not; `/dev/stdin` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// JSONL: the same lines in the same order, with what was found. Standard output where it is not given.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Folder of a tokenizer, which counts the tokens of completions without `n_tokens`.
+    #[arg(long, value_name = "DIR", requires = "rubric")]
+    pub tokenizer: Option<PathBuf>,
+    /// Threads; as many as there are cores where not given.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZero<usize>>,
 }
 
 /// Which device to check, and where to write what is found.

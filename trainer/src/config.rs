@@ -22,6 +22,7 @@ mod load;
 mod reference;
 mod validate;
 
+pub use load::rewards;
 pub use validate::Stage;
 
 /// One run: a TOML file, with `--set` applied.

@@ -17,6 +17,7 @@ use model::philox::{Purpose, Stream};
 use serde_json::{Map, Value};
 
 pub use documents::{Document, DocumentBody, Documents};
+pub(crate) use files::rows;
 pub use source::{Arithmetic, Chain, ChainDemonstrations, Countdown, Fields, Files, Layout, Source, Split};
 pub use template::Template;
 

@@ -50,6 +50,7 @@ pub mod run;
 pub mod run_dir;
 pub mod samples;
 pub mod schedule;
+pub mod score;
 pub mod scoring;
 pub mod sft;
 pub mod step_log;

@@ -49,6 +49,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         Command::Config(arguments) => command::describe::run(arguments),
         Command::Logprobs(arguments) => command::logprobs::run(arguments),
         Command::Report(arguments) => command::report::run(arguments),
+        Command::Score(arguments) => trainer::score::run(arguments, cli.quiet).map(|()| Ending::Finished),
         Command::Sample(arguments) => command::sample::run(arguments),
     }
 }

@@ -50,6 +50,8 @@ pub struct MathOptions {
     pub name_optional: bool,
     /// Whether text is compared with its capitals.
     pub case_matters: bool,
+    /// Whether an answer is looked for in a text that does not mark one; [`grade_texts`](super::grade_texts) alone asks.
+    pub from_prose: bool,
 }
 
 impl Default for MathOptions {
@@ -63,6 +65,7 @@ impl Default for MathOptions {
             brackets_matter: true,
             name_optional: true,
             case_matters: false,
+            from_prose: false,
         }
     }
 }
@@ -79,6 +82,7 @@ impl MathOptions {
             brackets_matter: false,
             name_optional: true,
             case_matters: false,
+            from_prose: true,
         }
     }
 }

@@ -9,8 +9,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
+use rewards::RuleConfig;
 use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -26,13 +27,7 @@ impl RunConfig {
     /// array, counted from 0. `name` becomes the file's stem where it is absent. Paths inside the config are relative
     /// to the current directory, not to the file.
     pub fn load(path: &Path, sets: &[String]) -> Result<RunConfig> {
-        let reading = || format!("read config `{}`", path.display());
-        let text = fs::read_to_string(path).map_err(|error| {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then(|| "paths are relative to the current directory".to_owned());
-            anyhow::Error::new(Mistake { message: error.to_string(), hint }).context(reading())
-        })?;
-        let mut config = parse(&text, sets).map_err(|mistake| anyhow::Error::new(mistake).context(reading()))?;
+        let mut config: RunConfig = read(path, sets)?;
         if config.name.is_empty() {
             config.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         }
@@ -40,12 +35,34 @@ impl RunConfig {
     }
 }
 
-/// The config that `text` and `sets` describe together.
-pub(super) fn parse(text: &str, sets: &[String]) -> Result<RunConfig, Mistake> {
+/// The rules of a TOML file: its `[[rewards]]`, as a run's config has them. Its other tables are not read.
+///
+/// # Errors
+/// For a file that cannot be read, and for a key or value that no rule has, with its line.
+pub fn rewards(path: &Path) -> Result<Vec<RuleConfig>> {
+    #[derive(Deserialize)]
+    struct Rules {
+        rewards: Vec<RuleConfig>,
+    }
+    read(path, &[]).map(|Rules { rewards }| rewards)
+}
+
+fn read<T: DeserializeOwned>(path: &Path, sets: &[String]) -> Result<T> {
+    let reading = || format!("read config `{}`", path.display());
+    let text = fs::read_to_string(path).map_err(|error| {
+        let hint = (error.kind() == std::io::ErrorKind::NotFound)
+            .then(|| "paths are relative to the current directory".to_owned());
+        anyhow::Error::new(Mistake { message: error.to_string(), hint }).context(reading())
+    })?;
+    parse(&text, sets).map_err(|mistake| anyhow::Error::new(mistake).context(reading()))
+}
+
+/// What `text` and `sets` describe together.
+pub(super) fn parse<T: DeserializeOwned>(text: &str, sets: &[String]) -> Result<T, Mistake> {
     let settings = settings(text.len(), sets)?;
     match merged(text, &settings) {
         Ok(config) => Ok(config),
-        Err(error) => Err(mistake(text, &settings, &error)),
+        Err(error) => Err(mistake::<T>(text, &settings, &error)),
     }
 }
 
@@ -109,7 +126,7 @@ fn path_length(key: &str) -> Option<usize> {
     }
 }
 
-fn merged(text: &str, settings: &[Setting<'_>]) -> Result<RunConfig, Fault> {
+fn merged<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>]) -> Result<T, Fault> {
     let root = DeTable::parse(text).map_err(Fault::Toml)?;
     let mut root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
     for (index, setting) in settings.iter().enumerate() {
@@ -117,7 +134,7 @@ fn merged(text: &str, settings: &[Setting<'_>]) -> Result<RunConfig, Fault> {
         let (path, value) = unfold(table, setting.depth);
         put(&mut root, "", path.into_iter(), value).map_err(|message| Fault::Setting(index, message))?;
     }
-    RunConfig::deserialize(root.into_deserializer()).map_err(Fault::Toml)
+    T::deserialize(root.into_deserializer()).map_err(Fault::Toml)
 }
 
 /// The names of a table that holds one key of `depth` names, and its value.
@@ -161,7 +178,7 @@ fn put<'i>(
 }
 
 /// What a person reads of a fault: where it is, which key it is about, what is wrong, what may have been meant.
-fn mistake(text: &str, settings: &[Setting<'_>], fault: &Fault) -> Mistake {
+fn mistake<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>], fault: &Fault) -> Mistake {
     let error = match fault {
         Fault::Setting(index, message) => {
             let written = settings[*index].written;
@@ -178,15 +195,15 @@ fn mistake(text: &str, settings: &[Setting<'_>], fault: &Fault) -> Mistake {
             behind.map(|setting| format!("`--set {}`: ", setting.written))
         }
         // The whole document: a key of the root is missing.
-        Some(Range { start: 0, end: 0 }) | None => culprit(text, settings),
-        Some(span) => Some(culprit(text, settings).unwrap_or_else(|| position(text, span.start))),
+        Some(Range { start: 0, end: 0 }) | None => culprit::<T>(text, settings),
+        Some(span) => Some(culprit::<T>(text, settings).unwrap_or_else(|| position(text, span.start))),
     };
     Mistake { message: format!("{}{key}{}", place.unwrap_or_default(), message), hint }
 }
 
 /// The setting without which the config would be read, where the file is sound without any.
-fn culprit(text: &str, settings: &[Setting<'_>]) -> Option<String> {
-    let sound: Vec<bool> = (0..=settings.len()).map(|n| merged(text, &settings[..n]).is_ok()).collect();
+fn culprit<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>]) -> Option<String> {
+    let sound: Vec<bool> = (0..=settings.len()).map(|n| merged::<T>(text, &settings[..n]).is_ok()).collect();
     let last = (0..settings.len()).rev().find(|&n| sound[n] && !sound[n + 1])?;
     Some(format!("`--set {}`: ", settings[last].written))
 }

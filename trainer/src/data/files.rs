@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Fields, Files, Layout, Problem, PromptText};
 
 /// A row of a file.
-pub(super) type Row = Map<String, Value>;
+pub(crate) type Row = Map<String, Value>;
 
 /// Reads every file; also says how many rows had no answer.
 pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
@@ -49,7 +49,7 @@ pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
 }
 
 /// Rows of one file with the place to name in an error.
-pub(super) fn rows(path: &Path) -> Result<Vec<(String, Row)>> {
+pub(crate) fn rows(path: &Path) -> Result<Vec<(String, Row)>> {
     let mut bytes = fs::read(path)?;
     if bytes.starts_with(b"PAR1") {
         return parquet_rows(path);

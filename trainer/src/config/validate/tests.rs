@@ -20,7 +20,7 @@ const SETS: &str = r#"[{ name = "a", data = { source = { chain = { n_problems = 
 
 fn findings(stage: Stage, sets: &[&str]) -> Vec<Finding> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    parse(SOUND, &sets).unwrap().validate(stage)
+    parse::<crate::config::RunConfig>(SOUND, &sets).unwrap().validate(stage)
 }
 
 /// Exactly one finding, of this level, at this key.
