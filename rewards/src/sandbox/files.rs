@@ -7,6 +7,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, Scope,
 };
+use rustix::fs::FileType;
 
 /// Rulesets a process can lock itself in with.
 pub(super) struct FileRules {
@@ -40,7 +41,14 @@ fn rules_for(paths: &[OwnedFd], alone: bool, files: bool) -> Result<Option<Owned
         .create()?;
     let (temporary, readable) = paths.split_last().expect("the temporary directory is among the paths");
     for path in readable {
-        ruleset = ruleset.add_rule(PathBeneath::new(path.as_fd(), AccessFs::ReadFile | AccessFs::ReadDir))?;
+        // What is no directory is a device that swallows or gives without end.
+        let is_directory = rustix::fs::fstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+        let access = if is_directory {
+            AccessFs::ReadFile | AccessFs::ReadDir
+        } else {
+            AccessFs::ReadFile | AccessFs::WriteFile
+        };
+        ruleset = ruleset.add_rule(PathBeneath::new(path.as_fd(), access))?;
     }
     if files {
         let writable: BitFlags<AccessFs> = AccessFs::ReadFile

@@ -149,6 +149,10 @@ const NEW_NAMESPACES: u64 = (libc::CLONE_NEWUSER
 /// Calls allowed for some of their arguments only.
 fn allowed_in_part() -> Result<Rules, BackendError> {
     let plain_fork = rule(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(NEW_NAMESPACES), 0)?;
+    let pair = SeccompRule::new(vec![
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?,
+        SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(0xf), libc::SOCK_STREAM as u64)?,
+    ])?;
     let files = [
         libc::F_DUPFD,
         libc::F_DUPFD_CLOEXEC,
@@ -166,8 +170,9 @@ fn allowed_in_part() -> Result<Rules, BackendError> {
         (libc::SYS_clone, vec![plain_fork]),
         // Its own limits, which it cannot raise.
         (libc::SYS_prlimit64, any_of(0, &[0])?),
-        // Pairs of sockets that lead nowhere, for event loops.
-        (libc::SYS_socketpair, any_of(0, &[libc::AF_UNIX as u64])?),
+        // Pairs of sockets that lead nowhere, for event loops; to no address, which datagrams of a pair may still have.
+        (libc::SYS_socketpair, vec![pair]),
+        (libc::SYS_sendto, vec![rule(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?]),
         (libc::SYS_fcntl, any_of(1, &files.map(|request| request as u64))?),
         (libc::SYS_ioctl, any_of(1, &controls)?),
         (libc::SYS_prctl, any_of(0, &processes.map(|option| option as u64))?),

@@ -53,7 +53,7 @@ def enter_namespaces():
     checked("user namespace", libc.unshare(ctypes.c_int(flags)))
 
 
-def build_root(numbers, readable, tmp_bytes):
+def build_root(numbers, readable, hidden, tmp_bytes):
     """A root of its own: an empty file system in memory, with the readable paths where they always were."""
     libc.sethostname(b"sandbox", 7)
     mount("private mounts", None, "/", None, MS_REC | MS_PRIVATE)
@@ -75,6 +75,8 @@ def build_root(numbers, readable, tmp_bytes):
         if not path.startswith("/dev/"):
             attributes |= MOUNT_ATTR_NODEV
         set_mount(numbers, target, attributes, True)
+    for path in hidden:
+        mount(f"hide {path}", "hidden", root + path, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k,mode=755")
     os.makedirs(root + "/tmp", exist_ok=True)
     options = f"size={tmp_bytes},nr_inodes=4k,mode=700,uid={INSIDE},gid={INSIDE}"
     mount("/tmp in memory", "tmp", root + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options)

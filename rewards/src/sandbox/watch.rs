@@ -50,9 +50,9 @@ pub(super) struct Test {
     stderr: Option<OwnedFd>,
     channel: Option<OwnedFd>,
     /// Bytes to the channel that are not written yet.
-    outbox: Vec<u8>,
+    outbox: Queue,
     /// Bytes from the channel that are no whole message yet.
-    inbox: Vec<u8>,
+    inbox: Queue,
     limits: Limits,
     span: Span,
     /// Standard output that nobody took yet.
@@ -66,6 +66,27 @@ pub(super) struct Test {
     told: bool,
     /// Whether a limit stopped it; it is waited for then, and no longer read.
     stopped: bool,
+}
+
+/// Bytes that are added behind and taken in front, each moved about twice at most.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    n_taken: usize,
+}
+
+impl Queue {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.n_taken..]
+    }
+
+    fn take(&mut self, n: usize) {
+        self.n_taken = self.n_taken.saturating_add(n).min(self.bytes.len());
+        if self.n_taken * 2 >= self.bytes.len() {
+            self.bytes.drain(..self.n_taken);
+            self.n_taken = 0;
+        }
+    }
 }
 
 /// A stretch that limits are counted over.
@@ -109,8 +130,8 @@ impl Test {
             stdout: Some(stdout),
             stderr: Some(stderr),
             channel: Some(channel),
-            outbox: Vec::new(),
-            inbox: Vec::new(),
+            outbox: Queue::default(),
+            inbox: Queue::default(),
             limits: *limits,
             span: Span::begin(Duration::ZERO, limits),
             out: Vec::new(),
@@ -135,8 +156,8 @@ impl Test {
     /// Queues a message to the process.
     pub(super) fn send(&mut self, message: &Plain) {
         let bytes = message.to_marshal();
-        self.outbox.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-        self.outbox.extend(bytes);
+        self.outbox.bytes.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.outbox.bytes.extend(bytes);
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -179,17 +200,17 @@ impl Test {
         let limit = self.output_limit();
         drain(&mut self.stdout, &mut self.out, limit.saturating_add(1), false);
         drain(&mut self.stderr, &mut self.err, STDERR_BYTES, true);
-        drain(&mut self.channel, &mut self.inbox, limit.saturating_add(CHANNEL_AHEAD), false);
+        drain(&mut self.channel, &mut self.inbox.bytes, limit.saturating_add(CHANNEL_AHEAD), false);
     }
 
     fn write_channel(&mut self) {
-        while let (false, Some(channel)) = (self.outbox.is_empty(), &self.channel) {
-            match rustix::net::send(channel, &self.outbox, rustix::net::SendFlags::NOSIGNAL) {
-                Ok(n) => drop(self.outbox.drain(..n)),
+        while let (false, Some(channel)) = (self.outbox.rest().is_empty(), &self.channel) {
+            match rustix::net::send(channel, self.outbox.rest(), rustix::net::SendFlags::NOSIGNAL) {
+                Ok(n) => self.outbox.take(n),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 // Nobody reads any more; how the process ended will say why.
-                Err(_) => self.outbox.clear(),
+                Err(_) => self.outbox.take(usize::MAX),
             }
         }
     }
@@ -204,11 +225,11 @@ impl Test {
     fn ready(&mut self) -> Option<Event> {
         let limit = self.output_limit();
         let mut too_long = self.out.len() > limit;
-        if let Some((head, rest)) = self.inbox.split_first_chunk::<4>() {
+        if let Some((head, rest)) = self.inbox.rest().split_first_chunk::<4>() {
             let length = u32::from_le_bytes(*head) as usize;
             if length <= limit && rest.len() >= length {
                 let frame = Plain::from_marshal(&rest[..length]);
-                self.inbox.drain(..4 + length);
+                self.inbox.take(4 + length);
                 // What was printed before the message is in the pipe by now.
                 self.read_pipes();
                 return Some(Event::Frame(frame));
@@ -253,7 +274,7 @@ impl Test {
 
     fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         let quiet = self.stopped || self.exit.is_some();
-        let channel = if self.outbox.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let channel = if self.outbox.rest().is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         [(&self.stdout, PollFlags::IN), (&self.stderr, PollFlags::IN), (&self.channel, channel)]
             .into_iter()
             .filter(move |_| !quiet)

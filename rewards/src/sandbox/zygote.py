@@ -45,15 +45,18 @@ class Control:
 
 
 def readable_paths(modules):
-    """Where Python's own library lies, and other installed packages only where some are asked for."""
+    """Where Python's own library lies, and other installed packages only where some are asked for; and which of its
+    directories are to be hidden, as they hold such packages."""
     import sysconfig
 
-    names = ["stdlib", "platstdlib"] + (["purelib", "platlib"] if modules else [])
+    packages = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     paths = {os.path.realpath(path) for path in sys.path if os.path.isdir(path)} if modules else set()
-    paths |= {os.path.realpath(sysconfig.get_path(name)) for name in names}
+    paths |= {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    paths |= packages if modules else set()
     paths = sorted(path for path in paths if os.path.isdir(path))
-    inner = lambda path: any(path.startswith(other + "/") for other in paths)
-    return [path for path in paths if not inner(path)]
+    within = lambda path: any(path.startswith(other + "/") for other in paths)
+    hidden = [] if modules else [path for path in packages if within(path) and os.path.isdir(path)]
+    return [path for path in paths if not within(path)], hidden
 
 
 def move_up(fd, to):
@@ -78,7 +81,7 @@ def start():
         close_from(numbers, CONTROL_FD + 1)
         preload(setup["modules"])
         sys.path[:] = [os.path.realpath(path) for path in sys.path if path]
-        library = readable_paths(setup["modules"])
+        library, hidden = readable_paths(setup["modules"])
         devices = ["/dev/null", "/dev/zero", "/dev/urandom"]
         with open("/proc/self/statm") as sizes:
             mapped = int(sizes.read().split()[0]) * resource.getpagesize()
@@ -88,7 +91,7 @@ def start():
             enter_namespaces()
             control.send(("unshared",))
             control.receive()
-            build_root(numbers, library + devices, setup["tmp_bytes"])
+            build_root(numbers, library + devices, hidden, setup["tmp_bytes"])
             drop_privileges(numbers, INSIDE, [])
             die_with_supervisor_of_zygote(control)
             temporary = "/tmp"
@@ -121,7 +124,8 @@ def start():
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    os.environ.update(HOME="/tmp", TMPDIR=temporary, PATH="")
+    os.environ.clear()
+    os.environ.update(HOME=temporary, TMPDIR=temporary, PATH="", LANG="C.UTF-8")
     sys.argv[:] = ["program.py"]
     # What is alive now is alive in every test: the collector need not look at it, nor copy its pages.
     gc.collect()

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const INSIDE: u32 = 1000;
 const NOBODY: u32 = 65534;
 
+/// No process has more: 47 bits of addresses.
+const MOST_MEMORY: u64 = 1 << 47;
+
 const SOURCE: &str = concat!(include_str!("walls.py"), include_str!("harness.py"), include_str!("zygote.py"));
 
 /// What all zygotes of a sandbox have in common.
@@ -93,6 +96,8 @@ impl Zygote {
             .env("LANG", "C.UTF-8")
             // Else each test would look up again what its zygote did not happen to call.
             .env("LD_BIND_NOW", "1")
+            // Where the interpreter itself may find its libraries; not for programs to see.
+            .envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)))
             .current_dir("/")
             // Of its own, so that an interrupt at the terminal is the supervisor's to answer.
             .process_group(0)
@@ -194,10 +199,10 @@ impl Zygote {
         let job = Plain::Dict(vec![
             ("id".into(), id.into()),
             ("cpu_s".into(), ((cpu_s.clamp(0.0, 1e6).ceil() as i64) + 1).into()),
-            ("memory".into(), Plain::Int(limits.memory_bytes.into())),
+            ("memory".into(), Plain::Int(limits.memory_bytes.min(MOST_MEMORY).into())),
             ("threads".into(), i64::from(limits.threads).into()),
             ("files".into(), Plain::Bool(limits.files)),
-            ("file_bytes".into(), Plain::Int(limits.memory_bytes.into())),
+            ("file_bytes".into(), Plain::Int(limits.memory_bytes.min(MOST_MEMORY).into())),
         ]);
         self.wire().send(&job, fds)?;
         loop {

@@ -125,7 +125,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_rt_sigtimedwait,
     libc::SYS_sched_getaffinity,
     libc::SYS_sched_yield,
-    libc::SYS_sendto,
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
     libc::SYS_setitimer,

@@ -9,6 +9,9 @@ use super::Plain;
 
 /// Deepest nesting that is read or written.
 const MAX_DEPTH: usize = 256;
+/// Most values in one, inner ones counted. A value takes a byte to write and 32 to hold: whoever writes must not choose how
+/// much memory whoever reads takes.
+const MAX_VALUES: usize = 1 << 21;
 
 /// Why bytes are no plain value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +25,9 @@ pub enum MarshalError {
     /// Lists within lists beyond the limit.
     #[error("nested more than {MAX_DEPTH} deep")]
     Deep,
+    /// More values than the limit.
+    #[error("more than {MAX_VALUES} values")]
+    Many,
     /// More bytes than the value has.
     #[error("bytes after the value")]
     Trailing,
@@ -33,7 +39,7 @@ impl Plain {
     /// # Errors
     /// Where the bytes are not exactly one plain value.
     pub fn from_marshal(bytes: &[u8]) -> Result<Self, MarshalError> {
-        let mut reader = Reader { rest: bytes };
+        let mut reader = Reader { rest: bytes, n_values: 0 };
         let value = reader.value(0)?.ok_or(MarshalError::NotPlain('0'))?;
         if reader.rest.is_empty() { Ok(value) } else { Err(MarshalError::Trailing) }
     }
@@ -48,6 +54,7 @@ impl Plain {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    n_values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -112,6 +119,10 @@ impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Option<Plain>, MarshalError> {
         if depth > MAX_DEPTH {
             return Err(MarshalError::Deep);
+        }
+        self.n_values += 1;
+        if self.n_values > MAX_VALUES {
+            return Err(MarshalError::Many);
         }
         let [tag] = self.array()?;
         Ok(Some(match tag {

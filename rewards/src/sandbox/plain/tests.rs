@@ -65,6 +65,9 @@ fn objects_that_are_not_plain_are_refused() {
     }
     let deep = [b"[\x01\0\0\0".repeat(1_000_000), b"N".to_vec()].concat();
     assert_eq!(Plain::from_marshal(&deep), Err(MarshalError::Deep));
+    let n: u32 = 3_000_000;
+    let many = [b"[".to_vec(), n.to_le_bytes().to_vec(), b"N".repeat(n as usize)].concat();
+    assert_eq!(Plain::from_marshal(&many), Err(MarshalError::Many));
 }
 
 #[test]
