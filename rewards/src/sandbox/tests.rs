@@ -373,7 +373,10 @@ fn installed_packages_are_there_only_when_asked_for() {
             let job = Job { program: "import pip; print(pip.__name__)", task: Task::Stdin(&[b""]), limits: QUICK };
             assert_eq!(sandbox.run(&job)[0].stdout, b"pip\n");
         }
-        Err(error) => println!("skipped: {error}"),
+        Err(error) => {
+            assert!(error.to_string().contains("No module named 'pip'"), "{error}");
+            println!("skipped: {error}");
+        }
     }
 }
 

@@ -87,23 +87,24 @@ def build_root(numbers, readable, hidden, tmp_bytes):
     set_mount(numbers, "/", MOUNT_ATTR_RDONLY, False)
 
 
-def drop_privileges(numbers, identity, readable, owned=()):
-    """Another user where there is one to become, who owns what is given, and no capability."""
-    if identity is not None:
-        try:
-            os.setgroups([])
-        except PermissionError:
-            pass  # An ordinary user keeps the groups; files are out of reach by other means.
+def become(identity, readable, owned):
+    """Another user, who owns what is given, unless that one may not read what it has to."""
+    try:
+        os.setgroups([])
+    except OSError:
+        pass  # An ordinary user keeps the groups; files are out of reach by other means.
+    os.setresuid(-1, identity, -1)
+    is_enough = all(os.access(path, os.R_OK, effective_ids=True) for path in readable)
+    os.setresuid(-1, os.getresuid()[2], -1)
+    if is_enough:
+        for path in owned:
+            os.chown(path, identity, identity)
         os.setresgid(identity, identity, identity)
-        # As root outside of namespaces, Python's library may lie where only root may read.
-        os.setresuid(-1, identity, -1)
-        if all(os.access(path, os.R_OK, effective_ids=True) for path in readable):
-            os.setresuid(-1, os.getresuid()[2], -1)
-            for path in owned:
-                os.chown(path, identity, identity)
-            os.setresuid(identity, identity, identity)
-        else:
-            os.setresuid(-1, os.getresuid()[2], -1)
+        os.setresuid(identity, identity, identity)
+
+
+def drop_privileges(numbers):
+    """No capability, whoever we are, and none to be had."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     none = (ctypes.c_uint32 * 6)()
     system_call("drop capabilities", numbers["capset"], header, none)

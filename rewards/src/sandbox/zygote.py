@@ -16,6 +16,8 @@ MAX_MESSAGE = 1 << 18
 
 
 def preload(modules):
+    # The directory we are in; `site` would take it for a path like any other.
+    sys.path[:] = [path for path in sys.path if path]
     if modules:
         import site
 
@@ -80,8 +82,10 @@ def start():
         close_from(numbers, 3, CONTROL_FD - 1)
         close_from(numbers, CONTROL_FD + 1)
         preload(setup["modules"])
-        sys.path[:] = [os.path.realpath(path) for path in sys.path if path]
+        sys.path[:] = [os.path.realpath(path) for path in sys.path]
         library, hidden = readable_paths(setup["modules"])
+        if any(path.count("/") < 2 for path in library):
+            raise Missing(f"a Python whose library is no directory of its own: {library}")
         devices = ["/dev/null", "/dev/zero", "/dev/urandom"]
         with open("/proc/self/statm") as sizes:
             mapped = int(sizes.read().split()[0]) * resource.getpagesize()
@@ -92,13 +96,20 @@ def start():
             control.send(("unshared",))
             control.receive()
             build_root(numbers, library + devices, hidden, setup["tmp_bytes"])
-            drop_privileges(numbers, INSIDE, [])
+            become(INSIDE, [], [])
+            drop_privileges(numbers)
             die_with_supervisor_of_zygote(control)
             temporary = "/tmp"
         else:
             temporary = setup["temporary"]
             if setup["filtered"]:
-                drop_privileges(numbers, NOBODY if os.geteuid() == 0 else None, library, [temporary])
+                if os.geteuid() == 0:
+                    try:
+                        # Where Python's library is root's alone, as in root's home, root it stays.
+                        become(NOBODY, library, [temporary])
+                    except OSError:
+                        pass  # Root of a container that has nobody else, or may not become them.
+                drop_privileges(numbers)
         if setup["filtered"]:
             paths = library + devices + [temporary]
             fds = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths]
