@@ -1,5 +1,5 @@
 # Attempts: to take all threads
-# Ends: Exception Memory Exited TimeCpu
+# Ends: Exception Memory Exited TimeCpu TimeWall
 import threading, time
 threading.stack_size(1 << 16)
 n = 0
