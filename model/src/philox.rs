@@ -20,6 +20,8 @@ pub enum Purpose {
     Problems = 5,
     /// Sampling tokens for the `sample` command.
     Sample = 6,
+    /// The reasoning effort that a problem is asked for.
+    Effort = 7,
 }
 
 /// A stream of draws: everything that names it except the position inside it.

@@ -12,7 +12,7 @@ use rollout::pool::RolloutConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Source, Template};
+use crate::data::{Effort, Source, Template};
 use crate::eval::EvalConfig;
 use crate::grpo::GrpoConfig;
 use crate::optimizer::OptimizerConfig;
@@ -91,6 +91,9 @@ pub struct DataConfig {
     /// Put before every conversation as a system message (chat) or a paragraph (text).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
+    /// The reasoning effort that prompts ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
     /// Longer prompts are left out, counted and reported, in tokens.
     #[serde(default = "default_max_prompt_tokens")]
     pub max_prompt_tokens: usize,

@@ -5,6 +5,7 @@
 //! sees what the first one would have seen.
 
 mod documents;
+mod effort;
 mod files;
 mod generate;
 mod source;
@@ -18,6 +19,8 @@ use serde_json::{Map, Value};
 
 pub use documents::{Document, DocumentBody, Documents};
 pub(crate) use files::rows;
+pub use effort::Effort;
+pub(crate) use effort::PLACE as EFFORT_PLACE;
 pub use source::{Arithmetic, Chain, ChainDemonstrations, Countdown, Fields, Files, Layout, Source, Split};
 pub use template::Template;
 

@@ -10,7 +10,7 @@ use rollout::prompt::Prompt;
 use serde_json::{Map, Value, json};
 
 use crate::config::DataConfig;
-use crate::data::{self, Problem, ProblemSet, PromptText, Template};
+use crate::data::{self, Effort, Problem, ProblemSet, PromptText, Template};
 use crate::mistake::Mistake;
 
 #[cfg(test)]
@@ -22,6 +22,7 @@ pub struct Prompter {
     tokenizer: Arc<Tokenizer>,
     template: Template,
     system_prompt: Option<String>,
+    effort: Option<Effort>,
     /// Parsed where `template` is `chat`.
     chat: Option<ChatTemplate>,
     /// What the tokenizer puts before every text, as a rule the beginning-of-sequence id or nothing.
@@ -45,7 +46,8 @@ impl Prompter {
     /// When the checkpoint has no chat template and `chat` asks for one, or when it cannot be parsed or cannot
     /// render a plain question.
     pub fn new(tokenizer: &Arc<Tokenizer>, config: &DataConfig) -> Result<Prompter> {
-        Prompter::worded(tokenizer, config.template, config.system_prompt.clone())
+        let prompter = Prompter::worded(tokenizer, config.template, config.system_prompt.clone())?;
+        Ok(Prompter { effort: config.effort.clone(), ..prompter })
     }
 
     /// Prepares `template`, with `system_prompt` before every conversation. Errors as in [`Prompter::new`].
@@ -59,6 +61,7 @@ impl Prompter {
             tokenizer: Arc::clone(tokenizer),
             template,
             system_prompt,
+            effort: None,
             chat,
             think_opened: false,
         };
@@ -67,9 +70,11 @@ impl Prompter {
         Ok(prompter)
     }
 
-    /// The prompt of a problem.
+    /// The prompt of a problem, with the effort in its columns where the data have efforts.
     pub fn prompt(&self, problem: &Problem) -> Result<Rendered> {
-        let text = self.text(&problem.prompt).with_context(|| format!("word problem {}", problem.index))?;
+        let effort = self.effort.as_ref().map(|_| Effort::of(&problem.columns)).transpose();
+        let text = effort.and_then(|effort| self.text_at(&problem.prompt, effort.as_deref()));
+        let text = text.with_context(|| format!("word problem {}", problem.index))?;
         Ok(Rendered { tokens: self.encode(&text), text })
     }
 
@@ -90,10 +95,18 @@ impl Prompter {
 
     /// A prompt's text: the system prompt, the template's words, the problem's own.
     pub fn text(&self, prompt: &PromptText) -> Result<String> {
+        self.text_at(prompt, None)
+    }
+
+    /// A prompt's text that asks for an effort.
+    fn text_at(&self, prompt: &PromptText, effort: Option<&str>) -> Result<String> {
+        let asked = self.effort.as_ref().zip(effort).and_then(|(how, effort)| how.paragraph(effort));
+        let paragraphs: Vec<&str> = self.system_prompt.iter().chain(&asked).map(String::as_str).collect();
+        let system = (!paragraphs.is_empty()).then(|| paragraphs.join("\n\n"));
         let worded = self.template.apply(prompt);
         if self.chat.is_none() {
             let text = worded.text();
-            return Ok(match &self.system_prompt {
+            return Ok(match system {
                 Some(system) => format!("{system}\n\n{text}"),
                 None => text,
             });
@@ -101,7 +114,8 @@ impl Prompter {
         let PromptText::Messages(messages) = worded else {
             return Err(anyhow!("the chat template needs messages"));
         };
-        self.conversation(&messages, None, true)
+        let variables = effort.map(|effort| ("reasoning_effort".to_owned(), Value::from(effort)));
+        self.render(&messages, None, true, system.as_deref(), &variables.into_iter().collect())
     }
 
     /// A conversation in the chat template's words, the system prompt before it. `generation_prompt` ends it with the
@@ -110,15 +124,26 @@ impl Prompter {
     /// # Errors
     /// When `data.template` is not `chat`, or the template refuses the messages.
     pub fn conversation(&self, messages: &[Value], tools: Option<&Value>, generation_prompt: bool) -> Result<String> {
+        self.render(messages, tools, generation_prompt, self.system_prompt.as_deref(), &Map::new())
+    }
+
+    fn render(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        generation_prompt: bool,
+        system: Option<&str>,
+        variables: &Map<String, Value>,
+    ) -> Result<String> {
         let chat = self
             .chat
             .as_ref()
             .ok_or_else(|| anyhow!("messages need the chat template; set `data.template` to \"chat\""))?;
         let mut messages = messages.to_vec();
-        if let Some(system) = &self.system_prompt {
+        if let Some(system) = system {
             put_first(&mut messages, system);
         }
-        chat.render(&Value::Array(messages), tools, generation_prompt, &Map::new())
+        chat.render(&Value::Array(messages), tools, generation_prompt, variables)
     }
 
     /// The ids of a prompt's text. The beginning of sequence comes once, whether the text or the tokenizer opens
@@ -190,7 +215,10 @@ impl PromptSet {
         let n_without_answer = set.skipped();
         let prepared: Vec<PreparedProblem> = Vec::from_iter(set)
             .into_par_iter()
-            .map(|problem| {
+            .map(|mut problem| {
+                if let Some(effort) = &config.effort {
+                    effort.assign(&mut problem.columns, problem.index, seed);
+                }
                 let Rendered { text, tokens } = prompter.prompt(&problem)?;
                 Ok(PreparedProblem { prompt: Prompt { index: problem.index, tokens }, problem, text })
             })

@@ -5,7 +5,7 @@ use rewards::{Rubric, RubricError, RuleConfig, SoftOverlong};
 use rollout::sampling::SamplingConfig;
 
 use super::{DataConfig, Exactness, RunConfig};
-use crate::data::Source;
+use crate::data::{EFFORT_PLACE, Source, Template};
 use crate::eval::EvalConfig;
 use crate::grpo::{CombineRewards, GrpoConfig};
 use crate::objective::{KlEstimator, Normalize, ObjectiveConfig};
@@ -160,6 +160,17 @@ impl Findings {
     }
 
     fn data(&mut self, key: &str, data: &DataConfig) {
+        if let Some(effort) = &data.effort {
+            self.refuse(effort.levels.is_empty(), &format!("{key}.effort.levels"), || "names no effort".into());
+            let unsaid = !effort.line.is_empty() && !effort.line.contains(EFFORT_PLACE);
+            let silent = effort.line.is_empty() && data.template != Template::Chat;
+            self.hint(
+                unsaid || silent,
+                &format!("{key}.effort.line"),
+                format!("does not say the effort: there is no `{EFFORT_PLACE}` in it"),
+                "only a chat template can say it by itself",
+            );
+        }
         self.at_least(&format!("{key}.max_prompt_tokens"), data.max_prompt_tokens, 1);
         if let Source::Files(files) = &data.source {
             self.refuse(files.paths.is_empty(), &format!("{key}.source.files.paths"), || "names no file".into());

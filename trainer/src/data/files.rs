@@ -122,6 +122,7 @@ fn parquet_rows(_: &Path) -> Result<Vec<(String, Row)>> {
 #[derive(Debug)]
 struct Reading {
     prompt: PromptField,
+    options: Option<String>,
     expected: String,
     gold: Gold,
 }
@@ -184,7 +185,7 @@ impl Reading {
                 (name, gold)
             }
         };
-        Ok(Reading { prompt, expected, gold })
+        Ok(Reading { prompt, options: fields.options.clone(), expected, gold })
     }
 
     fn find_prompt(first: &Row) -> Result<PromptField> {
@@ -207,6 +208,10 @@ impl Reading {
     fn find_answer(first: &Row) -> Result<String> {
         if let Some(name) = ANSWER_NAMES.iter().find(|name| lookup(first, name).is_some()) {
             return Ok((*name).to_owned());
+        }
+        // The answer of a row of IFEval is that its instructions are followed.
+        if first.contains_key("instruction_id_list") {
+            return Ok("instruction_id_list".to_owned());
         }
         if first.get("solution").and_then(Value::as_str).and_then(last_boxed).is_some() {
             return Ok("solution".to_owned());
@@ -236,6 +241,11 @@ impl Reading {
                     field(row, "target")?.as_i64().ok_or_else(|| anyhow!("field `target` is not a whole number"))?;
                 PromptText::Text(super::generate::countdown_prompt(&numbers, target))
             }
+        };
+        let prompt = match &self.options {
+            Some(name) => with_options(prompt, field(row, name)?)
+                .ok_or_else(|| anyhow!("field `{name}` is not a list of options for a question in plain text"))?,
+            None => prompt,
         };
         let name = &self.expected;
         let whole = plain(field(row, name)?)
@@ -315,8 +325,24 @@ fn plain(value: &Value) -> Option<String> {
                 .collect();
             texts.map(|texts| texts.join(", "))
         }
-        Value::Object(_) => None,
+        Value::Object(_) => Some(value.to_string()),
     }
+}
+
+/// A question with its options below it; those that bring their letters keep them.
+fn with_options(prompt: PromptText, options: &Value) -> Option<PromptText> {
+    let PromptText::Text(question) = prompt else { return None };
+    let texts: Vec<String> = options.as_array()?.iter().map(plain).collect::<Option<_>>()?;
+    let lettered = |(text, letter): (&String, char)| {
+        let text = text.trim_start().trim_start_matches('(');
+        text.strip_prefix(letter).is_some_and(|rest| rest.starts_with([')', '.', ':']))
+    };
+    let keep = texts.iter().zip('A'..='Z').all(lettered);
+    let lines = texts.iter().zip('A'..='Z').map(|(text, letter)| match keep {
+        true => format!("\n{text}"),
+        false => format!("\n{letter}) {text}"),
+    });
+    (!texts.is_empty() && texts.len() <= 26).then(|| PromptText::Text(question + &lines.collect::<String>()))
 }
 
 /// `$x$` without its dollars; text with more than one pair stays as it is.

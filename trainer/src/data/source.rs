@@ -61,6 +61,10 @@ pub struct Fields {
     /// Field with the gold answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
+    /// Field with the options of a multiple-choice question, a list; they are written below the prompt, one a line, with
+    /// letters before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
     /// Field with chat messages (a list, or the JSON text of one), read in place of a prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<String>,

@@ -81,7 +81,8 @@ pub fn config_for(
     };
     let files = Files { paths: vec![data.to_owned()], layout: None, fields: Fields::default(), limit: None };
     let max_prompt_tokens = positions.saturating_sub(max_tokens).max(1);
-    let problems = DataConfig { source: Source::Files(files), template, system_prompt: None, max_prompt_tokens };
+    let problems =
+        DataConfig { source: Source::Files(files), template, system_prompt: None, effort: None, max_prompt_tokens };
     let name = data.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy().into_owned());
     // An answer with `####` is GSM8K's; one without is taken whole.
     let rule = RuleConfig::Accuracy(Accuracy::new(1.0, AccuracyKind::Gsm8k, Extract::Any));

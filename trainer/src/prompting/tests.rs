@@ -56,6 +56,45 @@ fn a_system_prompt_is_a_paragraph_before_text() {
 }
 
 #[test]
+fn an_effort_is_asked_for() {
+    let folder = Folder::default().write();
+    let bytes = tokenizer(folder.path());
+    let mut asked = question();
+    asked.columns.insert("effort".into(), "low".into());
+    let text = |template: &str, more: &str| {
+        Prompter::new(&bytes, &config(template, more)).unwrap().prompt(&asked).unwrap().text
+    };
+    assert_eq!(text("plain", "effort = {}"), "Reasoning effort: low.\n\nWhat is 2 + 2?");
+    assert_eq!(text("plain", ""), "What is 2 + 2?");
+    let own = "system_prompt = 'Add.'\neffort.line = 'Use {effort} effort.'";
+    assert_eq!(text("plain", own), "Add.\n\nUse low effort.\n\nWhat is 2 + 2?");
+    let chat = "<|turn|>system\nAdd.\n\nUse low effort.<|end|>\n<|turn|>user\n";
+    assert!(text("chat", own).starts_with(chat), "{}", text("chat", own));
+    // A template of the kind of gpt-oss's says it by itself.
+    let template = "{% if reasoning_effort is defined %}Reasoning: {{ reasoning_effort }}\n{% endif %}\
+                    {% for m in messages %}{{ m.content }}{% endfor %}";
+    let folder = Folder { template: Some(template), ..Folder::default() }.write();
+    let prompter = Prompter::new(&tokenizer(folder.path()), &config("chat", "effort.line = ''")).unwrap();
+    assert_eq!(prompter.prompt(&asked).unwrap().text, "Reasoning: low\nWhat is 2 + 2?");
+    assert_eq!(prompter.text(&asked.prompt).unwrap(), "What is 2 + 2?");
+    assert!(prompter.prompt(&question()).is_err(), "a problem without an effort");
+}
+
+#[test]
+fn every_problem_has_its_effort_in_prompt_and_columns() {
+    let folder = Folder::default().write();
+    let tokenizer = tokenizer(folder.path());
+    let set = PromptSet::open(&config("plain", "effort = {}"), &tokenizer, 1).unwrap();
+    let efforts: Vec<&str> = set.problems().iter().map(|one| one.problem.columns["effort"].as_str().unwrap()).collect();
+    for (one, effort) in set.problems().iter().zip(&efforts) {
+        assert!(one.text.starts_with(&format!("Reasoning effort: {effort}.\n\n")), "{}", one.text);
+    }
+    assert!(["low", "medium", "high"].iter().all(|level| efforts.contains(level)), "{efforts:?}");
+    let again = PromptSet::open(&config("plain", "effort = {}"), &tokenizer, 1).unwrap();
+    assert_eq!(again.problems(), set.problems());
+}
+
+#[test]
 fn an_opened_thinking_is_noticed() {
     let folder = Folder { template: Some(WITH_BOS), ..Folder::default() }.write();
     let tokenizer = tokenizer(folder.path());

@@ -78,6 +78,37 @@ fn messages_can_be_read_in_place_of_a_prompt() {
 }
 
 #[test]
+fn options_stand_below_the_question() {
+    let open = |row: &str, options: &str| {
+        let file = written(row);
+        let fields = Fields { options: Some(options.into()), expected: Some("right".into()), ..Fields::default() };
+        ProblemSet::open(&Source::Files(Files { fields, ..files(file.path()) }), 0)
+            .map(|set| set.get(0).unwrap().prompt.text())
+    };
+    let plain = r#"{"question": "Which?", "choices": ["one", 2, "three"], "right": 1}"#;
+    assert_eq!(open(plain, "choices").unwrap(), "Which?\nA) one\nB) 2\nC) three");
+    let lettered = r#"{"question": "Which?", "options": ["A)one", "B)two"], "right": "A"}"#;
+    assert_eq!(open(lettered, "options").unwrap(), "Which?\nA)one\nB)two");
+    let parenthesised = r#"{"question": "Which?", "options": ["(A) one", "(B) two"], "right": "A"}"#;
+    assert_eq!(open(parenthesised, "options").unwrap(), "Which?\n(A) one\n(B) two");
+    for row in [
+        r#"{"question": "Which?", "options": [], "right": "A"}"#,
+        r#"{"question": "Which?", "options": "A, B", "right": "A"}"#,
+        r#"{"question": "Which?", "right": "A"}"#,
+    ] {
+        assert!(open(row, "options").is_err(), "{row}");
+    }
+}
+
+#[test]
+fn rows_without_an_answer_field_may_have_instructions_or_documents() {
+    let open = |row: &str| open(written(row).path()).unwrap().get(0).unwrap().expected.clone();
+    let row = r#"{"key": 1, "prompt": "Write.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}"#;
+    assert_eq!(open(row), "punctuation:no_comma");
+    assert_eq!(open(r#"{"prompt": "Write.", "answer": {"a": [1, null]}}"#), r#"{"a":[1,null]}"#);
+}
+
+#[test]
 fn a_limit_keeps_the_first_problems() {
     let file = written("{\"question\":\"a\",\"answer\":\"1\"}\n\n{\"question\":\"b\",\"answer\":\"2\"}\n");
     let (problems, _) = read(&Files { limit: Some(1), ..files(file.path()) }).unwrap();

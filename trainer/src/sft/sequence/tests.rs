@@ -7,7 +7,7 @@ use crate::fixture::{Folder, tokenizer};
 
 fn data(template: Template) -> DataConfig {
     let source = Source::Chain(Chain { n_problems: 1, split: Split::Train, operations: 3 });
-    DataConfig { source, template, system_prompt: None, max_prompt_tokens: 64 }
+    DataConfig { source, template, system_prompt: None, effort: None, max_prompt_tokens: 64 }
 }
 
 /// Encodes one document and gives its text with what is learned in brackets.
