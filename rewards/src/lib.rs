@@ -30,10 +30,16 @@
 
 mod accuracy;
 mod answer;
+mod choice;
 mod countdown;
 mod format;
+mod instructions;
+mod json;
+mod language;
 mod length;
 pub mod math;
+mod prose;
+mod repetition;
 mod rubric;
 mod rule;
 pub mod sandbox;
@@ -42,9 +48,14 @@ mod verdict;
 
 pub use accuracy::{Accuracy, AccuracyKind};
 pub use answer::{Extract, NoAnswer, extract, to_closing_brace};
+pub use choice::{ChoiceGold, MultipleChoice};
 pub use countdown::Countdown;
 pub use format::{Format, FormatStyle};
-pub use length::{LengthK15, SoftOverlong};
+pub use instructions::{Credit, Instructions, Strictness};
+pub use json::{Json, JsonPlace};
+pub use language::{Language, LanguageConsistency, LanguageScope};
+pub use length::{Budgets, CosineCorners, LengthCosine, LengthK15, SoftOverlong, TargetLength, TargetMode};
+pub use repetition::Repetition;
 pub use rubric::{Rubric, RubricError, RuleConfig, ScoredAlone, Terms};
 pub use rule::{Gold, Member, Rule};
 pub use score::{Gate, Part, Sample, Score};

@@ -11,7 +11,7 @@ use crate::toy_run::{Toy, same_run, wait, wait_until};
 
 /// Data that lie beside the workspace; `None`, said aloud, where they do not.
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-fn beside(name: &str) -> Option<PathBuf> {
+pub(crate) fn beside(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
     if path.exists() {
         return Some(path);
@@ -20,7 +20,7 @@ fn beside(name: &str) -> Option<PathBuf> {
     None
 }
 
-fn write_policy(folder: &Path, tokenizer: &Path) {
+pub(crate) fn write_policy(folder: &Path, tokenizer: &Path) {
     fs::create_dir_all(folder).unwrap();
     let config = json!({
         "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": 151_936, "hidden_size": 64,

@@ -5,6 +5,7 @@
 mod architecture;
 mod cli;
 mod config;
+mod configs;
 mod damage;
 mod disk;
 mod gpu_check;

@@ -18,9 +18,9 @@ use model::philox::{Purpose, Stream};
 use serde_json::{Map, Value};
 
 pub use documents::{Document, DocumentBody, Documents};
-pub(crate) use files::rows;
 pub use effort::Effort;
 pub(crate) use effort::PLACE as EFFORT_PLACE;
+pub(crate) use files::rows;
 pub use source::{Arithmetic, Chain, ChainDemonstrations, Countdown, Fields, Files, Layout, Source, Split};
 pub use template::Template;
 

@@ -9,9 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{RubricError, Terms};
 use crate::accuracy::Accuracy;
+use crate::choice::MultipleChoice;
 use crate::countdown::Countdown;
 use crate::format::Format;
-use crate::length::{LengthK15, SoftOverlong};
+use crate::instructions::Instructions;
+use crate::json::Json;
+use crate::language::LanguageConsistency;
+use crate::length::{LengthCosine, LengthK15, SoftOverlong, TargetLength};
+use crate::repetition::Repetition;
 use crate::rule::Rule;
 
 /// One rule and its settings, as written in a run's configuration.
@@ -32,6 +37,21 @@ pub enum RuleConfig {
     /// says what is right.
     #[serde(rename = "length_k15")]
     LengthK15(LengthK15),
+    /// Along half a cosine from the value of a short answer to that of a long one, others for right and for wrong answers
+    /// (Yeo et al., arXiv 2502.03373). Needs a rule in the same rubric that says what is right.
+    LengthCosine(LengthCosine),
+    /// How near the length comes to the budget of the row's reasoning effort (L1, arXiv 2503.04697).
+    TargetLength(TargetLength),
+    /// From 0 down to −1 by the share of runs of words that came before (Yeo et al., arXiv 2502.03373; Open-R1).
+    Repetition(Repetition),
+    /// The share of words in a language (DeepSeek-R1, arXiv 2501.12948).
+    Language(LanguageConsistency),
+    /// 1 where the completion names the right option of a multiple-choice question, else 0 (MMLU, arXiv 2009.03300).
+    MultipleChoice(MultipleChoice),
+    /// Whether the verifiable instructions of the row are followed (IFEval, arXiv 2311.07911).
+    Instructions(Instructions),
+    /// 1 where the completion is the JSON document of the row, else 0.
+    Json(Json),
 }
 
 /// Settings that make a rule.
@@ -53,6 +73,13 @@ impl RuleConfig {
             Self::Countdown(own) => (own.terms(), own),
             Self::SoftOverlong(own) => (own.terms(), own),
             Self::LengthK15(own) => (own.terms(), own),
+            Self::LengthCosine(own) => (own.terms(), own),
+            Self::TargetLength(own) => (own.terms(), own),
+            Self::Repetition(own) => (own.terms(), own),
+            Self::Language(own) => (own.terms(), own),
+            Self::MultipleChoice(own) => (own.terms(), own),
+            Self::Instructions(own) => (own.terms(), own),
+            Self::Json(own) => (own.terms(), own),
         }
     }
 
