@@ -72,7 +72,8 @@ impl<'a> Closings<'a> {
                 Some(0) if one_line => {}
                 Some(length) => {
                     let end = at + open.len() + length + close.len();
-                    let name = if close.ends_with('{') { self.text[end..].find('}').map_or(0, |n| n + 1) } else { 0 };
+                    // `\end{` is followed by the environment's name.
+                    let name = if close.ends_with('{') { environment(&self.text[end..]) } else { 0 };
                     return Some(at..end + name);
                 }
                 None => self.absent[pair] = !one_line,
@@ -83,6 +84,12 @@ impl<'a> Closings<'a> {
         let letters = name.bytes().take_while(u8::is_ascii_alphabetic).count();
         (letters > 0).then(|| at..at + 1 + letters)
     }
+}
+
+/// Length of the name of an environment and its closing brace.
+fn environment(text: &str) -> usize {
+    let name = text.bytes().take_while(|byte| byte.is_ascii_alphabetic() || *byte == b'*').count();
+    if text[name..].starts_with('}') { name + 1 } else { 0 }
 }
 
 /// The words of a text (UAX 29), without numbers and single Latin letters, which are variables or options more often

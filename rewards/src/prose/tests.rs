@@ -40,6 +40,18 @@ fn a_mark_that_is_never_closed_hides_nothing() {
     assert_eq!(kept("a price of $5\nand one of $6").join(" "), "price of and one of");
 }
 
+/// Marks that open and never close must not be looked for again and again: a text of a million characters takes no longer
+/// than its length asks for, and this test ends.
+#[test]
+fn long_texts_of_marks_are_read_once() {
+    let marks =
+        ["<", "<a", "$", "`", "``", "```", "\\(", "\\begin{", "\\begin{\\end{", "\\begin{a}\\end{a", "$$ ", "\n$", "é"];
+    for mark in marks {
+        let text = mark.repeat(1_000_000 / mark.len());
+        assert!(prose(&text).len() <= text.len(), "{mark}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_has_its_prose(
