@@ -18,6 +18,7 @@
 mod ball;
 mod budget;
 mod canonical;
+mod choice;
 mod compare;
 mod complex;
 mod evaluate;
@@ -43,10 +44,13 @@ mod tree;
 mod unit;
 mod words;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::budget::Budget;
+use self::choice::Choice;
 use self::compare::Comparison;
 use self::formula::Formulas;
 use self::outcome::Outcome;
@@ -99,6 +103,8 @@ pub struct Gold {
     options: MathOptions,
     text: String,
     reading: Reading,
+    /// The letter the expected answer names, and what stands behind it.
+    choice: Option<Choice>,
     form: String,
 }
 
@@ -107,7 +113,11 @@ impl Gold {
     pub fn new(gold: &str, options: &MathOptions) -> Self {
         let reading = Reading::of(gold);
         let form = canonical::form(&reading.node);
-        Self { options: *options, text: gold.trim().to_owned(), reading, form }
+        let choice = reading.choice().filter(|choice| {
+            let capital = reading.spelling.contains(choice.letter) && choice.letter.is_ascii_uppercase();
+            capital && ('A'..='J').contains(&choice.letter)
+        });
+        Self { options: *options, text: gold.trim().to_owned(), reading, choice, form }
     }
 
     /// Whether the expected answer is understood as mathematics or words, so that answers written in another way can
@@ -165,20 +175,54 @@ impl Gold {
             _ if gold.is_identical(reading) => return Outcome::Same(Reason::Identical),
             _ => {}
         }
-        if let Some(letter) = gold.choice()
-            && reading.choice() == Some(letter)
-        {
-            return Outcome::Same(Reason::Equal);
+        if let Some(outcome) = self.by_choice(answer, reading) {
+            return outcome;
         }
         match (gold.kind, reading.kind) {
             (Kind::Unreadable, _) => return Outcome::Open(Reason::GoldUnreadable),
             (_, Kind::Unreadable) => return Outcome::Different(Reason::AnswerUnreadable),
             _ => {}
         }
+        self.by_value(answer, gold, reading)
+    }
+
+    /// Where the expected answer is a choice: letters are compared, and what stands behind both. `None` where letters
+    /// do not settle it.
+    fn by_choice(&self, answer: &str, reading: &Reading) -> Option<Outcome> {
+        let gold = self.choice.as_ref()?;
+        let wrong = Outcome::Different(Reason::ValuesDiffer);
+        let rest = |choice: &Choice| Reading::of_tokens(choice.rest.clone());
+        match reading.choice() {
+            Some(choice) if choice.letter == gold.letter => Some(if gold.rest.is_empty() || choice.rest.is_empty() {
+                Outcome::Same(Reason::Equal)
+            } else {
+                self.readings(answer, &rest(gold), &rest(&choice))
+            }),
+            Some(_) if !gold.rest.is_empty() => Some(wrong),
+            Some(choice) => (!choice.rest.is_empty()).then_some(wrong),
+            None if gold.rest.is_empty() => None,
+            None => Some(self.readings(answer, &rest(gold), reading)),
+        }
+    }
+
+    /// Two readings of parts of the texts.
+    fn readings(&self, answer: &str, gold: &Reading, reading: &Reading) -> Outcome {
+        if gold.is_identical(reading) {
+            return Outcome::Same(Reason::Identical);
+        }
+        match (gold.kind, reading.kind) {
+            (Kind::Formula | Kind::Words, Kind::Formula | Kind::Words) => self.by_value(answer, gold, reading),
+            (Kind::Formula | Kind::Words, _) => Outcome::Different(Reason::AnswerUnreadable),
+            _ => Outcome::Different(Reason::WordsDiffer),
+        }
+    }
+
+    fn by_value(&self, answer: &str, gold: &Reading, reading: &Reading) -> Outcome {
         let budget = Budget::new();
         let formulas = Formulas { seed: Seed::of(&self.text, answer), budget };
         let mut comparison = Comparison { options: &self.options, formulas, depth: 0 };
-        let outcome = comparison.same(&gold.node, &reading.node);
+        let (gold_node, answer_node) = families(&gold.node, &reading.node);
+        let outcome = comparison.same(&gold_node, &answer_node);
         if outcome.is_same() || !is_list(&gold.node) {
             return outcome;
         }
@@ -187,6 +231,58 @@ impl Gold {
             Some(items) => outcome.or(|| comparison.same(&gold.node, &items)),
             None => outcome,
         }
+    }
+}
+
+/// The name of the constant that is added to a formula.
+fn constant_term(node: &Node) -> Option<&str> {
+    const NAMES: [&str; 6] = ["C", "c", "K", "C_1", "c_1", "const"];
+    match node {
+        Node::Sum(terms) if terms.len() > 1 => terms.iter().find_map(|term| match term {
+            Node::Symbol(name) if NAMES.contains(&&**name) => {
+                let alone = |n: &Node| matches!(n, Node::Symbol(other) if other == name);
+                let once = terms.iter().filter(|term| term.any(&alone)).count() == 1;
+                once.then_some(&**name)
+            }
+            _ => None,
+        }),
+        Node::Chain(_, rest) => rest.last().and_then(|(_, side)| constant_term(side)),
+        _ => None,
+    }
+}
+
+/// Where one of two says that a letter stands for any integer, the other's letter is taken for one too.
+fn families<'n>(gold: &'n Node, answer: &'n Node) -> (Cow<'n, Node>, Cow<'n, Node>) {
+    const LETTERS: [&str; 6] = ["k", "n", "m", "l", "j", "N"];
+    let integer = reading::integer_name(0);
+    let has = |node: &Node| node.any(&|n| matches!(n, Node::Symbol(name) if *name == integer));
+    let renamed = |node: &Node| {
+        let mut names = Vec::new();
+        node.symbols(&mut names);
+        let mut letters = names.iter().filter(|name| LETTERS.contains(name));
+        match (letters.next(), letters.next()) {
+            (Some(letter), None) => {
+                let mut node = node.clone();
+                node.rename(letter, &integer);
+                Some(node)
+            }
+            _ => None,
+        }
+    };
+    // An antiderivative's constant goes by any name.
+    if let (Some(own), Some(other)) = (constant_term(gold), constant_term(answer))
+        && own != other
+        && !gold.any(&|n| matches!(n, Node::Symbol(name) if **name == *other))
+    {
+        let mut answer = answer.clone();
+        answer.rename(other, own);
+        return (Cow::Borrowed(gold), Cow::Owned(answer));
+    }
+    let or_itself = |node: &'n Node| renamed(node).map_or(Cow::Borrowed(node), Cow::Owned);
+    match (has(gold), has(answer)) {
+        (true, false) => (Cow::Borrowed(gold), or_itself(answer)),
+        (false, true) => (or_itself(gold), Cow::Borrowed(answer)),
+        _ => (Cow::Borrowed(gold), Cow::Borrowed(answer)),
     }
 }
 

@@ -8,7 +8,31 @@ use AccuracyKind::{Exact, Gsm8k, Numeric};
 
 fn value_of(completion: &str, expected: &str, kind: AccuracyKind, how: Extract) -> Option<f64> {
     let sample = Sample { completion, n_tokens: 1, expected, ..Sample::default() };
-    score(&sample, kind, how).value
+    score(&sample, kind, how, &MathOptions::default()).value
+}
+
+#[test]
+fn mathematics_is_compared_as_such_and_blames_who_is_at_fault() {
+    let table = [
+        (r"\boxed{\frac{\sqrt3}{3}}", r"$\frac{1}{\sqrt{3}}$", Some(1.0)),
+        (r"\boxed{2x-y+1=0}", "y = 2x + 1", Some(1.0)),
+        (r"\boxed{1 or 2}", "2", Some(0.0)),
+        (r"\boxed{2 +}", "2", Some(0.0)),
+        // What cannot be decided because of the answer is no way out; because of the row, it is.
+        (r"\boxed{9^{9^{9^9}}}", "2", Some(0.0)),
+        (r"\boxed{2}", "2 + +", None),
+        (r"\boxed{2}", "", None),
+    ];
+    for (completion, expected, value) in table {
+        assert_eq!(value_of(completion, expected, AccuracyKind::Math, Extract::Boxed), value, "{completion}");
+    }
+    let options = Some(MathOptions::lenient());
+    let lenient = Accuracy::new(1.0, AccuracyKind::Math, Extract::Boxed, options);
+    assert!(lenient.check().is_ok());
+    let sample = Sample { completion: r"\boxed{(-\infty, 3)}", n_tokens: 1, expected: "x < 3", ..Sample::default() };
+    assert_eq!(lenient.judge(&sample).and_then(|verdict| verdict.value), Some(1.0));
+    assert_eq!(lenient.answer(&sample).as_deref(), Some("(-∞, 3)"));
+    assert!(Accuracy::new(1.0, Numeric, Extract::Boxed, options).check().is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(crate) const MAX_NODES: usize = 2048;
 /// Brackets, fractions and exponents within one another.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// Bits of an exact number; beyond them it is kept as a formula.
-pub(crate) const MAX_BITS: usize = 1 << 14;
+pub(crate) const MAX_BITS: usize = 1 << 15;
 /// Steps of one verdict. A step is about an operation on machine numbers, some tens of nanoseconds.
 const MAX_STEPS: u32 = 120_000;
 

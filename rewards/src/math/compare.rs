@@ -1,6 +1,7 @@
 //! Whether an answer is the expected one, kind by kind. The expected answer decides how the other is read.
 
 mod collection;
+mod family;
 mod quantity;
 mod relation;
 
@@ -9,7 +10,7 @@ use super::matrix;
 use super::options::MathOptions;
 use super::outcome::{Outcome, Reason, SAME};
 use super::region;
-use super::tree::{Node, Relation};
+use super::tree::{Edge, Node, Relation};
 use super::words;
 
 const KINDS: Outcome = Outcome::Different(Reason::KindsDiffer);
@@ -27,7 +28,8 @@ pub(crate) struct Comparison<'o> {
 impl Comparison<'_> {
     /// Compares two answers or parts of them.
     pub(crate) fn same(&mut self, gold: &Node, answer: &Node) -> Outcome {
-        if let Err(spent) = self.formulas.budget.take(5) {
+        let size = u32::try_from(gold.size() + answer.size()).unwrap_or(u32::MAX);
+        if let Err(spent) = self.formulas.budget.take(5 + size / 4) {
             return spent.into();
         }
         if gold == answer {
@@ -43,7 +45,7 @@ impl Comparison<'_> {
     }
 
     fn by_kind(&mut self, gold: &Node, answer: &Node) -> Outcome {
-        if gold.is_scalar() && answer.is_scalar() && !is_marked(gold) && !is_marked(answer) {
+        if gold.is_scalar() && answer.is_scalar() && !is_quantity(gold) && !is_quantity(answer) {
             return self.scalars(gold, answer);
         }
         match (gold, answer) {
@@ -61,8 +63,8 @@ impl Comparison<'_> {
                 let quotient = Node::Quotient(Box::new(top.clone()), Box::new(bottom.clone()));
                 self.same(&quotient, other)
             }
-            (Node::Quantity(..) | Node::Percent(_) | Node::Degrees(_), _)
-            | (_, Node::Quantity(..) | Node::Percent(_) | Node::Degrees(_)) => self.quantities(gold, answer),
+            _ if is_quantity(gold) || is_quantity(answer) => self.quantities(gold, answer),
+            (Node::NumberSet(a), Node::Symbol(b)) if **b == a.to_string() => SAME,
             (Node::Text(a), Node::Symbol(b)) | (Node::Symbol(b), Node::Text(a)) => self.texts(a, b),
             (Node::Text(_), _) | (_, Node::Text(_)) => self.with_text(gold, answer),
             _ => self.structures(gold, answer),
@@ -71,25 +73,33 @@ impl Comparison<'_> {
 
     /// Numbers and formulas.
     fn scalars(&mut self, gold: &Node, answer: &Node) -> Outcome {
-        // A numeral in another base is more than its value: the question often is the conversion. The base may be
-        // left out.
-        match (gold, answer) {
-            (Node::Based(digits, base), Node::Number(number)) if *base != 10 => {
-                let same = number.places.is_none() && **digits == number.value.to_string();
-                return if same { SAME } else { Outcome::Different(Reason::ValuesDiffer) };
+        // A numeral in another base is more than its value: the question often is the conversion.
+        match (based(gold), based(answer)) {
+            (Some((_, a)), Some((_, b))) if a != b => return Outcome::Different(Reason::KindsDiffer),
+            (Some((digits, base)), None) if base != 10 => {
+                let same = match answer {
+                    Node::Number(number) => number.places.is_none() && *digits == number.value.to_string(),
+                    _ => false,
+                };
+                let same = same && !self.options.brackets_matter;
+                return if same { SAME } else { Outcome::Different(Reason::KindsDiffer) };
             }
-            (Node::Based(_, a), Node::Based(_, b)) if a != b => return Outcome::Different(Reason::KindsDiffer),
-            (Node::Based(..), Node::Based(..)) => {}
-            (_, Node::Based(_, base)) if *base != 10 => return Outcome::Different(Reason::KindsDiffer),
+            (None, Some((_, base))) if base != 10 => return Outcome::Different(Reason::KindsDiffer),
             _ => {}
         }
         let outcome = self.formulas.same(gold, answer);
         if let Outcome::Different(_) = outcome
             && self.options.decimals == super::Decimals::Rounded
-            && let (Some(a), Some(b)) = (self.formulas.approximate(gold), self.formulas.approximate(answer))
-            && super::formula::rounds_to(gold, &a, answer, &b)
+            && let Some((gap, size)) = self.formulas.gap(gold, answer)
+            && super::formula::rounds_to(gold, answer, gap, size)
         {
             return Outcome::Same(Reason::Rounded);
+        }
+        if matches!(outcome, Outcome::Different(_)) && is_family(gold) && is_family(answer) {
+            return match self.families(gold, answer) {
+                Outcome::Different(_) => outcome,
+                found => found,
+            };
         }
         outcome
     }
@@ -131,6 +141,14 @@ impl Comparison<'_> {
             if outcome.is_same() || !region::is_region(gold) || !region::is_region(answer) {
                 return outcome;
             }
+        }
+        if !self.options.brackets_matter
+            && let (Node::Tuple(l, a, r), Node::Set(b)) | (Node::Set(a), Node::Tuple(l, b, r)) = (gold, answer)
+            && a.len() == b.len()
+            && *l != Edge::Closed
+            && *r != Edge::Closed
+        {
+            return self.matching(a, b);
         }
         if let (Node::Set(a), Node::Set(b)) = (gold, answer) {
             return self.cover(a, b);
@@ -195,10 +213,27 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether a formula has a mark that says how to read its value: percent, degrees.
-fn is_marked(node: &Node) -> bool {
-    matches!(node, Node::Percent(_) | Node::Degrees(_))
-        || matches!(node, Node::Negative(inner) if matches!(**inner, Node::Percent(_) | Node::Degrees(_)))
+/// Whether a formula has a member for each integer.
+fn is_family(node: &Node) -> bool {
+    node.any(&|n| matches!(n, Node::Symbol(name) if name.starts_with('ℤ')))
+}
+
+/// The digits and base of a numeral, whatever its sign.
+fn based(node: &Node) -> Option<(&str, u32)> {
+    match node {
+        Node::Based(digits, base) => Some((digits, *base)),
+        Node::Negative(inner) => based(inner),
+        _ => None,
+    }
+}
+
+/// Whether a value has a unit, a percent or a degree sign, with a sign before it or not.
+fn is_quantity(node: &Node) -> bool {
+    match node {
+        Node::Quantity(..) | Node::Percent(_) | Node::Degrees(_) => true,
+        Node::Negative(inner) => is_quantity(inner),
+        _ => false,
+    }
 }
 
 /// The name and value of `x = 5`, `f(x) = x + 1` and `x ∈ [0, 1]`.
@@ -209,6 +244,12 @@ fn assignment(node: &Node) -> Option<(&Node, &Node)> {
     let [(Relation::Equal | Relation::Member | Relation::Approximately, value)] = rest.as_slice() else {
         return None;
     };
+    // A = B is a statement, and so is f'(x) = f(x).
+    let names = |node: &Node| matches!(node, Node::Symbol(_));
+    let functions = |node: &Node| matches!(node, Node::Opaque(..));
+    if (names(name) && names(value)) || (functions(name) && functions(value)) {
+        return None;
+    }
     is_name(name, value).then_some((name, value))
 }
 
@@ -221,6 +262,7 @@ fn is_name(name: &Node, value: &Node) -> bool {
                 && !value.any(&|n| matches!(n, Node::Opaque(other, _) if other == function))
         }
         Node::Text(_) => true,
+        Node::Tuple(_, names, _) => names.iter().all(|name| matches!(name, Node::Symbol(_))),
         Node::Constant(super::tree::Constant::I | super::tree::Constant::E) => true,
         _ => false,
     }

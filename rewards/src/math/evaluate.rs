@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use dashu::base::{Signed, UnsignedAbs};
+use dashu::base::{BitTest, Signed, UnsignedAbs};
 use dashu::integer::UBig;
 use dashu::rational::RBig;
 
@@ -63,7 +63,10 @@ impl<R: Real> Place<'_, R> {
         self.budget.take(R::CHEAP)?;
         match node {
             Node::Number(number) => self.ratio(&number.value),
-            Node::Based(..) => self.ratio(&exact::rational(node).ok_or(Hole::Unknown)?),
+            Node::Based(..) => {
+                let value = exact::rational(node, self.budget).ok_or(Hole::Unknown)?;
+                self.ratio(&value)
+            }
             Node::Constant(Constant::Pi) => Ok(Complex::real(R::pi(self.precision))),
             Node::Constant(Constant::E) => {
                 self.dear()?;
@@ -109,7 +112,7 @@ impl<R: Real> Place<'_, R> {
     }
 
     fn power(&mut self, base: &Node, exponent: &Node) -> Value<R> {
-        let Some(exponent) = exact::rational(exponent) else {
+        let Some(exponent) = exact::rational(exponent, self.budget) else {
             if matches!(base, Node::Constant(Constant::E)) {
                 let exponent = self.value(exponent)?;
                 self.dear()?;
@@ -131,13 +134,18 @@ impl<R: Real> Place<'_, R> {
         if index.is_one() {
             return self.integer_power(&value, &times, exponent.is_negative());
         }
-        let index = usize::try_from(index).ok().filter(|&index| index <= 1000).ok_or(Hole::Unknown)?;
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let few = index <= 12 && times.bit_len() <= 12;
+        let positive = value.im.is_none() && value.re.sign() == Some(Ordering::Greater);
+        if !few && (positive || self.complex || index.is_multiple_of(2)) {
+            let exponent = self.ratio(&exponent)?;
+            return self.general_power(&value, &exponent);
+        }
         let root = self.real_root(&value, index)?;
         self.integer_power(&root, &times, exponent.is_negative())
     }
 
     fn integer_power(&mut self, base: &Complex<R>, times: &UBig, inverse: bool) -> Value<R> {
-        use dashu::base::BitTest;
         let bits = times.bit_len();
         if bits > 64 {
             return Err(Hole::Unknown);
@@ -176,7 +184,11 @@ impl<R: Real> Place<'_, R> {
 
     fn root(&mut self, index: &Node, radicand: &Node) -> Value<R> {
         let value = self.value(radicand)?;
-        match exact::rational(index).as_ref().and_then(exact::integer).and_then(|n| usize::try_from(n).ok()) {
+        match exact::rational(index, self.budget)
+            .as_ref()
+            .and_then(exact::integer)
+            .and_then(|n| usize::try_from(n).ok())
+        {
             Some(index @ 1..=1000) => self.real_root(&value, index),
             _ => {
                 let index = self.value(index)?;
@@ -253,7 +265,7 @@ impl<R: Real> Place<'_, R> {
         }
         let mut numbers = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            let value = match exact::rational(argument) {
+            let value = match exact::rational(argument, self.budget) {
                 Some(value) => Node::Number(super::tree::Number { value, places: None }),
                 None => {
                     let value = self.value(argument)?;
@@ -267,7 +279,7 @@ impl<R: Real> Place<'_, R> {
             numbers.push(value);
         }
         self.budget.take(400)?;
-        let value = exact::rational(&Node::Call(function, numbers)).ok_or(Hole::Undefined)?;
+        let value = exact::rational(&Node::Call(function, numbers), self.budget).ok_or(Hole::Undefined)?;
         Ok(Some(self.ratio(&value)?))
     }
 

@@ -4,11 +4,16 @@ use dashu::base::{Abs, BitTest, Inverse, Signed, UnsignedAbs};
 use dashu::integer::{IBig, UBig};
 use dashu::rational::RBig;
 
-use super::budget::MAX_BITS;
+use super::budget::{Budget, MAX_BITS};
 use super::tree::{Function, Node};
 
-/// The rational number a tree stands for. `None` where it is irrational, has variables, or is too large to write out.
-pub(crate) fn rational(node: &Node) -> Option<RBig> {
+/// The largest number whose factorial is written out.
+const MAX_FACTORIAL: usize = 2500;
+
+/// The rational number a tree stands for. `None` where it is irrational, has variables, is too large to write out, or
+/// the steps are spent.
+pub(crate) fn rational(node: &Node, budget: &mut Budget) -> Option<RBig> {
+    budget.take(3).ok()?;
     let value = match node {
         Node::Number(number) => return Some(number.value.clone()),
         Node::Based(digits, base) => {
@@ -17,37 +22,39 @@ pub(crate) fn rational(node: &Node) -> Option<RBig> {
             let value = UBig::from_str_radix(&format!("0{whole}{fraction}"), *base).ok()?;
             return Some(RBig::from_parts(value.into(), scale));
         }
-        Node::Negative(inner) => -rational(inner)?,
+        Node::Negative(inner) => -rational(inner, budget)?,
         Node::Sum(terms) => {
             let mut total = RBig::ZERO;
             for term in terms {
-                total += rational(term)?;
-                small(&total)?;
+                total += rational(term, budget)?;
+                small(&total, budget)?;
             }
             total
         }
         Node::Product(factors) => {
             let mut total = RBig::ONE;
             for factor in factors {
-                total *= rational(factor)?;
-                small(&total)?;
+                total *= rational(factor, budget)?;
+                small(&total, budget)?;
             }
             total
         }
         Node::Quotient(top, bottom) => {
-            let bottom = rational(bottom)?;
+            let bottom = rational(bottom, budget)?;
             if bottom.is_zero() {
                 return None;
             }
-            rational(top)? / bottom
+            rational(top, budget)? / bottom
         }
-        Node::Percent(inner) => rational(inner)? / RBig::from(100),
-        Node::Power(base, exponent) => power(&rational(base)?, &rational(exponent)?)?,
-        Node::Root(index, radicand) => root(&rational(radicand)?, usize::try_from(integer(&rational(index)?)?).ok()?)?,
-        Node::Call(function, arguments) => call(*function, arguments)?,
+        Node::Percent(inner) => rational(inner, budget)? / RBig::from(100),
+        Node::Power(base, exponent) => power(&rational(base, budget)?, &rational(exponent, budget)?)?,
+        Node::Root(index, radicand) => {
+            root(&rational(radicand, budget)?, usize::try_from(integer(&rational(index, budget)?)?).ok()?)?
+        }
+        Node::Call(function, arguments) => call(*function, arguments, budget)?,
         _ => return None,
     };
-    small(&value)?;
+    small(&value, budget)?;
     Some(value)
 }
 
@@ -56,8 +63,12 @@ pub(crate) fn integer(value: &RBig) -> Option<IBig> {
     value.is_int().then(|| value.numerator().clone())
 }
 
-fn small(value: &RBig) -> Option<()> {
-    (value.numerator().bit_len() + value.denominator().bit_len() <= MAX_BITS).then_some(())
+/// Whether a number may be kept, for the steps that its digits cost.
+fn small(value: &RBig, budget: &mut Budget) -> Option<()> {
+    let bits = value.numerator().bit_len() + value.denominator().bit_len();
+    let words = u32::try_from(bits / 64).unwrap_or(u32::MAX);
+    budget.take(words.saturating_mul(words) / 32).ok()?;
+    (bits <= MAX_BITS).then_some(())
 }
 
 /// A rational power with a rational value.
@@ -103,30 +114,34 @@ pub(crate) fn root(radicand: &RBig, index: usize) -> Option<RBig> {
     Some(if radicand.is_negative() { -magnitude } else { magnitude })
 }
 
-fn call(function: Function, arguments: &[Node]) -> Option<RBig> {
+fn call(function: Function, arguments: &[Node], budget: &mut Budget) -> Option<RBig> {
     match (function, arguments) {
-        (Function::Abs, [x]) => Some(rational(x)?.abs()),
-        (Function::Conjugate | Function::Re, [x]) => rational(x),
-        (Function::Floor, [x]) => Some(rational(x)?.floor().into()),
-        (Function::Ceiling, [x]) => Some(rational(x)?.ceil().into()),
-        (Function::Factorial, [n]) => factorial(&natural(n)?, 1).map(RBig::from),
-        (Function::DoubleFactorial, [n]) => factorial(&natural(n)?, 2).map(RBig::from),
+        (Function::Abs, [x]) => Some(rational(x, budget)?.abs()),
+        (Function::Conjugate | Function::Re, [x]) => rational(x, budget),
+        (Function::Floor, [x]) => Some(rational(x, budget)?.floor().into()),
+        (Function::Ceiling, [x]) => Some(rational(x, budget)?.ceil().into()),
+        (Function::Factorial, [n]) => factorial(&natural(n, budget)?, 1, budget).map(RBig::from),
+        (Function::DoubleFactorial, [n]) => factorial(&natural(n, budget)?, 2, budget).map(RBig::from),
         (Function::Gamma, [n]) => {
-            let n = natural(n)?;
-            (!n.is_zero()).then(|| factorial(&(n - UBig::ONE), 1)).flatten().map(RBig::from)
+            let n = natural(n, budget)?;
+            (!n.is_zero()).then(|| factorial(&(n - UBig::ONE), 1, budget)).flatten().map(RBig::from)
         }
-        (Function::Binomial, [n, k]) => binomial(&natural(n)?, &natural(k)?).map(RBig::from),
+        (Function::Binomial, [n, k]) => {
+            let (n, k) = (natural(n, budget)?, natural(k, budget)?);
+            binomial(&n, &k, budget)
+        }
+        .map(RBig::from),
         (Function::Permutations, [n, k]) => {
-            let (n, k) = (natural(n)?, natural(k)?);
-            Some(RBig::from(binomial(&n, &k)? * factorial(&k, 1)?))
+            let (n, k) = (natural(n, budget)?, natural(k, budget)?);
+            Some(RBig::from(binomial(&n, &k, budget)? * factorial(&k, 1, budget)?))
         }
         (Function::Max | Function::Min, [_, ..]) => {
-            let values = arguments.iter().map(rational).collect::<Option<Vec<_>>>()?;
+            let values = arguments.iter().map(|a| rational(a, budget)).collect::<Option<Vec<_>>>()?;
             if function == Function::Max { values.into_iter().max() } else { values.into_iter().min() }
         }
         (Function::Gcd | Function::Lcm, [_, ..]) => {
             use dashu::base::Gcd;
-            let mut values = arguments.iter().map(natural).collect::<Option<Vec<_>>>()?.into_iter();
+            let mut values = arguments.iter().map(|a| natural(a, budget)).collect::<Option<Vec<_>>>()?.into_iter();
             let mut total = values.next()?;
             for value in values {
                 if total.is_zero() && value.is_zero() {
@@ -137,7 +152,7 @@ fn call(function: Function, arguments: &[Node]) -> Option<RBig> {
             }
             Some(total.into())
         }
-        (Function::Sign, [x]) => Some(match rational(x)? {
+        (Function::Sign, [x]) => Some(match rational(x, budget)? {
             x if x.is_zero() => RBig::ZERO,
             x if x.is_positive() => RBig::ONE,
             _ => -RBig::ONE,
@@ -146,13 +161,15 @@ fn call(function: Function, arguments: &[Node]) -> Option<RBig> {
     }
 }
 
-fn natural(node: &Node) -> Option<UBig> {
-    UBig::try_from(integer(&rational(node)?)?).ok()
+fn natural(node: &Node, budget: &mut Budget) -> Option<UBig> {
+    UBig::try_from(integer(&rational(node, budget)?)?).ok()
 }
 
 /// n (n − step) (n − 2 step) …, where it is small enough to write out.
-fn factorial(n: &UBig, step: usize) -> Option<UBig> {
-    let n = usize::try_from(n).ok().filter(|&n| n <= 1500)?;
+fn factorial(n: &UBig, step: usize, budget: &mut Budget) -> Option<UBig> {
+    let n = usize::try_from(n).ok().filter(|&n| n <= MAX_FACTORIAL)?;
+    // A product of so many factors, the last of them with many digits.
+    budget.take(u32::try_from(8 * n / step).unwrap_or(u32::MAX)).ok()?;
     let mut total = UBig::ONE;
     let mut factor = n;
     while factor > 1 {
@@ -162,12 +179,13 @@ fn factorial(n: &UBig, step: usize) -> Option<UBig> {
     Some(total)
 }
 
-fn binomial(n: &UBig, k: &UBig) -> Option<UBig> {
+fn binomial(n: &UBig, k: &UBig, budget: &mut Budget) -> Option<UBig> {
     if k > n {
         return Some(UBig::ZERO);
     }
     let rest = n - k;
-    let fewer = usize::try_from(if *k < rest { k } else { &rest }).ok().filter(|&k| k <= 1500)?;
+    let fewer = usize::try_from(if *k < rest { k } else { &rest }).ok().filter(|&k| k <= MAX_FACTORIAL)?;
+    budget.take(u32::try_from(16 * fewer).unwrap_or(u32::MAX)).ok()?;
     if n.bit_len().checked_mul(fewer)? > MAX_BITS {
         return None;
     }

@@ -109,10 +109,12 @@ impl Point<'_> {
 
     /// The value of a tree without relations, lists and the like.
     pub(crate) fn value(&mut self, node: &Node) -> Result<Element, NoValue> {
-        self.budget.take(1)?;
+        self.budget.take(2)?;
         Ok(match node {
             Node::Number(number) => Element::of(&number.value).ok_or(NoValue::Hole)?,
-            Node::Based(..) => exact::rational(node).and_then(|value| Element::of(&value)).ok_or(NoValue::Hole)?,
+            Node::Based(..) => {
+                exact::rational(node, self.budget).and_then(|value| Element::of(&value)).ok_or(NoValue::Hole)?
+            }
             Node::Constant(Constant::Pi) => self.random("π", &[]),
             Node::Constant(Constant::E) => {
                 self.rational = false;
@@ -148,13 +150,13 @@ impl Point<'_> {
             }
             Node::Power(base, exponent) => self.power(base, exponent)?,
             Node::Root(index, radicand) => {
-                if let Some(value) = exact::rational(node) {
+                if let Some(value) = exact::rational(node, self.budget) {
                     return Element::of(&value).ok_or(NoValue::Hole);
                 }
                 self.unknown("root", [&**index, &**radicand].into_iter())?
             }
             Node::Call(function, arguments) => {
-                if let Some(value) = exact::rational(node) {
+                if let Some(value) = exact::rational(node, self.budget) {
                     return Element::of(&value).ok_or(NoValue::Hole);
                 }
                 let name = match function {
@@ -198,7 +200,7 @@ impl Point<'_> {
     }
 
     fn power(&mut self, base: &Node, exponent: &Node) -> Result<Element, NoValue> {
-        if let Some(exponent) = exact::rational(exponent)
+        if let Some(exponent) = exact::rational(exponent, self.budget)
             && let Some(times) = exact::integer(&exponent).and_then(|n| u64::try_from(n.unsigned_abs()).ok())
         {
             // A degree near the field's size would weaken the test.

@@ -1,6 +1,7 @@
 //! Whether two formulas are equal: exactly where they are rational, by finite fields where they are rational
 //! functions, else by their values at random points.
 
+use dashu::base::BitTest;
 use dashu::rational::RBig;
 
 use super::ball::Ball;
@@ -24,6 +25,9 @@ const FEWEST: usize = 3;
 const PRECISE_POINTS: usize = 2;
 const BITS: [usize; 2] = [256, 1024];
 
+/// Bits of an exact term that could hide others.
+const LARGE: usize = 100;
+
 const DIFFERENT: Outcome = Outcome::Different(Reason::ValuesDiffer);
 
 /// Compares formulas with one seed and one budget.
@@ -38,8 +42,13 @@ impl Formulas {
         if gold == answer {
             return SAME;
         }
-        if let (Some(a), Some(b)) = (exact::rational(gold), exact::rational(answer)) {
+        let exactly =
+            exact::rational(gold, &mut self.budget).and_then(|a| Some((a, exact::rational(answer, &mut self.budget)?)));
+        if let Some((a, b)) = exactly {
             return if a == b { SAME } else { DIFFERENT };
+        }
+        if let Some(outcome) = self.without_common_terms(gold, answer) {
+            return outcome;
         }
         match (infinite(gold), infinite(answer)) {
             (None, None) => {}
@@ -51,8 +60,80 @@ impl Formulas {
         }
     }
 
+    /// Whether two formulas are alike: equal as rational functions of what they are made of, where a sine, a root or a
+    /// power is equal only to itself.
+    pub(crate) fn alike(&mut self, gold: &Node, answer: &Node) -> Outcome {
+        self.in_field(|point| Ok((point.value(gold)?, point.value(answer)?)), |a, b, _| a == b).unwrap_or(DIFFERENT)
+    }
+
+    /// Compares constants of which one is a sum with a large part: what both have goes, so that it hides nothing.
+    /// `None` where nothing goes.
+    fn without_common_terms(&mut self, gold: &Node, answer: &Node) -> Option<Outcome> {
+        if !matches!(gold, Node::Sum(_)) && !matches!(answer, Node::Sum(_)) {
+            return None;
+        }
+        let constant = |node: &Node| !node.any(&|n| matches!(n, Node::Symbol(_) | Node::Infinity));
+        if !constant(gold) || !constant(answer) {
+            return None;
+        }
+        let mut left = Vec::new();
+        let mut right = Vec::new();
+        terms(gold, false, &mut left);
+        terms(answer, false, &mut right);
+        let before = left.len() + right.len();
+        left.retain(|term| match right.iter().position(|other| other == term) {
+            Some(place) => {
+                right.remove(place);
+                false
+            }
+            None => true,
+        });
+        let mut whole = RBig::ZERO;
+        let mut large = left.len() + right.len() < before;
+        for (side, sign) in [(&mut left, RBig::ONE), (&mut right, -RBig::ONE)] {
+            side.retain(|(negative, term)| match exact::rational(term, &mut self.budget) {
+                Some(value) => {
+                    large |= value.numerator().bit_len() > LARGE;
+                    let value = value * &sign;
+                    whole = &whole + if *negative { -value } else { value };
+                    false
+                }
+                None => true,
+            });
+        }
+        if !large {
+            return None;
+        }
+        let sum = |side: Vec<(bool, &Node)>| -> Vec<Node> {
+            let signed = |(negative, term): (bool, &Node)| {
+                if negative { Node::Negative(Box::new(term.clone())) } else { term.clone() }
+            };
+            side.into_iter().map(signed).collect()
+        };
+        let mut left = sum(left);
+        left.push(Node::Number(super::tree::Number { value: whole, places: None }));
+        let (left, right) = (Node::Sum(left), Node::Sum(sum(right)));
+        let exactly = exact::rational(&left, &mut self.budget)
+            .and_then(|a| Some((a, exact::rational(&right, &mut self.budget)?)));
+        Some(match exactly {
+            Some((a, b)) => {
+                if a == b {
+                    SAME
+                } else {
+                    DIFFERENT
+                }
+            }
+            None => self.at_points(&left, &right, false),
+        })
+    }
+
     /// Whether one formula is the other times a constant, which is positive where `positive` asks for it.
     pub(crate) fn proportional(&mut self, gold: &Node, answer: &Node) -> Outcome {
+        let varies = |node: &Node| node.any(&|n| matches!(n, Node::Symbol(_) | Node::Opaque(..)));
+        // Any constant is any other times a constant.
+        if !varies(gold) || !varies(answer) {
+            return DIFFERENT;
+        }
         let by_field = self.in_field(
             |point| Ok((point.value(gold)?, point.value(answer)?)),
             |a, b, first| {
@@ -104,10 +185,19 @@ impl Formulas {
         };
         let complex = complex(gold) || complex(answer);
         let first = self.with_values(gold, answer, &names, complex, scaled);
-        if first == Outcome::Open(Reason::TooFewPoints) && !complex {
-            return self.with_values(gold, answer, &names, true, scaled);
+        if first != Outcome::Open(Reason::TooFewPoints) || complex {
+            return first;
         }
-        first
+        let second = self.with_values(gold, answer, &names, true, scaled);
+        // 42/0 is no number, and so not the one expected.
+        let mut undefined = |node: &Node| {
+            let mut place = Place::<Ball> { variables: &[], precision: (), complex: true, budget: &mut self.budget };
+            matches!(place.value(node), Err(Hole::Undefined))
+        };
+        if second == Outcome::Open(Reason::TooFewPoints) && names.is_empty() && undefined(answer) != undefined(gold) {
+            return DIFFERENT;
+        }
+        second
     }
 
     fn with_values(&mut self, gold: &Node, answer: &Node, names: &[&str], complex: bool, scaled: bool) -> Outcome {
@@ -120,15 +210,36 @@ impl Formulas {
                 matches!(n, Node::Call(Factorial | DoubleFactorial | Binomial | Permutations | Gcd | Lcm | Gamma, _))
             })
         };
-        let integers = !names.is_empty() && (counted(gold) || counted(answer));
-        let (wanted, tries) = if names.is_empty() { (1, 1) } else { (POINTS, 2 * TRIES) };
+        let stepped = |node: &Node| {
+            node.any(&|n| {
+                use Function::*;
+                matches!(n, Node::Call(Floor | Ceiling | Mod | Sign | Max | Min, _))
+            })
+        };
+        let stepped = stepped(gold) || stepped(answer);
+        let integers = counted(gold) || counted(answer);
+        let (wanted, tries) = match (names.is_empty(), stepped) {
+            (true, _) => (1, 1),
+            (false, false) => (POINTS, 2 * TRIES),
+            // Steps are seen only where a point stands on either side of them.
+            (false, true) => (4 * POINTS, 3 * TRIES),
+        };
         for attempt in 0..tries {
-            if agreed.len() >= wanted || (attempt >= TRIES && agreed.len() >= FEWEST) {
+            if agreed.len() >= wanted || (attempt == TRIES && agreed.len() >= FEWEST && !stepped) {
                 break;
             }
-            let whole = integers || attempt >= TRIES;
+            let kind = match (integers || attempt >= TRIES, stepped) {
+                (true, false) => Kind::Whole,
+                (true, true) => Kind::WideWhole,
+                (false, false) => Kind::Real,
+                (false, true) => Kind::WideReal,
+            };
+            let coordinates = names.iter().enumerate();
             let variables: Vec<(&str, f64)> =
-                names.iter().map(|name| (*name, coordinate(self.seed, name, attempt, whole))).collect();
+                coordinates.map(|(place, name)| (*name, coordinate(self.seed, name, place, attempt, kind))).collect();
+            if agreed.contains(&variables) {
+                continue;
+            }
             let mut place = Place::<Ball> { variables: &variables, precision: (), complex, budget: &mut self.budget };
             let pair = place.value(gold).and_then(|a| Ok((a, place.value(answer)?)));
             match pair {
@@ -204,11 +315,24 @@ impl Formulas {
 
     /// A real constant as a machine number with its error.
     pub(crate) fn approximate(&mut self, node: &Node) -> Option<Ball> {
-        if let Some(value) = exact::rational(node) {
+        if let Some(value) = exact::rational(node, &mut self.budget) {
             return super::real::Real::ratio(&value, ());
         }
         let mut place = Place::<Ball> { variables: &[], precision: (), complex: false, budget: &mut self.budget };
         place.value(node).ok().filter(|value| value.im.is_none()).map(|value| value.re)
+    }
+
+    /// How far two real constants are from each other, and the size of the first, from many digits.
+    pub(crate) fn gap(&mut self, a: &Node, b: &Node) -> Option<(f64, f64)> {
+        use super::real::Real;
+        let mut place =
+            Place::<Precise> { variables: &[], precision: BITS[0], complex: false, budget: &mut self.budget };
+        let (a, b) = (place.value(a).ok()?, place.value(b).ok()?);
+        if a.im.is_some() || b.im.is_some() {
+            return None;
+        }
+        let gap = a.re.plus(&b.re.negated())?;
+        Some((gap.approximate().abs(), a.re.approximate().abs()))
     }
 
     /// The sign of the constant factor between two proportional formulas.
@@ -217,8 +341,10 @@ impl Formulas {
         gold.symbols(&mut names);
         answer.symbols(&mut names);
         for attempt in 0..TRIES {
-            let variables: Vec<(&str, f64)> =
-                names.iter().map(|name| (*name, coordinate(self.seed, name, attempt, false))).collect();
+            let coordinates = names.iter().enumerate();
+            let variables: Vec<(&str, f64)> = coordinates
+                .map(|(place, name)| (*name, coordinate(self.seed, name, place, attempt, Kind::Real)))
+                .collect();
             let mut place =
                 Place::<Ball> { variables: &variables, precision: (), complex: false, budget: &mut self.budget };
             if let (Ok(a), Ok(b)) = (place.value(gold), place.value(answer)) {
@@ -235,6 +361,15 @@ impl Formulas {
     }
 }
 
+/// The terms of a sum and of the sums in it, each with whether it is taken away.
+fn terms<'n>(node: &'n Node, negative: bool, into: &mut Vec<(bool, &'n Node)>) {
+    match node {
+        Node::Sum(parts) => parts.iter().for_each(|part| terms(part, negative, into)),
+        Node::Negative(inner) => terms(inner, !negative, into),
+        node => into.push((negative, node)),
+    }
+}
+
 /// The sign of an infinite constant: 1 or −1, 0 where infinity stands inside some other formula. `None` for finite.
 fn infinite(node: &Node) -> Option<i8> {
     match node {
@@ -245,12 +380,34 @@ fn infinite(node: &Node) -> Option<i8> {
     }
 }
 
-/// The value of a variable at one of the points: positive and of either sign in turn, or a small whole number.
-fn coordinate(seed: Seed, name: &str, attempt: u64, whole: bool) -> f64 {
+/// Where points are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Real,
+    WideReal,
+    Whole,
+    WideWhole,
+}
+
+/// The value of a variable at one of the points: positive and of either sign in turn, or a whole number, odd and even
+/// in turn and the variables not in step.
+fn coordinate(seed: Seed, name: &str, place: usize, attempt: u64, kind: Kind) -> f64 {
     const REACH: [f64; 6] = [1.0, 2.0, 4.0, 0.5, 16.0, 1.5];
     let share = seed.with(name).with_number(attempt).share();
-    if whole {
-        return (share * 12.0).floor() + 1.0;
+    let size = seed.with(name).with_number(attempt).with_number(1).share();
+    let parity = (attempt >> (place % 3) & 1) as f64;
+    match kind {
+        Kind::Whole => return 2.0 * (share * 10.0).floor() + 1.0 + parity,
+        // From 1/32 to 128, each size as likely, so that quotients reach far too.
+        Kind::WideReal => {
+            let size = 2_f64.powi((size * 12.0) as i32 - 5) * (1.0 + share);
+            return if attempt % 3 == 2 { -size } else { size };
+        }
+        Kind::WideWhole => {
+            let whole = (2_f64.powi((size * 8.0) as i32) * (1.0 + share)).floor();
+            return whole + (whole + parity) % 2.0;
+        }
+        Kind::Real => {}
     }
     let reach = REACH[(attempt / 2 % 6) as usize];
     if attempt.is_multiple_of(2) { (share + 0.001_953_125) * reach } else { (share - 0.5) * 2.0 * reach }
@@ -290,19 +447,34 @@ fn agree(a: &Complex<Precise>, b: &Complex<Precise>, bits: usize) -> Option<bool
     Some(re && im)
 }
 
-/// Whether a decimal stands for a value after rounding: see [`super::Decimals::Rounded`].
-pub(crate) fn rounds_to(gold: &Node, gold_value: &Ball, answer: &Node, answer_value: &Ball) -> bool {
-    let gap = (gold_value.middle - answer_value.middle).abs();
-    let size = gold_value.middle.abs();
+/// Whether a decimal stands for a value after rounding: see [`super::Decimals::Rounded`]. One side must be written as
+/// a decimal, and an integer is rounded to nothing. The gap between them comes from many digits.
+pub(crate) fn rounds_to(gold: &Node, answer: &Node, gap: f64, size: f64) -> bool {
+    let (gold_decimal, answer_decimal) = (decimal(gold), decimal(answer));
+    let whole = |node: &Node| matches!(node, Node::Number(number) if number.places.is_none() && number.value.is_int());
+    if (gold_decimal.is_none() && answer_decimal.is_none()) || whole(gold) || whole(answer) {
+        return false;
+    }
     if gap <= 5.1e-7 && gap <= 1e-5 * size {
         return true;
     }
-    let Some((places, digits)) = decimal(gold) else {
+    let Some((places, digits)) = gold_decimal else {
         return false;
     };
-    let enough = digits >= 3
-        || (digits == 2 && decimal(answer).is_none() && exact::rational(answer).is_none_or(|v| !v.is_int()));
-    enough && gap <= 0.5 * 10_f64.powi(-places) * (1.0 + 1e-9)
+    let enough = digits >= 3 || (digits == 2 && answer_decimal.is_none());
+    enough && gap <= half_a_unit(places)
+}
+
+/// Whether a number written as a decimal is another rounded to its places.
+pub(crate) fn is_rounding(of: &Node, gap: f64) -> bool {
+    match of {
+        Node::Number(number) if number.value.is_int() && number.places.is_none() => gap <= half_a_unit(0),
+        of => decimal(of).is_some_and(|(places, _)| gap <= half_a_unit(places)),
+    }
+}
+
+fn half_a_unit(places: i32) -> f64 {
+    0.5 * 10_f64.powi(-places) * (1.0 + 1e-9)
 }
 
 /// Places behind the point and significant digits of a decimal, scientific notation included.
@@ -316,13 +488,24 @@ fn decimal(node: &Node) -> Option<(i32, usize)> {
         }
         Node::Negative(inner) => decimal(inner),
         Node::Product(factors) => match factors.as_slice() {
-            [mantissa, Node::Power(base, exponent)] if exact::rational(base) == Some(RBig::from(10)) => {
+            [mantissa, Node::Power(base, exponent)] => {
                 let (places, digits) = decimal(mantissa)?;
-                let exponent = i32::try_from(exact::integer(&exact::rational(exponent)?)?).ok()?;
-                Some((places.checked_sub(exponent)?, digits))
+                let ten = integer(base)? == 10;
+                let exponent = match &**exponent {
+                    Node::Negative(inner) => -integer(inner)?,
+                    exponent => integer(exponent)?,
+                };
+                if ten { Some((places.checked_sub(exponent)?, digits)) } else { None }
             }
             _ => None,
         },
+        _ => None,
+    }
+}
+
+fn integer(node: &Node) -> Option<i32> {
+    match node {
+        Node::Number(number) => i32::try_from(exact::integer(&number.value)?).ok(),
         _ => None,
     }
 }

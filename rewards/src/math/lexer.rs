@@ -1,5 +1,7 @@
 //! Text, LaTeX or plain, to tokens.
 
+use std::borrow::Cow;
+
 use super::budget::{MAX_BYTES, MAX_TOKENS};
 use super::literal;
 use super::names;
@@ -18,7 +20,8 @@ pub(crate) fn lex(text: &str) -> Result<Vec<Token>, LexError> {
     if text.len() > MAX_BYTES {
         return Err(LexError::TooLong);
     }
-    let mut lexer = Lexer { rest: unwrapped(text), tokens: Vec::with_capacity(16), spaced: false };
+    let plain: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.chars().map(names::plain).collect() };
+    let mut lexer = Lexer { rest: unwrapped(&plain), tokens: Vec::with_capacity(16), spaced: false };
     lexer.run(0)?;
     let tokens = &mut lexer.tokens;
     while matches!(tokens.last(), Some(Token { kind: T::Period | T::Comma | T::Semicolon, .. })) {
@@ -64,8 +67,10 @@ impl<'a> Lexer<'a> {
                 self.push(literal::integer(i64::from(c.to_digit(10).unwrap_or(0))))?;
                 continue;
             }
-            if (c.is_ascii_digit() || (c == '.' && second(self.rest).is_some_and(|d| d.is_ascii_digit())))
-                && let Some(found) = literal::read(self.rest)?
+            let point = c == '.' && second(self.rest).is_some_and(|d| d.is_ascii_digit() || d == '\\');
+            let script = matches!(self.tokens.last(), Some(Token { kind: T::Caret | T::Underscore, .. }));
+            if (c.is_ascii_digit() || point)
+                && let Some(found) = literal::read(self.rest, script)?
             {
                 self.rest = &self.rest[found.length..];
                 for kind in found.tokens {
@@ -98,8 +103,8 @@ impl<'a> Lexer<'a> {
         let digit =
             |kind: &T| matches!(kind, T::Number(literal) if literal.digits.len() == 1 && literal.places.is_none());
         match self.tokens.as_slice() {
-            [.., Token { kind: T::Fraction, .. }] => true,
-            [.., Token { kind: T::Fraction, .. }, Token { kind, .. }] => digit(kind),
+            [.., Token { kind: T::Fraction | T::Binomial, .. }] => true,
+            [.., Token { kind: T::Fraction | T::Binomial, .. }, Token { kind, .. }] => digit(kind),
             _ => false,
         }
     }
@@ -190,6 +195,10 @@ impl<'a> Lexer<'a> {
         let kind = match run {
             "and" | "And" => T::And,
             "or" | "Or" => T::Or,
+            "to" if matches!(self.tokens.last(), Some(Token { kind: T::Number(_), .. })) => T::Colon,
+            "USD" | "dollars" if self.tokens.is_empty() => T::Currency('$'),
+            "EUR" if self.tokens.is_empty() => T::Currency('€'),
+            "GBP" if self.tokens.is_empty() => T::Currency('£'),
             "pi" | "Pi" => T::Pi,
             "inf" | "infinity" | "Infinity" | "oo" | "infty" => T::Infinity,
             "sqrt" => T::Root,
@@ -229,6 +238,10 @@ impl<'a> Lexer<'a> {
                 }
             }
         }
+        // Short words of a sentence are no products.
+        if matches!(run, "for" | "if" | "is" | "of" | "the" | "by" | "then" | "not" | "are" | "but" | "iff") {
+            return self.push(T::Text(run.into()));
+        }
         self.push(T::Word(run.into()))
     }
 
@@ -258,10 +271,15 @@ impl<'a> Lexer<'a> {
                 '$' => self.push(T::Currency('$')),
                 '&' | '#' | '_' => self.push(T::Unknown(c.to_string().into())),
                 '(' | ')' | '[' | ']' | '!' | '/' | '-' | '\'' | '*' => Ok(()),
-                _ => {
+                ',' | ';' | ':' | '>' | '@' | '"' | '=' => {
                     self.spaced = true;
                     Ok(())
                 }
+                _ if c.is_whitespace() => {
+                    self.spaced = true;
+                    Ok(())
+                }
+                _ => self.push(T::Unknown(c.to_string().into())),
             };
         }
         let (name, rest) = after.split_at(letters);
@@ -283,10 +301,12 @@ impl<'a> Lexer<'a> {
             }
             "mathbb" | "Bbb" => {
                 let inner = self.braced().unwrap_or_else(|| self.one());
-                match inner.trim().chars().next() {
-                    Some(letter @ ('R' | 'Z' | 'N' | 'Q' | 'C')) => self.push(T::NumberSet(letter)),
-                    Some(letter) => self.push(T::Letter(letter)),
-                    None => Ok(()),
+                let mut letters = inner.trim().chars();
+                match (letters.next(), letters.next()) {
+                    (Some(letter @ ('R' | 'Z' | 'N' | 'Q' | 'C')), None) => self.push(T::NumberSet(letter)),
+                    (Some(letter), None) => self.push(T::Letter(letter)),
+                    (None, _) => Ok(()),
+                    (Some(_), Some(_)) => self.push(T::Name(inner.trim().into())),
                 }
             }
             "not" => {
@@ -306,6 +326,19 @@ impl<'a> Lexer<'a> {
             }
             "pounds" => self.push(T::Currency('£')),
             "euro" => self.push(T::Currency('€')),
+            "mathbf" | "mathsf" | "mathcal" | "mathscr" | "mathfrak" | "boldsymbol" | "bm" | "mathit" => {
+                // Several letters in one font are a name; one is a letter.
+                let before = self.rest;
+                match self.braced() {
+                    Some(inner) if inner.len() > 1 && inner.chars().all(char::is_alphabetic) => {
+                        self.push(T::Name(inner.into()))
+                    }
+                    _ => {
+                        self.rest = before;
+                        Ok(())
+                    }
+                }
+            }
             _ if names::is_noise(name) => {
                 if matches!(name, "quad" | "qquad" | "space") {
                     self.spaced = true;
@@ -396,7 +429,19 @@ impl<'a> Lexer<'a> {
             }
             "and" | "And" => return self.push(T::And),
             "or" | "Or" => return self.push(T::Or),
+            "to" if matches!(self.tokens.last(), Some(Token { kind: T::Number(_), .. })) => {
+                return self.push(T::Colon);
+            }
             _ => {}
+        }
+        if let Some(letters) = listed_letters(words) {
+            for (place, letter) in letters.into_iter().enumerate() {
+                if place > 0 {
+                    self.push(T::Comma)?;
+                }
+                self.push(T::Letter(letter))?;
+            }
+            return Ok(());
         }
         if let Some(function) = names::function(words) {
             return self.push(T::Function(function));
@@ -409,11 +454,26 @@ impl<'a> Lexer<'a> {
             self.rest = outer;
             return Ok(());
         }
-        if command == "operatorname" && words.len() > 1 {
+        if command == "operatorname" && words.len() > 1 && !super::unit::is_known(words) {
             return self.push(T::Name(words.into()));
         }
         self.push(T::Text(trimmed.into()))
     }
+}
+
+/// `A, C and E`: the letters, where there are several and nothing else.
+fn listed_letters(words: &str) -> Option<Vec<char>> {
+    let spaced = words.replace(',', " , ").replace(" and ", " , ");
+    let mut letters = Vec::new();
+    for part in spaced.split(',') {
+        let mut inner = part.trim().chars();
+        match (inner.next(), inner.next()) {
+            (Some(letter), None) if letter.is_ascii_uppercase() => letters.push(letter),
+            (None, None) if !letters.is_empty() => {}
+            _ => return None,
+        }
+    }
+    (letters.len() > 1).then_some(letters)
 }
 
 fn second(text: &str) -> Option<char> {

@@ -22,12 +22,13 @@ pub(crate) fn integer(value: i64) -> T {
 }
 
 /// Reads the number a text starts with. `None` where it starts with none after all.
-pub(crate) fn read(text: &str) -> Result<Option<Found>, LexError> {
+/// Behind `_` and `^` no space separates thousands.
+pub(crate) fn read(text: &str, script: bool) -> Result<Option<Found>, LexError> {
     let bytes = text.as_bytes();
     if let Some(length) = based(bytes) {
         return Ok(Some(Found { length, tokens: vec![T::Text(text[..length].into())] }));
     }
-    let (mut at, mut groups, plain_commas) = groups(text);
+    let (mut at, mut groups, plain_commas) = groups(text, script);
     let whole: String = groups.concat();
     let mut fraction = "";
     let mut has_point = false;
@@ -38,8 +39,8 @@ pub(crate) fn read(text: &str) -> Result<Option<Found>, LexError> {
             fraction = &text[at + 1..at + 1 + digits];
             at += 1 + digits;
             has_point = true;
-        } else if !whole.is_empty()
-            && (matches!(next, Some(b'/' | b'*' | b')' | b'+' | b'^')) || repeated(&text[at + 1..], true).is_some())
+        } else if repeated(&text[at + 1..], !whole.is_empty()).is_some()
+            || (!whole.is_empty() && matches!(next, Some(b'/' | b'*' | b')' | b'+' | b'^')))
         {
             at += 1;
             has_point = true;
@@ -48,20 +49,23 @@ pub(crate) fn read(text: &str) -> Result<Option<Found>, LexError> {
     if whole.len() + fraction.len() > MAX_DIGITS {
         return Err(LexError::TooLong);
     }
-    if whole.is_empty() && fraction.is_empty() {
+    if whole.is_empty() && fraction.is_empty() && !has_point {
         return Ok(None);
     }
+    let mut period_digits = None;
     let mut value = scaled(&whole, fraction);
     let mut places = has_point.then(|| u32::try_from(fraction.len()).unwrap_or(u32::MAX));
     if has_point {
         if let Some((period, length)) = repeated(&text[at..], fraction.is_empty()) {
             if period.len() <= 64 {
                 value += tail(period, fraction.len());
+                period_digits = Some(period);
                 places = None;
                 at += length;
             }
         } else if let Some((period, length)) = ellipsis(fraction, &text[at..]) {
             value += tail(period, fraction.len());
+            period_digits = Some(period);
             places = None;
             at += length;
         }
@@ -70,6 +74,11 @@ pub(crate) fn read(text: &str) -> Result<Option<Found>, LexError> {
     if has_point {
         digits.push('.');
         digits.push_str(fraction);
+    }
+    if let Some(period) = period_digits {
+        digits.push('(');
+        digits.push_str(period);
+        digits.push(')');
     }
     let parts = if plain_commas && !has_point && groups.len() > 1 {
         groups.drain(..).map(|g| scaled(g, "")).collect()
@@ -107,14 +116,15 @@ fn digits_at(bytes: &[u8], at: usize) -> usize {
 
 /// Groups of digits with thousands separators between them: where they end, the groups, and whether a separator
 /// was a bare comma, which may as well stand between items.
-fn groups(text: &str) -> (usize, Vec<&str>, bool) {
-    const SEPARATORS: [&str; 11] = [",\\!", "{,}", "\\,", "\\;", "\\ ", "\\!", ",", " ", "{,\\!}", "\u{202f}", "~"];
+fn groups(text: &str, script: bool) -> (usize, Vec<&str>, bool) {
+    const SEPARATORS: [&str; 12] =
+        [",\\! ", ",\\!", "{,}", "\\,", "\\;", "\\ ", "\\!", ",", " ", "{,\\!}", "\u{202f}", "~"];
     let bytes = text.as_bytes();
     let first = digits_at(bytes, 0);
     let mut groups = vec![&text[..first]];
     let mut at = first;
     let mut plain = false;
-    if (1..=3).contains(&first) && (first == 1 || bytes[0] != b'0') {
+    if !script && (1..=3).contains(&first) && (first == 1 || bytes[0] != b'0') {
         let mut used: Option<&str> = None;
         'groups: loop {
             for mark in SEPARATORS {
@@ -149,6 +159,7 @@ fn scaled(whole: &str, fraction: &str) -> RBig {
     digits.push_str(whole);
     digits.push_str(fraction);
     if digits.len() <= 18 {
+        // No digits at all stand before a period: .\overline{3}.
         let small: i64 = digits.parse().unwrap_or(0);
         return RBig::from_parts(IBig::from(small), UBig::from(10u8).pow(fraction.len()));
     }
@@ -209,11 +220,15 @@ fn exponent(bytes: &[u8], at: usize) -> Option<(bool, usize, usize)> {
 
 /// `1A3_{16}`: the length of digits and capital letters with a base below them, where there is a letter.
 fn based(bytes: &[u8]) -> Option<usize> {
-    let length = bytes.iter().take(64).take_while(|b| b.is_ascii_digit() || b.is_ascii_uppercase()).count();
-    let letters = bytes[..length].iter().any(u8::is_ascii_uppercase);
-    let base = match bytes.get(length..)? {
-        [b'_', b'{', rest @ ..] | [b'_', rest @ ..] => rest.first().is_some_and(u8::is_ascii_digit),
-        _ => false,
-    };
-    (letters && base).then_some(length)
+    let length = bytes.iter().take(64).take_while(|b| b.is_ascii_alphanumeric()).count();
+    // 2x_1 is a product: small letters are digits only behind several others.
+    let upper = bytes[..length].iter().any(u8::is_ascii_uppercase);
+    let lower = bytes[..length].iter().any(u8::is_ascii_lowercase);
+    let letters = if lower { !upper && digits_at(bytes, 0) >= 2 } else { upper };
+    let rest = bytes.get(length..)?.strip_prefix(b"_")?;
+    let rest = rest.strip_prefix(b"{").unwrap_or(rest);
+    let digits = digits_at(rest, 0).min(2);
+    let base: u32 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    let valid = (11..=36).contains(&base) && bytes[..length].iter().all(|&b| char::from(b).is_digit(base));
+    (letters && valid).then_some(length)
 }

@@ -194,7 +194,8 @@ pub(crate) fn command(name: &str) -> Option<T> {
     Some(match name {
         "frac" | "dfrac" | "tfrac" | "cfrac" => T::Fraction,
         "sqrt" | "root" => T::Root,
-        "binom" | "dbinom" | "tbinom" | "choose" => T::Binomial,
+        "binom" | "dbinom" | "tbinom" => T::Binomial,
+        "choose" => T::Choose,
         "pi" => T::Pi,
         "infty" | "infinity" => T::Infinity,
         "emptyset" | "varnothing" | "O" => T::EmptySet,
@@ -309,7 +310,7 @@ pub(crate) fn character(c: char) -> Option<T> {
         '∩' | '⋂' => T::Intersection,
         '∖' => T::Without,
         '∞' => T::Infinity,
-        '∅' | '⌀' => T::EmptySet,
+        '∅' | '⌀' | 'Ø' => T::EmptySet,
         '√' => T::Root,
         'π' | 'ϖ' => T::Pi,
         'ℝ' => T::NumberSet('R'),
@@ -395,6 +396,7 @@ pub(crate) fn plain(c: char) -> char {
         },
         0x1D7CE..=0x1D7FF => from('0' as u32, (code - 0x1D7CE) % 10),
         0x210E => 'h',
+        0x2212 => '-',
         _ => c,
     }
 }

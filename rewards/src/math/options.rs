@@ -43,14 +43,14 @@ pub struct MathOptions {
     pub interval_is_inequality: bool,
     /// Whether the order in a tuple matters. Lists without brackets and sets have none.
     pub ordered_tuples: bool,
-    /// Whether brackets around a list, a tuple's, a set's and a matrix of one row's or column's, are taken for one
-    /// another.
+    /// Whether the brackets around items say what they are. Off, a tuple, a row, a column and a list with the same
+    /// items are one, `{2}` is 2, and a numeral of another base needs no base.
     pub brackets_matter: bool,
     /// Whether `y = 2x` and `2x` are the same, and `x = 5` and `5`.
     pub name_optional: bool,
     /// Whether text is compared with its capitals.
     pub case_matters: bool,
-    /// Whether an answer is looked for in a text that does not mark one; [`grade_texts`](super::grade_texts) alone asks.
+    /// Whether an answer is looked for in a text that does not mark one; rules never look, `grouper score --math` does.
     pub from_prose: bool,
 }
 

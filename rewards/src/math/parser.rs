@@ -1,7 +1,10 @@
 //! Tokens to a tree, by binding power (Pratt, "Top down operator precedence", 1973).
 
+mod call;
 mod environment;
 mod group;
+mod letter;
+mod noun;
 mod operand;
 
 use super::budget::{MAX_DEPTH, MAX_NODES};
@@ -39,8 +42,7 @@ pub(crate) fn parse(tokens: &[Token]) -> Parsed {
     }
     let root = joined(items, either);
     let mut nodes = 0;
-    count(&root, &mut nodes);
-    if nodes > MAX_NODES { Err(ParseError::TooLarge) } else { Ok(root) }
+    if fits(&root, &mut nodes, 0) { Ok(root) } else { Err(ParseError::TooLarge) }
 }
 
 /// Items as one node.
@@ -52,13 +54,12 @@ fn joined(mut items: Vec<Node>, either: bool) -> Node {
     }
 }
 
-fn count(node: &Node, nodes: &mut usize) {
+/// Whether a tree is small enough to be followed: 1/2/3/… is deep without a bracket.
+fn fits(node: &Node, nodes: &mut usize, depth: usize) -> bool {
     *nodes += 1;
-    if *nodes <= MAX_NODES {
-        for child in node.children() {
-            count(child, nodes);
-        }
-    }
+    *nodes <= MAX_NODES
+        && depth <= 2 * MAX_DEPTH
+        && node.children().into_iter().all(|child| fits(child, nodes, depth + 1))
 }
 
 struct Parser<'t> {
@@ -143,6 +144,13 @@ impl<'t> Parser<'t> {
                 Some(T::Member) => Relation::Member,
                 _ => break,
             };
+            // Words before a relation are prose, unless they are the unit of what stands there.
+            let before = rest.last().map_or(&first, |(_, side)| side);
+            if let Node::Quantity(_, words) = before
+                && !unit::Unit::read(words).is_some_and(|unit| unit.is_measure())
+            {
+                return Err(ParseError::Unreadable);
+            }
             self.at += 1;
             rest.push((relation, self.side()?));
         }
@@ -265,25 +273,28 @@ impl<'t> Parser<'t> {
             | T::Decoration(_)
             | T::Begin(_) => true,
             T::Function(_) => !self.is_unit_word(),
-            T::Number(_) => !matches!(left, Node::Number(_) | Node::Based(..)) && !self.spaced_number(left),
+            // x 2: a number behind a space is another item.
+            T::Number(_) => {
+                !matches!(left, Node::Number(_) | Node::Based(..)) && (!self.spaced() || ends_in_constant(left))
+            }
             T::Word(word) => !unit::is_word(word),
-            T::Text(text) => !self.spaced() && matches!(&**text, "i" | "e" | "d"),
+            T::Text(text) => matches!(&**text, "i" | "e") || (&**text == "d" && !self.spaced()),
             T::Open(bracket) => match bracket {
                 Bracket::Round | Bracket::Brace | Bracket::Floor | Bracket::Ceiling | Bracket::Bar | Bracket::Norm => {
                     true
                 }
-                Bracket::Square => !matches!(left, Node::Set(_) | Node::Tuple(..)),
+                // A bracket with nothing behind it closes: ]2, 5[.
+                Bracket::Square => {
+                    let behind =
+                        self.peek_at(1).is_some_and(|next| !matches!(next, T::Union | T::Intersection | T::Comma));
+                    behind && !matches!(left, Node::Set(_) | Node::Tuple(..) | Node::Infinity)
+                }
                 Bracket::Curly | Bracket::Angle => false,
             },
             T::Pipe => self.bars == 0 && self.in_set == 0,
             T::Currency(_) => false,
             _ => false,
         }
-    }
-
-    /// `x 2`: a number behind a space does not multiply what stands before it, unless it is raised or bracketed.
-    fn spaced_number(&self, left: &Node) -> bool {
-        self.spaced() && matches!(left, Node::Symbol(_))
     }
 }
 
@@ -306,6 +317,15 @@ fn as_symbol(node: Node) -> Node {
     match node {
         Node::NumberSet(letter) => Node::Symbol(format!("𝔹{letter}").into()),
         node => node,
+    }
+}
+
+/// Whether a product ends in π, e or i.
+fn ends_in_constant(node: &Node) -> bool {
+    match node {
+        Node::Constant(_) => true,
+        Node::Product(factors) => factors.last().is_some_and(ends_in_constant),
+        _ => false,
     }
 }
 

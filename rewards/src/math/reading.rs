@@ -1,5 +1,6 @@
 //! A text read as an answer.
 
+use super::choice::{self, Choice};
 use super::lexer::{self, LexError};
 use super::parser::{self, ParseError};
 use super::token::{Bracket, Token, TokenKind as T};
@@ -40,9 +41,7 @@ impl Reading {
                 return Self { kind: Kind::TooLarge, node, spelling, tokens: Vec::new() };
             }
         };
-        let spelling = spelling(&tokens);
-        let (kind, node) = understand(&tokens, false);
-        Self { kind, node, spelling, tokens }
+        Self::of_tokens(tokens)
     }
 
     /// Whether two texts are the same letter for letter.
@@ -62,57 +61,21 @@ impl Reading {
         }
     }
 
-    /// The letter of a multiple choice that the answer names and, behind it, perhaps what it says.
-    pub(crate) fn choice(&self) -> Option<char> {
-        let mut tokens = self.tokens.iter().map(|token| &token.kind);
-        let letter = |kind: &T| match kind {
-            T::Letter(letter) => Some(*letter),
-            T::Text(text) => {
-                let inner = text.trim_matches(|c: char| !c.is_alphanumeric());
-                let mut letters = inner.chars();
-                letters.next().filter(|_| letters.next().is_none())
-            }
-            _ => None,
-        };
-        let first = tokens.next()?;
-        let (found, marked) = match first {
-            T::Open(Bracket::Round) => {
-                let found = letter(tokens.next()?)?;
-                (matches!(tokens.next()?, T::Close(Bracket::Round))).then_some((found, true))?
-            }
-            kind => (letter(kind)?, matches!(kind, T::Text(text) if text.contains(['(', ')', '.', ':']))),
-        };
-        let marked = marked || {
-            let mut rest = tokens.clone();
-            match rest.next() {
-                None => true,
-                Some(T::Period | T::Colon | T::Close(Bracket::Round)) => {
-                    tokens.next();
-                    true
-                }
-                _ => false,
-            }
-        };
-        // A second letter in the same dress would be a second answer.
-        let mut rest = tokens.peekable();
-        while let Some(kind) = rest.next() {
-            match kind {
-                T::Or | T::And => return None,
-                T::Open(Bracket::Round) if rest.peek().is_some_and(|k| is_choice_letter(k)) => return None,
-                T::Text(text) if text.contains("(") => return None,
-                _ => {}
-            }
-        }
-        (marked && found.is_ascii_uppercase()).then_some(found)
+    /// The letter of a multiple choice that the answer names, with what stands behind it.
+    pub(crate) fn choice(&self) -> Option<Choice> {
+        choice::read(&self.tokens)
+    }
+
+    /// What tokens say that were cut from a text.
+    pub(crate) fn of_tokens(tokens: Vec<Token>) -> Self {
+        let spelling = spelling(&tokens);
+        let (kind, node) = understand(&tokens, false);
+        Self { kind, node, spelling, tokens }
     }
 }
 
-fn is_choice_letter(kind: &T) -> bool {
-    matches!(kind, T::Letter(letter) if letter.is_ascii_uppercase())
-}
-
 fn understand(tokens: &[Token], split: bool) -> (Kind, Node) {
-    if tokens.is_empty() {
+    if tokens.iter().all(|token| matches!(token.kind, T::Open(Bracket::Brace) | T::Close(Bracket::Brace))) {
         return (Kind::Empty, Node::Text("".into()));
     }
     if let Some(text) = words::prose(tokens) {
@@ -171,6 +134,8 @@ fn tidy(node: Node) -> Node {
     match node {
         Node::List(items) => items_of(items, false),
         Node::Either(items) => items_of(items, true),
+        // (x, y) = (1, 2) gives values to two names.
+        Node::Chain(first, rest) if is_pairwise(&first, &rest) => pairwise(*first, rest),
         node => {
             let mut both = signed(node);
             if both.len() == 1 { both.remove(0) } else { Node::List(both) }
@@ -178,10 +143,37 @@ fn tidy(node: Node) -> Node {
     }
 }
 
+fn is_pairwise(first: &Node, rest: &[(Relation, Node)]) -> bool {
+    match (first, rest) {
+        (Node::Tuple(_, names, _), [(Relation::Equal, Node::Tuple(_, values, _))]) => {
+            names.len() == values.len() && names.iter().all(|name| matches!(name, Node::Symbol(_)))
+        }
+        _ => false,
+    }
+}
+
+fn pairwise(first: Node, rest: Vec<(Relation, Node)>) -> Node {
+    let value = rest.into_iter().next().map(|(_, value)| value);
+    match (first, value) {
+        (Node::Tuple(_, names, _), Some(Node::Tuple(_, values, _))) => {
+            let pair = |(name, value)| Node::Chain(Box::new(name), vec![(Relation::Equal, value)]);
+            Node::List(names.into_iter().zip(values).map(pair).collect())
+        }
+        (first, _) => first,
+    }
+}
+
 fn items_of(items: Vec<Node>, either: bool) -> Node {
     let several = items.len() > 1;
     let mut all: Vec<Node> = Vec::with_capacity(items.len());
-    for item in items {
+    let bound: Vec<Box<str>> =
+        items.iter().skip(1).filter(|item| is_integer_condition(item)).filter_map(name_of).collect();
+    for mut item in items {
+        for (place, name) in bound.iter().enumerate() {
+            if !is_integer_condition(&item) {
+                item.rename(name, &integer_name(place));
+            }
+        }
         if several && is_integer_condition(&item) && !all.is_empty() {
             continue;
         }
@@ -191,6 +183,21 @@ fn items_of(items: Vec<Node>, either: bool) -> Node {
         (1, _) => all.remove(0),
         (_, true) => Node::Either(all),
         (_, false) => Node::List(all),
+    }
+}
+
+/// The name that a variable over the integers goes by, whatever its letter.
+pub(crate) fn integer_name(place: usize) -> Box<str> {
+    format!("ℤ{}", place + 1).into()
+}
+
+fn name_of(condition: &Node) -> Option<Box<str>> {
+    match condition {
+        Node::Chain(first, _) => match &**first {
+            Node::Symbol(name) => Some(name.clone()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -26,6 +26,11 @@ enum Region {
 /// Whether two nodes are the same set of real numbers. `None` where either is no such set, or its ends are no
 /// constants. Inequalities are sets only where `inequalities` says so.
 pub(crate) fn same(formulas: &mut Formulas, gold: &Node, answer: &Node, inequalities: bool) -> Option<Outcome> {
+    if let (Some(a), Some(b)) = (variable(gold), variable(answer))
+        && a != b
+    {
+        return Some(Outcome::Different(Reason::NamesDiffer));
+    }
     let mut line = Line { formulas, boundaries: Vec::new(), inequalities };
     let gold = line.region(gold)?;
     let answer = line.region(answer)?;
@@ -33,6 +38,20 @@ pub(crate) fn same(formulas: &mut Formulas, gold: &Node, answer: &Node, inequali
     let places = 2 * order.len() + 1;
     let equal = (0..places).all(|place| gold.contains(place, &order) == answer.contains(place, &order));
     Some(if equal { SAME } else { Outcome::Different(Reason::ValuesDiffer) })
+}
+
+/// The variable that an inequality, or a list of some, is about.
+fn variable(node: &Node) -> Option<&str> {
+    match node {
+        Node::Chain(first, rest) => {
+            std::iter::once(&**first).chain(rest.iter().map(|(_, side)| side)).find_map(|side| match side {
+                Node::Symbol(name) => Some(&**name),
+                _ => None,
+            })
+        }
+        Node::List(items) | Node::Either(items) => items.first().and_then(variable),
+        _ => None,
+    }
 }
 
 /// Whether a node is written as a set of real numbers.
@@ -101,10 +120,12 @@ impl Line<'_> {
                         return None;
                     }
                     let (low, high) = (low.ok(), high.ok());
-                    if let (Some(low), Some(high)) = (low, high)
-                        && self.boundaries[low].1 > self.boundaries[high].1
-                    {
-                        return None;
+                    // (2, 2) and (5, 2) are points, never empty intervals.
+                    if let (Some(low), Some(high)) = (low, high) {
+                        let point = low == high && !(*left == Edge::Closed && *right == Edge::Closed);
+                        if point || self.boundaries[low].1 > self.boundaries[high].1 {
+                            return None;
+                        }
                     }
                     Some(Region::Between {
                         low,

@@ -60,6 +60,8 @@ pub(crate) enum TokenKind {
     Fraction,
     Root,
     Binomial,
+    /// `\choose` between its two arguments.
+    Choose,
     /// `\sum`, `\prod`, `\int`, `\lim`: read as one opaque thing.
     BigOperator(&'static str),
     /// A command with no meaning here.

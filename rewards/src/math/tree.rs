@@ -214,6 +214,11 @@ impl Node {
         }
     }
 
+    /// How many nodes the tree has.
+    pub(crate) fn size(&self) -> usize {
+        1 + self.children().into_iter().map(Self::size).sum::<usize>()
+    }
+
     /// Whether any node of the tree satisfies the test.
     pub(crate) fn any(&self, test: &impl Fn(&Node) -> bool) -> bool {
         test(self) || self.children().into_iter().any(|child| child.any(test))
@@ -246,6 +251,52 @@ impl Node {
         }
         for child in self.children() {
             child.symbols(into);
+        }
+    }
+
+    /// The parts directly below, to be changed.
+    fn children_mut(&mut self) -> Vec<&mut Node> {
+        match self {
+            Self::Number(_)
+            | Self::Constant(_)
+            | Self::Symbol(_)
+            | Self::Infinity
+            | Self::Based(..)
+            | Self::Text(_)
+            | Self::NumberSet(_) => Vec::new(),
+            Self::Sum(items)
+            | Self::Product(items)
+            | Self::Call(_, items)
+            | Self::Opaque(_, items)
+            | Self::List(items)
+            | Self::Either(items)
+            | Self::Tuple(_, items, _)
+            | Self::Set(items)
+            | Self::Ratio(items) => items.iter_mut().collect(),
+            Self::Negative(a) | Self::Signs(_, a) | Self::Degrees(a) | Self::Percent(a) | Self::Quantity(a, _) => {
+                vec![a]
+            }
+            Self::Quotient(a, b) | Self::Power(a, b) | Self::Root(a, b) | Self::Builder(a, b) | Self::Sets(_, a, b) => {
+                vec![a, b]
+            }
+            Self::Matrix(rows) => rows.iter_mut().flatten().collect(),
+            Self::Chain(first, rest) => std::iter::once(&mut **first).chain(rest.iter_mut().map(|(_, n)| n)).collect(),
+        }
+    }
+
+    /// Gives a variable another name.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        match self {
+            Self::Symbol(name) if &**name == from => *name = to.into(),
+            node => node.children_mut().into_iter().for_each(|child| child.rename(from, to)),
+        }
+    }
+
+    /// Puts a number in a variable's place.
+    pub(crate) fn set(&mut self, name: &str, value: &Node) {
+        match self {
+            Self::Symbol(own) if &**own == name => *self = value.clone(),
+            node => node.children_mut().into_iter().for_each(|child| child.set(name, value)),
         }
     }
 }

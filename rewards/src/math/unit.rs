@@ -22,7 +22,7 @@ impl Unit {
         let mut power = 1;
         let mut over = false;
         let mut count = 0;
-        let spaced = words.replace('/', " / ").replace(['*', '·', '⋅'], " ");
+        let spaced = words.replace('.', "").replace('/', " / ").replace(['*', '·', '⋅'], " ");
         for word in spaced.split_whitespace() {
             let word = word.trim_matches(|c| matches!(c, '.' | ',' | '~' | '(' | ')' | '-'));
             count += 1;
@@ -90,7 +90,10 @@ impl Unit {
             }
             return Some(());
         }
-        if STOP_WORDS.contains(&name.to_lowercase().as_str()) || !name.chars().all(|c| c.is_alphabetic() || c == '-') {
+        if name.chars().count() < 2
+            || STOP_WORDS.contains(&name.to_lowercase().as_str())
+            || !name.chars().all(|c| c.is_alphabetic() || c == '-')
+        {
             return None;
         }
         self.nouns.push(singular(&name.to_lowercase()));
@@ -117,14 +120,24 @@ impl Unit {
         (!self.nouns.is_empty()).then_some(())
     }
 
-    /// Whether the words were only a factor, as in `5 million`, or nothing at all, as in `5 units`.
+    /// Whether the words were only a factor, as in `5 million`, or say nothing, as in `5 units`.
     pub(crate) fn is_plain(&self) -> bool {
-        self.dimensions.is_empty() && self.nouns.is_empty()
+        self.dimensions.iter().all(|(name, _)| *name == "unit") && self.nouns.is_empty()
+    }
+
+    /// Whether the words are those of a unit that is known.
+    pub(crate) fn is_measure(&self) -> bool {
+        !self.dimensions.is_empty() && self.nouns.is_empty()
     }
 
     /// Whether the unit is one of angles.
     pub(crate) fn is_angle(&self) -> bool {
         matches!(self.dimensions.as_slice(), [("rad" | "degree", 1)])
+    }
+
+    /// Whether the unit is the half of a day that a time is in.
+    pub(crate) fn is_half_day(&self) -> bool {
+        matches!(self.dimensions.as_slice(), [("am" | "pm", 1)])
     }
 
     /// Whether the unit is degrees or parts of them.
@@ -151,6 +164,11 @@ pub(crate) fn append(words: &mut String, word: &str) {
     words.push_str(word.trim());
 }
 
+/// Whether a letter is the sign of a unit.
+pub(crate) fn is_sign(letter: char) -> bool {
+    by_sign(letter.encode_utf8(&mut [0; 4])).is_some()
+}
+
 /// Whether a run of letters behind a value is its unit or noun, and no product of variables.
 pub(crate) fn is_word(word: &str) -> bool {
     word.chars().count() >= 4
@@ -158,12 +176,36 @@ pub(crate) fn is_word(word: &str) -> bool {
         || is_known(word)
 }
 
-fn is_known(word: &str) -> bool {
+/// Whether letters are the sign or name of a unit.
+pub(crate) fn is_known(word: &str) -> bool {
     word.len() > 1 && known(word).is_some()
 }
 
 /// Words behind a number that make it another number, or none.
-const STOP_WORDS: [&str; 34] = [
+const STOP_WORDS: [&str; 57] = [
+    "when",
+    "where",
+    "for",
+    "with",
+    "any",
+    "then",
+    "so",
+    "because",
+    "at",
+    "on",
+    "from",
+    "by",
+    "that",
+    "which",
+    "as",
+    "if",
+    "integer",
+    "integers",
+    "all",
+    "every",
+    "some",
+    "else",
+    "otherwise",
     "or",
     "and",
     "not",
@@ -223,10 +265,10 @@ fn known(name: &str) -> Option<(&'static str, u64, u64)> {
     if let Some(found) = by_sign(name) {
         return Some(found);
     }
-    if name.len() < 3 {
+    let lower = name.to_lowercase();
+    if name.len() < 3 && !matches!(&*lower, "am" | "pm") {
         return None;
     }
-    let lower = name.to_lowercase();
     by_name(&lower).or_else(|| by_name(&singular(&lower)))
 }
 
@@ -280,7 +322,10 @@ fn by_sign(name: &str) -> Option<(&'static str, u64, u64)> {
 
 fn by_name(name: &str) -> Option<(&'static str, u64, u64)> {
     Some(match name {
-        "unit" | "number" => ("", 1, 1),
+        "unit" => ("unit", 1, 1),
+        "am" => ("am", 1, 1),
+        "pm" => ("pm", 1, 1),
+        "number" => ("", 1, 1),
         "hundred" => ("", 100, 1),
         "thousand" => ("", 1000, 1),
         "million" => ("", 1_000_000, 1),

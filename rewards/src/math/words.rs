@@ -33,6 +33,7 @@ pub(crate) fn prose(tokens: &[Token]) -> Option<String> {
             T::Function(Function::Min) => "min",
             T::Function(Function::Sign) => "sign",
             T::Infinity if worded => "infinity",
+            T::Open(Bracket::Brace) | T::Close(Bracket::Brace) => continue,
             T::Comma
             | T::Period
             | T::Minus

@@ -85,7 +85,7 @@ pub fn config_for(
         DataConfig { source: Source::Files(files), template, system_prompt: None, effort: None, max_prompt_tokens };
     let name = data.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy().into_owned());
     // An answer with `####` is GSM8K's; one without is taken whole.
-    let rule = RuleConfig::Accuracy(Accuracy::new(1.0, AccuracyKind::Gsm8k, Extract::Any));
+    let rule = RuleConfig::Accuracy(Accuracy::new(1.0, AccuracyKind::Gsm8k, Extract::Any, None));
     let sets = vec![EvalSet { name: name.clone(), data: problems.clone(), n_problems: None }];
     Ok(RunConfig {
         name,

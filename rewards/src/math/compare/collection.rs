@@ -19,9 +19,38 @@ impl Comparison<'_> {
         {
             return self.in_order(a.iter(), b.iter());
         }
-        let gold_items = named_once(list_items(gold));
-        let answer_items = named_once(list_items(answer));
+        if let (Some(a), Some(b)) = (one_name(gold), one_name(answer))
+            && a != b
+        {
+            return Outcome::Different(Reason::NamesDiffer);
+        }
+        // Alternatives that are all the same answer: any of them will do.
+        if let Node::Either(items) = gold
+            && !matches!(answer, Node::List(_) | Node::Either(_))
+            && items.iter().skip(1).all(|item| self.same(&items[0], item).is_same())
+        {
+            return self.same(&items[0], answer);
+        }
+        // Names go where all are one; of several, each stays with its value.
+        let several = |node: &Node| list_items(node).is_some_and(names_differ);
+        let items = |node| {
+            if several(gold) || several(answer) {
+                list_items(node).map(<[Node]>::to_vec)
+            } else {
+                named_once(list_items(node))
+            }
+        };
+        let gold_items = items(gold);
+        let answer_items = items(answer);
         match (gold_items, answer_items) {
+            // x < 1 or x > 3 is not x < 1 and x > 3.
+            (Some(a), Some(b))
+                if matches!((gold, answer), (Node::List(_), Node::Either(_)) | (Node::Either(_), Node::List(_)))
+                    && are_inequalities(&a)
+                    && are_inequalities(&b) =>
+            {
+                self.as_regions(gold, answer, true)
+            }
             (Some(a), Some(b)) => {
                 let outcome = self.matching(&a, &b);
                 if outcome.is_same() || !are_inequalities(&a) || !are_inequalities(&b) {
@@ -37,30 +66,36 @@ impl Comparison<'_> {
 
     /// A list beside something else: a set always holds the same items; other brackets only where they do not matter.
     fn list_and_other(&mut self, items: &[Node], list: &Node, other: &Node, list_is_gold: bool) -> Outcome {
-        let (other_name, other) = match assignment(other) {
-            Some((name, value)) => (Some(name), value),
-            None => (None, other),
-        };
+        let is_relation = matches!(other, Node::Chain(..));
+        let other = assignment(other).map_or(other, |(_, value)| value);
         let pick = |a: &[Node], b: &[Node], this: &mut Self| {
             if list_is_gold { this.matching(a, b) } else { this.matching(b, a) }
         };
-        let _ = other_name;
         match other {
             Node::Set(members) => pick(items, members, self),
-            Node::Tuple(..) | Node::Matrix(_) if !self.options.brackets_matter => {
+            // x = 1, y = 2 and the point (1, 2): in the order of the names.
+            Node::Tuple(..) | Node::Matrix(_) if !self.options.brackets_matter || names_differ(items) => {
                 let entries: Vec<Node> = other.children().into_iter().cloned().collect();
                 if items.len() != entries.len() {
                     return LENGTHS;
                 }
+                let mut items: Vec<&Node> = items.iter().collect();
+                if names_differ(list_items(list).unwrap_or_default()) {
+                    items.sort_by_key(|item| match assignment(item) {
+                        Some((Node::Symbol(name), _)) => Some(name),
+                        _ => None,
+                    });
+                }
                 let values: Vec<Node> =
-                    items.iter().map(|item| assignment(item).map_or(item, |(_, value)| value).clone()).collect();
+                    items.into_iter().map(|item| assignment(item).map_or(item, |(_, value)| value).clone()).collect();
                 let (gold, answer) = if list_is_gold { (&values, &entries) } else { (&entries, &values) };
                 self.in_order(gold.iter(), answer.iter())
             }
             Node::Builder(..) | Node::Sets(..) | Node::Tuple(..) | Node::Chain(..) if are_inequalities(items) => {
                 let (gold, answer) = if list_is_gold { (list, other) } else { (other, list) };
-                let allowed =
-                    self.options.interval_is_inequality || matches!(other, Node::Builder(..) | Node::Chain(..));
+                let allowed = self.options.interval_is_inequality
+                    || is_relation
+                    || matches!(other, Node::Builder(..) | Node::Chain(..));
                 self.as_regions(gold, answer, allowed)
             }
             _ => LENGTHS,
@@ -224,10 +259,17 @@ fn named_once(items: Option<&[Node]>) -> Option<Vec<Node>> {
     Some(values.unwrap_or_else(|| items.to_vec()))
 }
 
+/// The variable that items are values of.
+fn one_name(node: &Node) -> Option<&Node> {
+    let mut names = list_items(node)?.iter().filter_map(assignment).map(|(name, _)| name);
+    let first = names.next().filter(|name| matches!(name, Node::Symbol(_)))?;
+    names.all(|name| name == first).then_some(first)
+}
+
 /// Whether items give values to different variables: then values alone must come in their order.
 fn names_differ(items: &[Node]) -> bool {
     let names: Option<Vec<&Node>> = items.iter().map(|item| assignment(item).map(|(name, _)| name)).collect();
-    names.is_some_and(|names| names.iter().enumerate().all(|(place, name)| !names[..place].contains(name)))
+    names.is_some_and(|names| names.len() > 1 && names.iter().skip(1).any(|name| *name != names[0]))
 }
 
 fn are_inequalities(items: &[Node]) -> bool {

@@ -23,8 +23,14 @@ enum Mark {
 impl Comparison<'_> {
     /// Values of which at least one has a unit.
     pub(super) fn quantities(&mut self, gold: &Node, answer: &Node) -> Outcome {
-        let (a, a_mark) = marked(gold);
-        let (b, b_mark) = marked(answer);
+        let (mut a, mut a_mark) = marked(gold);
+        let (mut b, mut b_mark) = marked(answer);
+        // 2 h beside 2 hours: letters that are read as variables where no unit is expected.
+        match (&a_mark, &b_mark) {
+            (Mark::Unit(_), Mark::None) => (b, b_mark) = lettered(b),
+            (Mark::None, Mark::Unit(_)) => (a, a_mark) = lettered(a),
+            _ => {}
+        }
         if matches!(a, Node::Quantity(..) | Node::Text(_)) || matches!(b, Node::Quantity(..) | Node::Text(_)) {
             return KINDS;
         }
@@ -49,19 +55,22 @@ impl Comparison<'_> {
                 if self.options.units == Units::Required {
                     return Outcome::Different(Reason::UnitMissing);
                 }
-                self.same(&a, &b).or(|| if x.is_angle() { self.same(&radians(&a, x), &b) } else { KINDS })
+                // Without a unit π/2 is an angle in radians.
+                let plain = if x.is_degrees() && has_pi(&b) { KINDS } else { self.same(&a, &b) };
+                plain.or(|| if x.is_angle() { self.same(&radians(&a, x), &b) } else { KINDS })
             }
             (Mark::None, Mark::Unit(y)) => {
                 if y.is_plain() {
                     return self.same(&a, &scaled(&b, &y.factor));
                 }
-                self.same(&a, &b).or(|| if y.is_angle() { self.same(&a, &radians(&b, y)) } else { KINDS })
+                let plain = if y.is_degrees() && has_pi(&a) { KINDS } else { self.same(&a, &b) };
+                plain.or(|| if y.is_angle() { self.same(&a, &radians(&b, y)) } else { KINDS })
             }
         }
     }
 
     fn in_units(&mut self, a: &Node, x: &Unit, b: &Node, y: &Unit) -> Outcome {
-        if self.options.units == Units::Ignored {
+        if self.options.units == Units::Ignored && !(x.is_half_day() && y.is_half_day()) {
             let plain = self.same(a, b);
             if plain.is_same() {
                 return plain;
@@ -73,7 +82,7 @@ impl Comparison<'_> {
         if x.is_plain() != y.is_plain() && self.options.units == Units::Required {
             return Outcome::Different(Reason::UnitMissing);
         }
-        if !x.is_plain() && !y.is_plain() && !x.agrees(y) {
+        if x.is_plain() == y.is_plain() && !x.agrees(y) {
             return Outcome::Different(Reason::UnitsDiffer);
         }
         self.same(&scaled(a, &x.factor), &scaled(b, &y.factor))
@@ -83,6 +92,11 @@ impl Comparison<'_> {
     fn percentages(&mut self, a: &Node, a_mark: &Mark, b: &Node, b_mark: &Mark) -> Outcome {
         if matches!(a_mark, Mark::Unit(_)) || matches!(b_mark, Mark::Unit(_)) {
             return Outcome::Different(Reason::UnitsDiffer);
+        }
+        // Only of numbers there are per cents.
+        let number = |node: &Node| node.is_scalar() && !node.any(&|n| matches!(n, Node::Symbol(_) | Node::Opaque(..)));
+        if !number(a) || !number(b) {
+            return KINDS;
         }
         let hundredth = RBig::from_parts(1.into(), 100u8.into());
         let sign_missing = *a_mark == Mark::Percent && self.options.units == Units::Required;
@@ -111,7 +125,8 @@ impl Comparison<'_> {
         let (Some(a), Some(b)) = (gold.first(), answer.first()) else {
             return SAME;
         };
-        let zero = |node: &Node| exact::rational(node).is_some_and(|value| value.is_zero());
+        let mut zero =
+            |node: &Node| exact::rational(node, &mut self.formulas.budget).is_some_and(|value| value.is_zero());
         if zero(a) || zero(b) {
             return plain;
         }
@@ -145,7 +160,7 @@ fn marked(node: &Node) -> (Node, Mark) {
     match node {
         Node::Percent(inner) => ((**inner).clone(), Mark::Percent),
         Node::Degrees(inner) => ((**inner).clone(), Mark::Unit(degree())),
-        Node::Negative(inner) if matches!(**inner, Node::Percent(_) | Node::Degrees(_) | Node::Quantity(..)) => {
+        Node::Negative(inner) if super::is_quantity(inner) => {
             let (value, mark) = marked(inner);
             (Node::Negative(Box::new(value)), mark)
         }
@@ -166,6 +181,33 @@ fn marked(node: &Node) -> (Node, Mark) {
         },
         node => (node.clone(), Mark::None),
     }
+}
+
+fn has_pi(node: &Node) -> bool {
+    node.any(&|n| matches!(n, Node::Constant(Constant::Pi)))
+}
+
+/// A number times letters that are signs of units, as a value with that unit.
+fn lettered(node: Node) -> (Node, Mark) {
+    let read = |value: &Node, words: &str| {
+        let constant = !value.any(&|n| matches!(n, Node::Symbol(_)));
+        Unit::read(words).filter(|unit| constant && unit.is_measure()).map(|unit| (value.clone(), Mark::Unit(unit)))
+    };
+    let found = match &node {
+        Node::Product(factors) => match factors.as_slice() {
+            [value, Node::Symbol(letter)] => read(value, letter),
+            _ => None,
+        },
+        Node::Quotient(top, bottom) => match (&**top, &**bottom) {
+            (Node::Product(factors), Node::Symbol(below)) => match factors.as_slice() {
+                [value, Node::Symbol(above)] => read(value, &format!("{above}/{below}")),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    found.unwrap_or((node, Mark::None))
 }
 
 fn degree() -> Unit {

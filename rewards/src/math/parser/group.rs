@@ -106,7 +106,7 @@ impl Parser<'_> {
         let items = self.list();
         self.inside(outside);
         let mut items = items?;
-        if self.peek() == Some(&T::Binomial) && items.len() == 1 {
+        if self.peek() == Some(&T::Choose) && items.len() == 1 {
             self.at += 1;
             let k = self.expression(0)?;
             items = vec![Node::Call(Function::Binomial, vec![items.remove(0), k])];

@@ -2,10 +2,12 @@
 
 use dashu::base::Signed;
 
-use super::{ParseError, Parsed, Parser, power, product};
+use super::{ParseError, Parsed, Parser};
 use crate::math::token::{Bracket, Literal, TokenKind as T};
 use crate::math::tree::{Constant, Decoration, Function, Node, Number};
-use crate::math::unit;
+
+/// Exponents, factorials and other marks behind one operand.
+const MAX_MARKS: usize = 8;
 
 impl Parser<'_> {
     /// One operand with all that is attached to it.
@@ -14,7 +16,7 @@ impl Parser<'_> {
         self.attached(base)
     }
 
-    fn base(&mut self) -> Parsed {
+    pub(super) fn base(&mut self) -> Parsed {
         let spaced = self.spaced();
         let Some(kind) = self.next() else {
             return Err(ParseError::Unreadable);
@@ -49,26 +51,20 @@ impl Parser<'_> {
             }
             T::BigOperator(name) => self.deeper(|parser| parser.big_operator(name)),
             T::Currency(sign) => {
-                let amount = self.operand()?;
-                let unit = match sign {
-                    '$' => "dollar",
-                    '€' => "euro",
-                    '£' => "pound sterling",
-                    '¥' => "yen",
-                    '¢' => "cent",
-                    _ => "rupee",
-                };
-                Ok(Node::Quantity(Box::new(amount), unit.into()))
+                let negative = self.eat(&T::Minus);
+                let amount = self.deeper(Self::operand)?;
+                let amount = if negative { Node::Negative(Box::new(amount)) } else { amount };
+                Ok(Node::Quantity(Box::new(amount), currency(*sign).into()))
             }
             T::Open(bracket) => self.deeper(|parser| parser.group(*bracket, spaced)),
             T::Close(Bracket::Square) => self.deeper(Self::reversed),
-            T::Pipe => self.deeper(Self::bars),
+            T::Pipe | T::Mid => self.deeper(Self::bars),
             T::Begin(environment) => self.deeper(|parser| parser.environment(environment)),
             _ => Err(ParseError::Unreadable),
         }
     }
 
-    fn number(&mut self, literal: &Literal) -> Parsed {
+    pub(super) fn number(&mut self, literal: &Literal) -> Parsed {
         if self.peek() == Some(&T::Underscore) {
             return self.based(&literal.digits);
         }
@@ -83,7 +79,7 @@ impl Parser<'_> {
             if let (Ok(top), Ok(bottom)) = (self.argument(), self.argument())
                 && is_positive_integer(&top)
                 && is_positive_integer(&bottom)
-                && self.peek() != Some(&T::Caret)
+                && !self.raises()
             {
                 return Ok(Node::Sum(vec![number, Node::Quotient(Box::new(top), Box::new(bottom))]));
             }
@@ -102,8 +98,17 @@ impl Parser<'_> {
         Ok(number)
     }
 
+    /// Whether an exponent follows that is no degree sign.
+    pub(super) fn raises(&self) -> bool {
+        let degree = match self.peek_at(1) {
+            Some(T::Open(Bracket::Brace)) => self.peek_at(2) == Some(&T::Degree),
+            next => next == Some(&T::Degree),
+        };
+        self.peek() == Some(&T::Caret) && !degree
+    }
+
     /// Digits with their base below them.
-    fn based(&mut self, digits: &str) -> Parsed {
+    pub(super) fn based(&mut self, digits: &str) -> Parsed {
         self.at += 1;
         let base = self.argument()?;
         let base = match base {
@@ -130,274 +135,6 @@ impl Parser<'_> {
         }
     }
 
-    /// A letter with its index and primes: a constant, a variable, or a function nothing is known of.
-    fn letter(&mut self, letter: &str) -> Node {
-        if let Some(count) = self.counted(letter) {
-            return count;
-        }
-        let mut name = letter.to_owned();
-        while let Some(mark) = self.index() {
-            name.push_str(&mark);
-        }
-        if name == letter {
-            match letter {
-                "e" => return Node::Constant(Constant::E),
-                "i" => return Node::Constant(Constant::I),
-                "C" | "P" | "A" => {}
-                _ => {}
-            }
-        }
-        const FUNCTIONS: [&str; 10] = ["f", "g", "h", "F", "G", "H", "φ", "ψ", "Φ", "Ψ"];
-        if FUNCTIONS.contains(&letter) {
-            let mark = self.at;
-            if self.inverse_mark() {
-                name.push_str("^-1");
-            }
-            if let (Some(T::Open(Bracket::Round)), false) = (self.peek(), self.spaced() && name == letter) {
-                self.at += 1;
-                if let Ok(arguments) = self.deeper(Self::list)
-                    && self.eat(&T::Close(Bracket::Round))
-                {
-                    return Node::Opaque(name.into(), arguments);
-                }
-            }
-            self.at = mark;
-            name = name.trim_end_matches("^-1").to_owned();
-        }
-        Node::Symbol(name.into())
-    }
-
-    /// `C_n^k`, `C(n, k)` and their kin with P or A: ways to choose, with or without order.
-    fn counted(&mut self, letter: &str) -> Option<Node> {
-        let function = match letter {
-            "C" => Function::Binomial,
-            "P" | "A" => Function::Permutations,
-            _ => return None,
-        };
-        let mark = self.at;
-        let pair = self.index_and_exponent().or_else(|| {
-            self.at = mark;
-            self.pair_in_brackets()
-        });
-        match pair {
-            Some((n, k)) if is_positive_integer(&n) && is_positive_integer(&k) => {
-                Some(Node::Call(function, vec![n, k]))
-            }
-            _ => {
-                self.at = mark;
-                None
-            }
-        }
-    }
-
-    fn index_and_exponent(&mut self) -> Option<(Node, Node)> {
-        if !self.eat(&T::Underscore) {
-            return None;
-        }
-        let n = self.argument().ok()?;
-        if !self.eat(&T::Caret) {
-            return None;
-        }
-        Some((n, self.argument().ok()?))
-    }
-
-    fn pair_in_brackets(&mut self) -> Option<(Node, Node)> {
-        if !self.eat(&T::Open(Bracket::Round)) {
-            return None;
-        }
-        let mut items = self.deeper(Self::list).ok()?;
-        let pair = (items.len() == 2).then(|| (items.remove(0), items.remove(0)))?;
-        self.eat(&T::Close(Bracket::Round)).then_some(pair)
-    }
-
-    /// `{}_n C_k`, whose empty braces were just read.
-    pub(super) fn chosen(&mut self) -> Option<Node> {
-        let mark = self.at;
-        let read = |parser: &mut Self| {
-            let script = |parser: &mut Self| {
-                if parser.eat(&T::Underscore) || parser.eat(&T::Caret) { parser.argument().ok() } else { None }
-            };
-            let n = script(parser)?;
-            let function = match parser.next()? {
-                T::Letter('C') => Function::Binomial,
-                T::Letter('P') => Function::Permutations,
-                _ => return None,
-            };
-            Some(Node::Call(function, vec![n, script(parser)?]))
-        };
-        let found = read(self);
-        if found.is_none() {
-            self.at = mark;
-        }
-        found
-    }
-
-    fn inverse_mark(&mut self) -> bool {
-        let marks = [&T::Caret, &T::Open(Bracket::Brace), &T::Minus];
-        if !marks.iter().enumerate().all(|(ahead, mark)| self.peek_at(ahead) == Some(mark)) {
-            return false;
-        }
-        let one = matches!(self.peek_at(3), Some(T::Number(literal)) if literal.value.is_one());
-        if one && self.peek_at(4) == Some(&T::Close(Bracket::Brace)) {
-            self.at += 5;
-            return true;
-        }
-        false
-    }
-
-    /// An index or prime behind a letter, as it is spelt in the variable's name.
-    fn index(&mut self) -> Option<String> {
-        match self.peek()? {
-            T::Prime => {
-                self.at += 1;
-                Some("'".to_owned())
-            }
-            T::Caret if self.peek_at(1) == Some(&T::Times) => {
-                self.at += 2;
-                Some("*".to_owned())
-            }
-            T::Caret
-                if self.peek_at(1) == Some(&T::Open(Bracket::Brace))
-                    && matches!(self.peek_at(2), Some(T::Times | T::Plus | T::Minus))
-                    && self.peek_at(3) == Some(&T::Close(Bracket::Brace)) =>
-            {
-                let mark = self.peek_at(2).map_or('*', |kind| match kind {
-                    T::Plus => '+',
-                    T::Minus => '-',
-                    _ => '*',
-                });
-                self.at += 4;
-                Some(mark.to_string())
-            }
-            T::Caret if self.peek_at(1) == Some(&T::Prime) => {
-                self.at += 2;
-                Some("'".to_owned())
-            }
-            T::Caret if self.peek_at(1) == Some(&T::Open(Bracket::Brace)) && self.peek_at(2) == Some(&T::Prime) => {
-                let mut primes = 0;
-                while self.peek_at(2 + primes) == Some(&T::Prime) {
-                    primes += 1;
-                }
-                if self.peek_at(2 + primes) != Some(&T::Close(Bracket::Brace)) {
-                    return None;
-                }
-                self.at += primes + 3;
-                Some("'".repeat(primes))
-            }
-            T::Underscore => {
-                let end = match self.peek_at(1)? {
-                    T::Open(Bracket::Brace) => self.closing(self.at + 1)?,
-                    _ => self.at + 1,
-                };
-                let inner = &self.tokens[self.at + 1..=end];
-                let mut name = String::from("_");
-                for token in inner {
-                    spell(&token.kind, &mut name)?;
-                }
-                self.at = end + 1;
-                Some(name)
-            }
-            _ => None,
-        }
-    }
-
-    /// Where the brace that opens here is closed.
-    fn closing(&self, open: usize) -> Option<usize> {
-        let mut depth = 0_usize;
-        for (at, token) in self.tokens.iter().enumerate().skip(open).take(64) {
-            match token.kind {
-                T::Open(Bracket::Brace) => depth += 1,
-                T::Close(Bracket::Brace) => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Some(at);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// Several letters: a short run is their product, a long one is a name.
-    fn word(&mut self, word: &str) -> Node {
-        if word.chars().count() > 3 {
-            return self.letter(word);
-        }
-        let mut letters = word.chars().map(|c| c.to_string());
-        let last = letters.next_back();
-        let mut node: Option<Node> = None;
-        let mut push = |next: Node| {
-            node = Some(match node.take() {
-                None => next,
-                Some(left) => product(left, next),
-            });
-        };
-        for letter in letters {
-            push(match letter.as_str() {
-                "e" => Node::Constant(Constant::E),
-                "i" => Node::Constant(Constant::I),
-                _ => Node::Symbol(letter.into()),
-            });
-        }
-        if let Some(last) = last {
-            let mut last = self.letter(&last);
-            // What is raised behind a run belongs to its last letter.
-            if let Ok(raised) = self.attached(last.clone()) {
-                last = raised;
-            }
-            push(last);
-        }
-        node.unwrap_or_else(|| Node::Symbol(word.into()))
-    }
-
-    fn text(&mut self, text: &str) -> Parsed {
-        if self.peek() == Some(&T::Underscore) {
-            let mark = self.at;
-            if let Ok(node) = self.based(text) {
-                return Ok(node);
-            }
-            self.at = mark;
-        }
-        let mut letters = text.chars();
-        if let (Some(letter), None) = (letters.next(), letters.next())
-            && letter.is_alphabetic()
-        {
-            return Ok(self.letter(text));
-        }
-        let mut name = text.to_owned();
-        while let Some(mark) = self.index() {
-            name.push_str(&mark);
-        }
-        Ok(Node::Text(name.into()))
-    }
-
-    fn number_set(&mut self, letter: char) -> Node {
-        let mut mark = String::new();
-        while matches!(self.peek(), Some(T::Caret | T::Underscore)) {
-            let mark_at = self.at;
-            self.at += 1;
-            let braced = self.eat(&T::Open(Bracket::Brace));
-            match self.next() {
-                Some(T::Plus) => mark.push('+'),
-                Some(T::Minus) => mark.push('-'),
-                Some(T::Times) => mark.push('*'),
-                Some(T::Letter('⋆')) => mark.push('*'),
-                Some(T::Number(literal)) => mark.push_str(&literal.digits),
-                Some(T::Letter(letter)) => mark.push(*letter),
-                _ => {
-                    self.at = mark_at;
-                    break;
-                }
-            }
-            if braced && !self.eat(&T::Close(Bracket::Brace)) {
-                self.at = mark_at;
-                break;
-            }
-        }
-        if mark.is_empty() { Node::NumberSet(letter) } else { Node::Symbol(format!("𝔹{letter}{mark}").into()) }
-    }
-
     /// What a command takes: braces, or one operand without anything attached.
     pub(super) fn argument(&mut self) -> Parsed {
         match self.peek() {
@@ -410,36 +147,9 @@ impl Parser<'_> {
         }
     }
 
-    /// Two arguments in braces each, or in one pair of round brackets.
-    fn two_arguments(&mut self) -> Parsed<(Node, Node)> {
-        let first = self.argument()?;
-        if let Node::Tuple(_, mut items, _) = first {
-            return match (items.len(), items.pop(), items.pop()) {
-                (2, Some(k), Some(n)) => Ok((n, k)),
-                _ => Err(ParseError::Unreadable),
-            };
-        }
-        Ok((first, self.argument()?))
-    }
-
-    fn root(&mut self) -> Parsed {
-        let index = if self.peek() == Some(&T::Open(Bracket::Square)) {
-            self.at += 1;
-            let index = self.expression(0)?;
-            if !self.eat(&T::Close(Bracket::Square)) {
-                return Err(ParseError::Unreadable);
-            }
-            index
-        } else {
-            Node::integer(2)
-        };
-        let radicand = self.argument()?;
-        Ok(Node::Root(Box::new(index), Box::new(radicand)))
-    }
-
     /// Exponents, factorials, per cents and degrees behind an operand.
-    fn attached(&mut self, mut node: Node) -> Parsed {
-        loop {
+    pub(super) fn attached(&mut self, mut node: Node) -> Parsed {
+        for _ in 0..MAX_MARKS {
             match self.peek() {
                 Some(T::Caret) => {
                     self.at += 1;
@@ -451,6 +161,13 @@ impl Parser<'_> {
                     self.at += usize::from(double);
                     let function = if double { Function::DoubleFactorial } else { Function::Factorial };
                     node = Node::Call(function, vec![node]);
+                }
+                Some(T::Currency(sign)) if self.at > 0 => {
+                    self.at += 1;
+                    return Ok(Node::Quantity(Box::new(node), currency(*sign).into()));
+                }
+                Some(T::Percent | T::Degree) if matches!(node, Node::Percent(_) | Node::Degrees(_)) => {
+                    return Err(ParseError::Unreadable);
                 }
                 Some(T::Percent) => {
                     self.at += 1;
@@ -467,6 +184,10 @@ impl Parser<'_> {
                         let digits = number.value.numerator().to_string();
                         node = self.based(&digits)?;
                     }
+                    Node::Product(factors) => {
+                        let digits = spelt_digits(factors).ok_or(ParseError::Unreadable)?;
+                        node = self.based(&digits)?;
+                    }
                     // An index of something that is no letter: \hat{\theta}_2.
                     Node::Opaque(..) | Node::Call(Function::Conjugate, _) | Node::Symbol(_) => {
                         let index = self.index().ok_or(ParseError::Unreadable)?;
@@ -477,9 +198,10 @@ impl Parser<'_> {
                 _ => return Ok(node),
             }
         }
+        Err(ParseError::Unreadable)
     }
 
-    fn degrees(&mut self, node: Node) -> Node {
+    pub(super) fn degrees(&mut self, node: Node) -> Node {
         let scale = match self.peek() {
             Some(T::Text(text)) if matches!(&**text, "C" | "F") => Some(text.to_string()),
             Some(T::Letter(letter @ ('C' | 'F'))) if !matches!(self.peek_at(1), Some(T::Caret | T::Underscore)) => {
@@ -496,7 +218,7 @@ impl Parser<'_> {
         }
     }
 
-    fn raised(&mut self, base: Node) -> Parsed {
+    pub(super) fn raised(&mut self, base: Node) -> Parsed {
         let braced = self.peek() == Some(&T::Open(Bracket::Brace));
         let inner = usize::from(braced);
         let closes = |parser: &Self, ahead: usize| !braced || parser.peek_at(ahead) == Some(&T::Close(Bracket::Brace));
@@ -526,7 +248,7 @@ impl Parser<'_> {
     }
 
     /// One operand; towers group to the right.
-    fn exponent(&mut self) -> Parsed {
+    pub(super) fn exponent(&mut self) -> Parsed {
         let base = match self.peek() {
             Some(T::Function(function)) => {
                 self.at += 1;
@@ -536,186 +258,39 @@ impl Parser<'_> {
         };
         if self.eat(&T::Caret) { self.deeper(|parser| parser.raised(base)) } else { Ok(base) }
     }
+}
 
-    /// A function and its argument, which needs no brackets.
-    fn call(&mut self, function: Function) -> Parsed {
-        let mut exponent = None;
-        let mut base = None;
-        loop {
-            if exponent.is_none() && self.peek() == Some(&T::Caret) {
-                self.at += 1;
-                exponent = Some(self.signed_argument()?);
-            } else if base.is_none() && self.peek() == Some(&T::Underscore) && function == Function::Log {
-                self.at += 1;
-                base = Some(self.argument()?);
-            } else {
-                break;
-            }
-        }
-        let mut arguments = self.call_arguments()?;
-        let mut called = function;
-        if let (Function::Log, Some(base)) = (function, base) {
-            called = Function::LogBase;
-            arguments.insert(0, base);
-        }
-        let minus_one =
-            matches!(&exponent, Some(Node::Negative(inner)) if matches!(&**inner, Node::Number(n) if n.value.is_one()));
-        if minus_one && let Some(inverse) = inverse(called) {
-            return Ok(Node::Call(inverse, arguments));
-        }
-        let node = Node::Call(called, arguments);
-        Ok(match exponent {
-            Some(exponent) => Node::Power(Box::new(node), Box::new(exponent)),
-            None => node,
-        })
+/// The unit that a currency sign stands for.
+fn currency(sign: char) -> &'static str {
+    match sign {
+        '$' => "dollar",
+        '€' => "euro",
+        '£' => "pound sterling",
+        '¥' => "yen",
+        '¢' => "cent",
+        _ => "rupee",
     }
+}
 
-    fn signed_argument(&mut self) -> Parsed {
-        if self.eat(&T::Minus) { Ok(Node::Negative(Box::new(self.argument()?))) } else { self.argument() }
-    }
-
-    fn call_arguments(&mut self) -> Parsed<Vec<Node>> {
-        if let Some(T::Open(bracket @ (Bracket::Round | Bracket::Square | Bracket::Brace | Bracket::Curly))) =
-            self.peek()
-        {
-            self.at += 1;
-            let items = self.deeper(Self::list)?;
-            return if self.eat(&T::Close(*bracket)) { Ok(items) } else { Err(ParseError::Unreadable) };
-        }
-        if matches!(self.peek(), Some(T::Minus)) {
-            self.at += 1;
-            let node = self.deeper(Self::operand)?;
-            return Ok(vec![Node::Negative(Box::new(node))]);
-        }
-        let mut node = self.deeper(Self::operand)?;
-        loop {
-            match self.peek() {
-                Some(T::Function(_) | T::Open(_) | T::Pipe | T::Text(_) | T::Begin(_) | T::BigOperator(_)) => break,
-                _ if !self.joins(&node) => break,
-                _ => node = product(node, self.deeper(Self::operand)?),
-            }
-        }
-        // \sin x/2 is half a sine, but \sin 2\pi/3 and \cos\pi/4 are of the quotient.
-        if let (Some(T::Slash), Some(T::Number(_))) = (self.peek(), self.peek_at(1))
-            && node.any(&|n| matches!(n, Node::Constant(Constant::Pi)))
-            && !node.any(&|n| matches!(n, Node::Symbol(_)))
-        {
-            self.at += 1;
-            let bottom = self.deeper(Self::operand)?;
-            node = Node::Quotient(Box::new(node), Box::new(bottom));
-        }
-        Ok(vec![node])
-    }
-
-    /// A sum, product, integral or limit, with its scripts, as something only compared with its like.
-    fn big_operator(&mut self, name: &str) -> Parsed {
-        let mut spelt = name.to_owned();
-        let mut parts = Vec::new();
-        while let Some(mark @ (T::Underscore | T::Caret)) = self.peek() {
-            self.at += 1;
-            spelt.push(if *mark == T::Caret { '^' } else { '_' });
-            if self.eat(&T::Open(Bracket::Brace)) {
-                let items = self.deeper(Self::list)?;
-                if !self.eat(&T::Close(Bracket::Brace)) {
-                    return Err(ParseError::Unreadable);
-                }
-                for item in items {
-                    match item {
-                        Node::Chain(first, rest) => {
-                            parts.push(*first);
-                            parts.extend(rest.into_iter().map(|(_, node)| node));
-                        }
-                        other => parts.push(other),
-                    }
-                }
-            } else {
-                parts.push(self.argument()?);
-            }
-        }
-        parts.push(self.expression(power::PRODUCT)?);
-        Ok(Node::Opaque(spelt.into(), parts))
-    }
-
-    /// Whether the function's name that comes next is the unit `min` or `sec` instead.
-    pub(super) fn is_unit_word(&self) -> bool {
-        matches!(self.peek(), Some(T::Function(Function::Min | Function::Sec)))
-            && !matches!(
-                self.peek_at(1),
-                Some(
-                    T::Open(_) | T::Letter(_) | T::Number(_) | T::Caret | T::Pi | T::Root | T::Fraction | T::Underscore
-                )
-            )
-    }
-
-    /// The unit or noun behind a value.
-    pub(super) fn with_unit(&mut self, value: Node) -> Parsed {
-        let mut words = String::new();
-        loop {
-            let before = words.len();
-            match self.peek() {
-                Some(T::Text(text)) => {
-                    unit::append(&mut words, text);
-                    self.at += 1;
-                }
-                Some(T::Word(word)) if unit::is_word(word) || !words.is_empty() => {
-                    unit::append(&mut words, word);
-                    self.at += 1;
-                }
-                Some(T::Letter(letter)) if !words.is_empty() => {
-                    unit::append(&mut words, &letter.to_string());
-                    self.at += 1;
-                }
-                Some(T::Function(function)) if self.is_unit_word() => {
-                    unit::append(&mut words, if *function == Function::Min { "min" } else { "sec" });
-                    self.at += 1;
-                }
-                Some(T::Slash | T::Times | T::Period | T::Minus) if !words.is_empty() => {
-                    match self.peek_at(1) {
-                        Some(T::Text(_) | T::Word(_) | T::Letter(_) | T::Function(Function::Min | Function::Sec)) => {}
-                        _ => break,
-                    }
-                    let mark = match self.peek() {
-                        Some(T::Slash) => '/',
-                        Some(T::Times | T::Minus) => '*',
-                        _ => ' ',
-                    };
-                    words.push(mark);
-                    self.at += 1;
-                }
-                Some(T::Caret) if !words.is_empty() => {
-                    let mark = self.at;
-                    self.at += 1;
-                    match self.signed_argument_in_braces() {
-                        Some(power) => words.push_str(&format!("^{power}")),
-                        None => {
-                            self.at = mark;
-                            break;
-                        }
-                    }
-                }
-                _ => break,
-            }
-            if words.len() == before {
-                break;
-            }
-        }
-        if words.is_empty() { Ok(value) } else { Ok(Node::Quantity(Box::new(value), words.into())) }
-    }
-
-    fn signed_argument_in_braces(&mut self) -> Option<i64> {
-        match self.signed_argument().ok()? {
-            Node::Number(number) => i64::try_from(number.value.numerator()).ok(),
-            Node::Negative(inner) => match *inner {
-                Node::Number(number) => i64::try_from(number.value.numerator()).ok().map(|n| -n),
-                _ => None,
-            },
-            _ => None,
+/// The digits of `152A` in brackets, which were read as a product.
+fn spelt_digits(factors: &[Node]) -> Option<String> {
+    let mut digits = String::new();
+    for factor in factors {
+        match factor {
+            Node::Number(number) if number.places.is_none() => digits.push_str(&number.value.to_string()),
+            Node::Symbol(letter) if letter.chars().count() == 1 => digits.push_str(letter),
+            _ => return None,
         }
     }
+    Some(digits)
 }
 
 fn decorated(decoration: Decoration, inner: Node) -> Node {
     match decoration {
+        // A letter's bar may mean anything: a mean, a conjugate, a segment.
+        Decoration::Bar if inner.any(&|n| matches!(n, Node::Symbol(_) | Node::Opaque(..))) => {
+            Node::Opaque("bar".into(), vec![inner])
+        }
         Decoration::Bar => Node::Call(Function::Conjugate, vec![inner]),
         Decoration::Hat => Node::Opaque("hat".into(), vec![inner]),
         Decoration::Tilde => Node::Opaque("tilde".into(), vec![inner]),
@@ -724,49 +299,6 @@ fn decorated(decoration: Decoration, inner: Node) -> Node {
     }
 }
 
-fn is_positive_integer(node: &Node) -> bool {
+pub(super) fn is_positive_integer(node: &Node) -> bool {
     matches!(node, Node::Number(n) if n.places.is_none() && n.value.is_int() && n.value.is_positive())
-}
-
-/// `\sin^{-1}` is the inverse function, not one over the sine.
-fn inverse(function: Function) -> Option<Function> {
-    use Function::*;
-    Some(match function {
-        Sin => Arcsin,
-        Cos => Arccos,
-        Tan => Arctan,
-        Cot => Arccot,
-        Sec => Arcsec,
-        Csc => Arccsc,
-        Sinh => Arcsinh,
-        Cosh => Arccosh,
-        Tanh => Arctanh,
-        _ => return None,
-    })
-}
-
-/// How a token is spelt in the index of a variable. `None` where no index holds it.
-fn spell(kind: &T, name: &mut String) -> Option<()> {
-    match kind {
-        T::Number(literal) => name.push_str(&literal.digits),
-        T::Letter(letter) => name.push(*letter),
-        T::Word(word) | T::Text(word) => name.push_str(word),
-        T::Plus => name.push('+'),
-        T::Minus => name.push('-'),
-        T::Times => name.push('*'),
-        T::Comma => name.push(','),
-        T::Pi => name.push('π'),
-        T::Infinity => name.push('∞'),
-        T::Caret => name.push('^'),
-        T::Underscore => name.push('_'),
-        T::Prime => name.push('\''),
-        T::Slash => name.push('/'),
-        T::Open(Bracket::Brace) | T::Close(Bracket::Brace) => {}
-        T::Open(Bracket::Round) => name.push('('),
-        T::Close(Bracket::Round) => name.push(')'),
-        T::Function(function) => name.push_str(&format!("{function:?}")),
-        T::Relation(relation) => name.push_str(&format!("{relation:?}")),
-        _ => return None,
-    }
-    Some(())
 }
