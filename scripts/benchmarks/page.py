@@ -1,13 +1,13 @@
 """docs/benchmarks.md and its plots, from the numbers of the last measurements."""
 
-from benchmarks import exactness, grpo, growth, limits, sampling, sft, start
+from benchmarks import exactness, grpo, growth, limits, math, sampling, sft, start
 from benchmarks.markdown import present, table
 from benchmarks.process import QUIET
 
 # Every part says how it is measured, how it is shown and what it should reach.
 SECTIONS = {
     "grpo": grpo, "sampling": sampling, "sft": sft, "start": start, "growth": growth, "exactness": exactness,
-    "limits": limits,
+    "limits": limits, "math": math,
 }
 
 

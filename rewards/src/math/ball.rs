@@ -21,6 +21,13 @@ fn ball(middle: f64, error: f64) -> Option<Ball> {
     (middle.is_finite() && error.is_finite()).then_some(Ball { middle, error })
 }
 
+/// The sum or product of exact numbers where it is exact too: of integers, and of quarters.
+fn exactly(a: &Ball, b: &Ball, result: f64) -> Option<Ball> {
+    let short = |x: f64| (x * 4.0).fract() == 0.0 && x.abs() < 1e6;
+    let exact = a.error == 0.0 && b.error == 0.0 && short(a.middle) && short(b.middle);
+    exact.then_some(Ball { middle: result, error: 0.0 })
+}
+
 impl Real for Ball {
     const CHEAP: u32 = 1;
     type Precision = ();
@@ -44,10 +51,16 @@ impl Real for Ball {
     }
 
     fn plus(&self, other: &Self) -> Option<Self> {
+        if let Some(exact) = exactly(self, other, self.middle + other.middle) {
+            return Some(exact);
+        }
         ball(self.middle + other.middle, self.error + other.error)
     }
 
     fn times(&self, other: &Self) -> Option<Self> {
+        if let Some(exact) = exactly(self, other, self.middle * other.middle) {
+            return Some(exact);
+        }
         let error = self.middle.abs() * other.error + other.middle.abs() * self.error + self.error * other.error;
         ball(self.middle * other.middle, error)
     }

@@ -270,7 +270,10 @@ impl<R: Real> Place<'_, R> {
                 None => {
                     let value = self.value(argument)?;
                     let near = value.re.approximate();
-                    if value.im.is_some() || (near - near.round()).abs() > 1e-9 || near.abs() > 1e6 {
+                    if near.abs() > 1e6 {
+                        return Err(Hole::Unknown);
+                    }
+                    if value.im.is_some() || (near - near.round()).abs() > 1e-9 {
                         return Err(Hole::Undefined);
                     }
                     Node::integer(near.round() as i64)
@@ -279,7 +282,10 @@ impl<R: Real> Place<'_, R> {
             numbers.push(value);
         }
         self.budget.take(400)?;
-        let value = exact::rational(&Node::Call(function, numbers), self.budget).ok_or(Hole::Undefined)?;
+        let natural = numbers.iter().all(|n| matches!(n, Node::Number(number) if !number.value.is_negative()));
+        // Of natural numbers they have values, which may be too large to write out.
+        let hole = if natural { Hole::Unknown } else { Hole::Undefined };
+        let value = exact::rational(&Node::Call(function, numbers), self.budget).ok_or(hole)?;
         Ok(Some(self.ratio(&value)?))
     }
 

@@ -17,6 +17,8 @@ use super::tree::{Constant, Function, Node};
 
 /// Points of the field at which an identity must hold.
 const FIELD_POINTS: u64 = 4;
+/// Points of a grid at which formulas with steps are compared.
+const GRID: u64 = 40;
 /// Points at which machine numbers must agree, the points tried for them, and the fewest that will do.
 const POINTS: usize = 8;
 const TRIES: u64 = 24;
@@ -222,17 +224,19 @@ impl Formulas {
             (true, _) => (1, 1),
             (false, false) => (POINTS, 2 * TRIES),
             // Steps are seen only where a point stands on either side of them.
-            (false, true) => (4 * POINTS, 3 * TRIES),
+            (false, true) => (usize::MAX, GRID + 2 * TRIES),
         };
         for attempt in 0..tries {
             if agreed.len() >= wanted || (attempt == TRIES && agreed.len() >= FEWEST && !stepped) {
                 break;
             }
-            let kind = match (integers || attempt >= TRIES, stepped) {
-                (true, false) => Kind::Whole,
+            let kind = match (stepped, integers) {
+                (true, _) if attempt < GRID => Kind::Grid(names.len()),
                 (true, true) => Kind::WideWhole,
+                (true, false) => [Kind::WideReal, Kind::WideReal, Kind::Real, Kind::WideWhole][(attempt % 4) as usize],
+                (false, true) => Kind::Whole,
+                (false, false) if attempt >= TRIES => Kind::Whole,
                 (false, false) => Kind::Real,
-                (false, true) => Kind::WideReal,
             };
             let coordinates = names.iter().enumerate();
             let variables: Vec<(&str, f64)> =
@@ -266,6 +270,10 @@ impl Formulas {
             }
         }
         let enough = if names.is_empty() { 1 } else { FEWEST };
+        // Agreement only where values stay small says little.
+        if agreed.len() >= enough && blurred.len() > 2 * agreed.len() {
+            return Outcome::Open(Reason::TooImprecise);
+        }
         if agreed.len() < enough {
             agreed.extend(blurred);
         }
@@ -387,6 +395,8 @@ enum Kind {
     WideReal,
     Whole,
     WideWhole,
+    /// All small whole numbers in turn, for so many variables.
+    Grid(usize),
 }
 
 /// The value of a variable at one of the points: positive and of either sign in turn, or a whole number, odd and even
@@ -406,6 +416,11 @@ fn coordinate(seed: Seed, name: &str, place: usize, attempt: u64, kind: Kind) ->
         Kind::WideWhole => {
             let whole = (2_f64.powi((size * 8.0) as i32) * (1.0 + share)).floor();
             return whole + (whole + parity) % 2.0;
+        }
+        Kind::Grid(variables) => {
+            let side = [40, 40, 6, 3][variables.min(3)];
+            let step = attempt / u64::pow(side, u32::try_from(place.min(8)).unwrap_or(8));
+            return (step % side) as f64;
         }
         Kind::Real => {}
     }
@@ -461,8 +476,7 @@ pub(crate) fn rounds_to(gold: &Node, answer: &Node, gap: f64, size: f64) -> bool
     let Some((places, digits)) = gold_decimal else {
         return false;
     };
-    let enough = digits >= 3 || (digits == 2 && answer_decimal.is_none());
-    enough && gap <= half_a_unit(places)
+    digits >= 3 && gap <= half_a_unit(places)
 }
 
 /// Whether a number written as a decimal is another rounded to its places.

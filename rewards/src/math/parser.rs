@@ -45,6 +45,20 @@ pub(crate) fn parse(tokens: &[Token]) -> Parsed {
     if fits(&root, &mut nodes, 0) { Ok(root) } else { Err(ParseError::TooLarge) }
 }
 
+/// Items of alternatives that give several values each, as one list for each alternative; else the items as they are.
+fn alternatives(items: Vec<Node>, starts: &[usize]) -> Vec<Node> {
+    let count = starts.len();
+    let each = items.len() / count;
+    let even = starts.iter().enumerate().all(|(place, start)| *start == place * each) && items.len() == each * count;
+    let is_value =
+        |item: &Node| matches!(item, Node::Chain(_, rest) if rest.len() == 1 && rest[0].0 == Relation::Equal);
+    if count < 2 || each < 2 || !even || !items.iter().all(is_value) {
+        return items;
+    }
+    let mut rest = items.into_iter();
+    (0..count).map(|_| Node::List(rest.by_ref().take(each).collect())).collect()
+}
+
 /// Items as one node.
 fn joined(mut items: Vec<Node>, either: bool) -> Node {
     match (items.len(), either) {
@@ -117,15 +131,20 @@ impl<'t> Parser<'t> {
     fn items(&mut self) -> Parsed<(Vec<Node>, bool)> {
         let mut items = vec![self.chain()?];
         let mut either = false;
+        // Where alternatives start: x = 2, y = 1 or x = −2, y = −1 are two of two values each.
+        let mut starts = vec![0];
         loop {
             let before = self.at;
             while matches!(self.peek(), Some(T::Comma | T::Semicolon | T::And | T::Or)) {
-                either |= self.peek() == Some(&T::Or);
+                if self.peek() == Some(&T::Or) {
+                    either = true;
+                    starts.push(items.len());
+                }
                 self.at += 1;
             }
             let ends = self.peek().is_none_or(|kind| matches!(kind, T::Close(_) | T::Row | T::End(_)));
             if self.at == before || ends {
-                return Ok((items, either));
+                return Ok((alternatives(items, &starts), either));
             }
             items.push(self.chain()?);
         }
@@ -248,6 +267,10 @@ impl<'t> Parser<'t> {
                 left => Node::Ratio(vec![left, right]),
             },
             Infix::Plus => sum(left, right),
+            // ℝ − {1} takes members away.
+            Infix::Minus if matches!((&left, &right), (Node::NumberSet(_), Node::Set(_))) => {
+                Node::Sets(SetOperation::Without, Box::new(left), Box::new(right))
+            }
             Infix::Minus => sum(left, Node::Negative(Box::new(right))),
             Infix::Signs(plus) => sum(left, Node::Signs(plus, Box::new(right))),
             Infix::Times | Infix::Joined => product(left, right),
@@ -273,9 +296,10 @@ impl<'t> Parser<'t> {
             | T::Decoration(_)
             | T::Begin(_) => true,
             T::Function(_) => !self.is_unit_word(),
-            // x 2: a number behind a space is another item.
+            // 2 3 is no product.
             T::Number(_) => {
-                !matches!(left, Node::Number(_) | Node::Based(..)) && (!self.spaced() || ends_in_constant(left))
+                let digits = matches!(self.tokens.get(self.at.wrapping_sub(1)), Some(Token { kind: T::Number(_), .. }));
+                !digits && !matches!(left, Node::Number(_) | Node::Based(..))
             }
             T::Word(word) => !unit::is_word(word),
             T::Text(text) => matches!(&**text, "i" | "e") || (&**text == "d" && !self.spaced()),
@@ -317,15 +341,6 @@ fn as_symbol(node: Node) -> Node {
     match node {
         Node::NumberSet(letter) => Node::Symbol(format!("𝔹{letter}").into()),
         node => node,
-    }
-}
-
-/// Whether a product ends in π, e or i.
-fn ends_in_constant(node: &Node) -> bool {
-    match node {
-        Node::Constant(_) => true,
-        Node::Product(factors) => factors.last().is_some_and(ends_in_constant),
-        _ => false,
     }
 }
 

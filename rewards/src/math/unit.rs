@@ -182,7 +182,7 @@ pub(crate) fn is_known(word: &str) -> bool {
 }
 
 /// Words behind a number that make it another number, or none.
-const STOP_WORDS: [&str; 57] = [
+const STOP_WORDS: [&str; 55] = [
     "when",
     "where",
     "for",
@@ -199,8 +199,6 @@ const STOP_WORDS: [&str; 57] = [
     "which",
     "as",
     "if",
-    "integer",
-    "integers",
     "all",
     "every",
     "some",

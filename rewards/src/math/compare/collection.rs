@@ -74,7 +74,10 @@ impl Comparison<'_> {
         match other {
             Node::Set(members) => pick(items, members, self),
             // x = 1, y = 2 and the point (1, 2): in the order of the names.
-            Node::Tuple(..) | Node::Matrix(_) if !self.options.brackets_matter || names_differ(items) => {
+            Node::Tuple(..) | Node::Matrix(_)
+                if (!self.options.brackets_matter || names_differ(items))
+                    && !matches!(other, Node::Tuple(Edge::Closed, ..) | Node::Tuple(_, _, Edge::Closed)) =>
+            {
                 let entries: Vec<Node> = other.children().into_iter().cloned().collect();
                 if items.len() != entries.len() {
                     return LENGTHS;

@@ -249,12 +249,21 @@ impl Parser<'_> {
 
     /// One operand; towers group to the right.
     pub(super) fn exponent(&mut self) -> Parsed {
+        let braced = self.peek() == Some(&T::Open(Bracket::Brace));
         let base = match self.peek() {
             Some(T::Function(function)) => {
                 self.at += 1;
                 self.deeper(|parser| parser.call(*function))?
             }
             _ => self.argument()?,
+        };
+        // A factorial binds a bare exponent before the power does: 2^n! is 2^(n!).
+        let base = match self.peek() {
+            Some(T::Bang) if !braced => {
+                self.at += 1;
+                Node::Call(Function::Factorial, vec![base])
+            }
+            _ => base,
         };
         if self.eat(&T::Caret) { self.deeper(|parser| parser.raised(base)) } else { Ok(base) }
     }
