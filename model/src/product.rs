@@ -24,8 +24,11 @@ const PANEL_WORK: usize = 2_000;
 /// Numbers that are worth a chunk of their own where several threads lay out weights.
 const PACK_GRAIN: usize = 16_384;
 
-/// Rows of a weight's gradient that make an item: enough to pay for laying out its right side.
-const GRADIENT_ROWS: usize = 48;
+/// Rows of a weight's gradient that make an item; whole tiles on every machine.
+const GRADIENT_ROWS: usize = 24;
+
+/// Rows of an input's gradient that pay for laying out a panel of the weights; whole tiles on every machine.
+const INPUT_ROWS: usize = 240;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
@@ -188,12 +191,22 @@ pub fn input_gradient(dy: &[f32], weights: &[f32], k: usize) -> Buffer {
     let m = rows(dy, n);
     let mut dx = Buffer::unwritten(m * k);
     let all = Cells(dx.as_mut_ptr());
-    let groups = k.div_ceil(ffi::panel_rows() as usize);
-    team::spread(groups, PANEL_WORK.div_ceil(m.max(1) * n), |groups| {
-        let [m, n, k, first, last] = [m, n, k, groups.start, groups.end].map(|n| n as i64);
-        // SAFETY: dy holds m × n numbers, weights n × k, dx m × k, of which those of the groups are written, by no one
-        // else.
-        unsafe { ffi::product_input_gradient(dy.as_ptr(), weights.as_ptr(), m, n, k, first, last, all.at(0)) };
+    let panels = k.div_ceil(ffi::panel_rows() as usize);
+    let blocks = m.div_ceil(INPUT_ROWS);
+    team::spread(panels * blocks, PANEL_WORK.div_ceil(m.clamp(1, INPUT_ROWS) * n), |items| {
+        let mut at = items.start;
+        while at < items.end {
+            // The blocks of one panel's rows.
+            let (panel, first) = (at / blocks, at % blocks);
+            let last = blocks.min(first + items.end - at);
+            let rows = first * INPUT_ROWS..m.min(last * INPUT_ROWS);
+            at += last - first;
+            let (from, to) = (&dy[rows.start * n..rows.end * n], all.at(rows.start * k));
+            let [m, n, k, first, last] = [rows.len(), n, k, panel, panel + 1].map(|n| n as i64);
+            // SAFETY: from holds m × n numbers, weights n × k, dx from there on m × k, of which those of the panel are
+            // written, by no one else.
+            unsafe { ffi::product_input_gradient(from.as_ptr(), weights.as_ptr(), m, n, k, first, last, to) };
+        }
     });
     dx
 }
