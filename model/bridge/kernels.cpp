@@ -161,7 +161,7 @@ GROUPER_CLONES void swiglu_forward(const float* gate, const float* up, int64_t n
     }
 }
 
-GROUPER_CLONES void swiglu_backward(const float* dy, const float* gate_up, int64_t n, int64_t f, float* d_gate_up) {
+GROUPER_CLONES void swiglu_backward(float* dy, float* gate_up, int64_t n, int64_t f) {
   for (int64_t row = 0; row < n; ++row)
     for (int64_t i = 0; i < f; i += kLanes) {
       const int64_t count = std::min(kLanes, f - i);
@@ -169,9 +169,10 @@ GROUPER_CLONES void swiglu_backward(const float* dy, const float* gate_up, int64
       load_part(g, dy + row * f + i, count);
       load_part(gate, gate_up + row * 2 * f + i, count);
       load_part(up, gate_up + row * 2 * f + f + i, count);
-      const Lanes s = 1.0f / (exponential(-gate) + 1.0f);
-      store_part(d_gate_up + row * 2 * f + i, g * up * (s * (gate * (1.0f - s) + 1.0f)), count);
-      store_part(d_gate_up + row * 2 * f + f + i, g * (gate * s), count);
+      const Lanes below = exponential(-gate) + 1.0f, s = 1.0f / below;
+      store_part(dy + row * f + i, gate / below * up, count);
+      store_part(gate_up + row * 2 * f + i, g * up * (s * (gate * (1.0f - s) + 1.0f)), count);
+      store_part(gate_up + row * 2 * f + f + i, g * (gate * s), count);
     }
 }
 

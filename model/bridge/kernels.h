@@ -23,8 +23,8 @@ void rms_norm_weight_gradient(const float* dy, const float* x, const float* rstd
 // y = silu(gate) * up for f columns of n rows; rows of gate and up begin `step` numbers apart, those of y y_step.
 void swiglu_forward(const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y, int64_t y_step);
 
-// Gradient of swiglu with respect to gate_up.
-void swiglu_backward(const float* dy, const float* gate_up, int64_t n, int64_t f, float* d_gate_up);
+// Turns gate_up into the gradient of swiglu with respect to it, and dy into what swiglu gave.
+void swiglu_backward(float* dy, float* gate_up, int64_t n, int64_t f);
 
 // Rotates each head's halves (x1, x2) to (x1 cos - x2 sin, x2 cos + x1 sin). cos and sin are [positions, k / 2];
 // direction is 1 forward and -1 for the gradient.

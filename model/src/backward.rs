@@ -18,7 +18,7 @@ use tracing::debug_span;
 const CHUNK_BYTES: usize = 64 << 20;
 
 /// Rows of a chunk of logits, at most.
-const CHUNK_ROWS: usize = 1024;
+const CHUNK_ROWS: usize = 256;
 
 /// Rows of a chunk of logits over `vocab_size` ids: whole blocks, at least one.
 pub fn chunk_rows(vocab_size: usize) -> usize {
@@ -126,7 +126,7 @@ impl Policy {
         for layer in (0..self.config.n_layers).rev() {
             let (x, kept) = inputs.pop().expect("one input a block");
             let kept = kept.unwrap_or_else(|| self.packed_block(layer, &x, rows).1);
-            dx = self.block_backward(layer, &dx, &x, &kept, rows, gradient);
+            dx = self.block_backward(layer, dx, &x, kept, rows, gradient);
             gradient.hand_block(layer, hand);
         }
         let slot = self.layout.embedding;

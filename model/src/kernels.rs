@@ -36,7 +36,7 @@ pub(crate) mod ffi {
             dw: *mut f32,
         );
         unsafe fn swiglu_forward(gate: *const f32, up: *const f32, n: i64, step: i64, f: i64, y: *mut f32, y_step: i64);
-        unsafe fn swiglu_backward(dy: *const f32, gate_up: *const f32, n: i64, f: i64, d_gate_up: *mut f32);
+        unsafe fn swiglu_backward(dy: *mut f32, gate_up: *mut f32, n: i64, f: i64);
         unsafe fn rope(
             x: *const f32,
             position: *const i32,
@@ -153,18 +153,17 @@ pub(crate) unsafe fn swiglu_part(
     unsafe { ffi::swiglu_forward(gate, up, n, step, f, y, ffn_dim as i64) };
 }
 
-/// Gradient of [`swiglu`] with respect to its input, `[N, 2F]`.
-pub fn swiglu_backward(dy: &[f32], gate_up: &[f32], ffn_dim: usize) -> Buffer {
+/// Turns `gate_up` `[N, 2F]` into the gradient of [`swiglu`] with respect to it, given that of its output, `dy` `[N, F]`;
+/// and `dy` into that output, bit for bit, which the product behind it needs for its own gradient.
+pub fn swiglu_backward(dy: &mut [f32], gate_up: &mut [f32], ffn_dim: usize) {
     let (n, width) = rows(gate_up, 2 * ffn_dim);
     assert_eq!(dy.len(), n * ffn_dim, "dy is [N, F]");
-    let mut dx = Buffer::unwritten(gate_up.len());
-    team::spread_rows(&mut dx, width, row_grain(width), |rows, dx| {
-        let (dy, gate_up) = (&dy[rows.start * ffn_dim..], &gate_up[rows.start * width..]);
-        let (n, f) = (rows.len() as i64, ffn_dim as i64);
-        // SAFETY: the part has n rows, dy and gate_up as many from here on.
-        unsafe { ffi::swiglu_backward(dy.as_ptr(), gate_up.as_ptr(), n, f, dx.as_mut_ptr()) };
+    let dy = Cells(dy.as_mut_ptr());
+    team::spread_rows(gate_up, width, row_grain(width), |rows, gate_up| {
+        let (dy, n, f) = (dy.at(rows.start * ffn_dim), rows.len() as i64, ffn_dim as i64);
+        // SAFETY: the part has n rows, dy as many from here on, which no other thread touches.
+        unsafe { ffi::swiglu_backward(dy, gate_up.as_mut_ptr(), n, f) };
     });
-    dx
 }
 
 /// The direction of a rotation by [`rope`].
@@ -179,23 +178,40 @@ pub enum Rotation {
 /// Rotates the halves of every head (RoPE, arXiv 2104.09864, in the half-split layout). x is `[N, heads, K]`, the
 /// tables are `[positions, K / 2]`.
 pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) -> Buffer {
+    let mut y = Buffer::unwritten(x.len());
+    turn(x.as_ptr(), &mut y, positions, (cosine, sine), head_dim, to);
+    y
+}
+
+/// [`rope`] in place.
+pub fn rope_in_place(x: &mut [f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) {
+    turn(x.as_ptr(), x, positions, (cosine, sine), head_dim, to);
+}
+
+/// Rotates as many numbers from `x` on as `y` has into `y`, which begins there or overlaps with none of them.
+fn turn(
+    x: *const f32,
+    y: &mut [f32],
+    positions: &[i32],
+    (cosine, sine): (&[f32], &[f32]),
+    head_dim: usize,
+    to: Rotation,
+) {
     let n = positions.len();
-    assert!(head_dim.is_multiple_of(2) && x.len().is_multiple_of((n * head_dim).max(1)), "x is [N, heads, K]");
+    assert!(head_dim.is_multiple_of(2) && y.len().is_multiple_of((n * head_dim).max(1)), "rows are [heads, K]");
     let table = cosine.len() / (head_dim / 2);
     assert_eq!(cosine.len(), sine.len(), "both tables have one shape");
     assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
-    let width = x.len() / n.max(1);
+    let width = y.len() / n.max(1);
     let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
-    let mut y = Buffer::unwritten(x.len());
-    team::spread_rows(&mut y, width, row_grain(width), |rows, y| {
-        let (x, positions) = (&x[rows.start * width..], &positions[rows.clone()]);
+    let x = Cells(x.cast_mut());
+    team::spread_rows(y, width, row_grain(width), |rows, y| {
+        let (x, positions) = (x.at(rows.start * width).cast_const(), positions[rows.clone()].as_ptr());
         let (n, heads, k) = (rows.len() as i64, (width / head_dim) as i64, head_dim as i64);
-        let (x, positions, y) = (x.as_ptr(), positions.as_ptr(), y.as_mut_ptr());
         // SAFETY: the part holds n × heads × K numbers, x as many from here on, and every position has its row in both
-        // tables.
-        unsafe { ffi::rope(x, positions, cosine.as_ptr(), sine.as_ptr(), direction, n, heads, k, y) };
+        // tables. A pair is read before it is written.
+        unsafe { ffi::rope(x, positions, cosine.as_ptr(), sine.as_ptr(), direction, n, heads, k, y.as_mut_ptr()) };
     });
-    y
 }
 
 /// What [`token_logprobs`] says of each row.

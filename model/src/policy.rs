@@ -276,6 +276,19 @@ impl Policy {
         bias: Option<Slot>,
         gradient: &mut Share,
     ) -> Buffer {
+        self.project_weight_backward(dy, x, weight, bias, gradient);
+        self.project_input_backward(dy, weight)
+    }
+
+    /// Adds the gradients of weight and bias of [`Policy::project`] to `gradient`.
+    pub(crate) fn project_weight_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        weight: Slot,
+        bias: Option<Slot>,
+        gradient: &mut Share,
+    ) {
         if let Some(bias) = bias {
             let d_bias = gradient.slot(bias);
             // A column's sum goes through the rows in order, so threads share the columns.
@@ -284,15 +297,22 @@ impl Policy {
             });
         }
         match &self.operands {
-            Operands::F32(_) => {
-                product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight));
-                product::input_gradient(dy, self.vector(weight), weight.columns)
-            }
-            Operands::Bf16(half) => {
+            Operands::F32(_) => product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight)),
+            Operands::Bf16(_) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
                 let mut d_weight = gradient.matrix(weight);
                 let _ = d_weight.g_add_(&dy.transpose(0, 1).matmul(&x).to_kind(Kind::Float));
+            }
+        }
+    }
+
+    /// Gradient of [`Policy::project`] with respect to its input, `[N, in]`.
+    pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
+        match &self.operands {
+            Operands::F32(_) => product::input_gradient(dy, self.vector(weight), weight.columns),
+            Operands::Bf16(half) => {
+                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 Buffer::of(dy.matmul(&half.matrix(weight)))
             }
         }

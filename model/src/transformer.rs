@@ -76,7 +76,9 @@ impl Policy {
         let heads = self.heads();
         let (normed, rstd) = kernels::rms_norm(x, self.vector(slots.attention_norm), self.eps());
         let qkv = self.project(&normed, slots.qkv, slots.qkv_bias);
+        drop(normed);
         let [mut q, mut key, value] = split(&qkv, widths(heads));
+        drop(qkv);
         let mut head_norms = None;
         if let (Some(query_norm), Some(key_norm)) = (slots.query_norm, slots.key_norm) {
             let (q_normed, q_rstd) = kernels::rms_norm(&q, self.vector(query_norm), self.eps());
@@ -84,13 +86,14 @@ impl Policy {
             let (q, key) = (std::mem::replace(&mut q, q_normed), std::mem::replace(&mut key, key_normed));
             head_norms = Some(KeptHeadNorms { q, q_rstd, key, key_rstd });
         }
-        let q = self.rotate(&q, positions, Rotation::Forward);
-        let key = self.rotate(&key, positions, Rotation::Forward);
+        self.rotate_in_place(&mut q, positions, Rotation::Forward);
+        self.rotate_in_place(&mut key, positions, Rotation::Forward);
         let (attended, log_sum) = attend(layer, &q, &key, &value);
         let middle = self.project_onto(x, &attended, slots.output);
 
         let (ffn_normed, ffn_rstd) = kernels::rms_norm(&middle, self.vector(slots.ffn_norm), self.eps());
         let gate_up = self.project(&ffn_normed, slots.gate_up, None);
+        drop(ffn_normed);
         let gated = kernels::swiglu(&gate_up, self.config.ffn_dim);
         let out = self.project_onto(&middle, &gated, slots.down);
         let heads = head_norms;
@@ -113,8 +116,9 @@ impl Policy {
     pub(crate) fn keys_and_values(&self, layer: usize, x: &Buffer, positions: &[i32]) -> (Buffer, Buffer) {
         let (joint, normed) = self.joint_projection(layer, x);
         let [_, key, value] = split(&joint, widths(self.heads()));
-        let key = normed.map_or(key, |[_, key]| key);
-        (self.rotate(&key, positions, Rotation::Forward), value)
+        let mut key = normed.map_or(key, |[_, key]| key);
+        self.rotate_in_place(&mut key, positions, Rotation::Forward);
+        (key, value)
     }
 
     /// What follows attention in a block of input `x`: the block's output `[N, D]`.
@@ -125,44 +129,49 @@ impl Policy {
         self.project_onto(&middle, &self.project_gated(&normed, slots.gate_up), slots.down)
     }
 
-    /// Gradient of one block with respect to its input `x`; gradients of its weights are added to `gradient`.
+    /// Gradient of one block with respect to its input `x`; gradients of its weights are added to `gradient`. What the
+    /// block kept goes as soon as nothing needs it, or becomes its own gradient.
     pub(crate) fn block_backward(
         &self,
         layer: usize,
-        d_out: &Buffer,
+        d_out: Buffer,
         x: &Buffer,
-        kept: &Kept,
+        kept: Kept,
         rows: Rows<'_>,
         gradient: &mut Share,
     ) -> Buffer {
         let slots = &self.layout.blocks[layer];
         let heads = self.heads();
+        let Kept { rstd, heads: head_norms, q, key, value, attended, log_sum, middle, ffn_rstd, mut gate_up } = kept;
         gradient.turn_to(layer);
-        let gated = kernels::swiglu(&kept.gate_up, self.config.ffn_dim);
-        let d_gated = self.project_backward(d_out, &gated, slots.down, None, gradient);
+        let mut gated = self.project_input_backward(&d_out, slots.down);
+        kernels::swiglu_backward(&mut gated, &mut gate_up, self.config.ffn_dim);
+        self.project_weight_backward(&d_out, &gated, slots.down, None, gradient);
         drop(gated);
-        let d_gate_up = kernels::swiglu_backward(&d_gated, &kept.gate_up, self.config.ffn_dim);
-        drop(d_gated);
-        let (ffn_normed, _) = kernels::rms_norm(&kept.middle, self.vector(slots.ffn_norm), self.eps());
-        let d_normed = self.project_backward(&d_gate_up, &ffn_normed, slots.gate_up, None, gradient);
-        drop((d_gate_up, ffn_normed));
-        let mut d_middle = self.norm_backward(&d_normed, &kept.middle, slots.ffn_norm, &kept.ffn_rstd, gradient);
-        d_middle.add(d_out);
+        let (normed, _) = kernels::rms_norm(&middle, self.vector(slots.ffn_norm), self.eps());
+        let d_normed = self.project_backward(&gate_up, &normed, slots.gate_up, None, gradient);
+        drop((gate_up, normed));
+        let mut d_middle = self.norm_backward(&d_normed, &middle, slots.ffn_norm, &ffn_rstd, gradient);
+        d_middle.add(&d_out);
+        drop((d_normed, middle, d_out));
 
-        let d_attended = self.project_backward(&d_middle, &kept.attended, slots.output, None, gradient);
-        let Kept { q, key, value, attended, log_sum, .. } = kept;
-        let saved = AttentionSaved { q, key, value, out: attended, log_sum };
-        let (dq, dkey, dvalue) = attention_backward(&d_attended, saved, rows.segments, heads, self.attention_scale());
-        let mut dq = self.rotate(&dq, rows.positions, Rotation::Backward);
-        let mut dkey = self.rotate(&dkey, rows.positions, Rotation::Backward);
-        if let (Some(before), Some(query_norm), Some(key_norm)) = (&kept.heads, slots.query_norm, slots.key_norm) {
+        let d_attended = self.project_backward(&d_middle, &attended, slots.output, None, gradient);
+        let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &attended, log_sum: &log_sum };
+        let scale = self.attention_scale();
+        let (mut dq, mut dkey, dvalue) = attention_backward(&d_attended, saved, rows.segments, heads, scale);
+        drop((d_attended, q, key, value, attended, log_sum));
+        self.rotate_in_place(&mut dq, rows.positions, Rotation::Backward);
+        self.rotate_in_place(&mut dkey, rows.positions, Rotation::Backward);
+        if let (Some(before), Some(query_norm), Some(key_norm)) = (&head_norms, slots.query_norm, slots.key_norm) {
             dq = self.norm_backward(&dq, &before.q, query_norm, &before.q_rstd, gradient);
             dkey = self.norm_backward(&dkey, &before.key, key_norm, &before.key_rstd, gradient);
         }
         let d_qkv = join([&dq, &dkey, &dvalue], widths(heads));
+        drop((dq, dkey, dvalue, head_norms));
         let (normed, _) = kernels::rms_norm(x, self.vector(slots.attention_norm), self.eps());
         let d_normed = self.project_backward(&d_qkv, &normed, slots.qkv, slots.qkv_bias, gradient);
-        let mut dx = self.norm_backward(&d_normed, x, slots.attention_norm, &kept.rstd, gradient);
+        drop((d_qkv, normed));
+        let mut dx = self.norm_backward(&d_normed, x, slots.attention_norm, &rstd, gradient);
         dx.add(&d_middle);
         dx
     }
@@ -179,8 +188,8 @@ impl Policy {
         kernels::rms_norm_backward(dy, x, self.vector(weight), rstd, gradient.slot(weight))
     }
 
-    fn rotate(&self, x: &[f32], positions: &[i32], to: Rotation) -> Buffer {
-        kernels::rope(x, positions, &self.cosine, &self.sine, self.config.head_dim, to)
+    fn rotate_in_place(&self, x: &mut [f32], positions: &[i32], to: Rotation) {
+        kernels::rope_in_place(x, positions, &self.cosine, &self.sine, self.config.head_dim, to);
     }
 }
 

@@ -64,7 +64,8 @@ pub enum Part {
     Logits,
     /// The tensor that is being written.
     File,
-    /// Memory of the last update's activations and logits beyond what this phase puts there, to be used again.
+    /// Memory of the last update's activations and logits beyond what this phase puts there, to be used again, and what
+    /// buffers may keep beside that.
     Kept,
 }
 

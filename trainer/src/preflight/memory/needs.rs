@@ -7,6 +7,7 @@
 
 use model::attention::{self, Heads, Segment, TILE};
 use model::backward::chunk_rows;
+use model::buffer::slack;
 use model::config::{Dtype, ModelConfig};
 use model::kv_cache::KvCache;
 use rollout::draft::DRAFT_ROWS;
@@ -46,6 +47,8 @@ struct Widths {
     backward: u64,
     /// What its gradient holds besides while that of attention is computed, the sums aside.
     attention: u64,
+    /// What of all that was kept is gone by then.
+    released: u64,
 }
 
 /// The rows of an update.
@@ -115,9 +118,10 @@ impl<'a> Needs<'a> {
         let rows = self.rows()?;
         let passes = self.passes(rows);
         let together = (passes * rows.microbatch).min(rows.all);
-        let Widths { stream, kept, forward, backward, attention, vocabulary, ffn } = self.widths;
+        let Widths { stream, kept, forward, backward, attention, released, vocabulary, ffn } = self.widths;
         let layers = self.model.n_layers as u64;
-        let gradient = (together * backward).max(together * attention + passes * rows.sums);
+        let attention = (together * attention + passes * rows.sums).saturating_sub(together * released);
+        let gradient = (together * backward).max(attention);
         let (stack, block) = match self.passes.checkpointing {
             false => (layers * (stream + kept), gradient.max(together * forward)),
             true => (layers * stream, together * kept + gradient.max(together * (stream + forward))),
@@ -154,7 +158,9 @@ impl<'a> Needs<'a> {
         if !self.is_bf16()
             && let Some(update) = self.update()
         {
-            own.push((Part::Kept, buffers(&update).saturating_sub(buffers(&own))));
+            let (numbers, own_bytes) = ((buffers(&update) / F32) as usize, buffers(&own));
+            let kept = buffers(&update) + slack(numbers) as u64 * F32;
+            own.push((Part::Kept, kept.saturating_sub(own_bytes)));
         }
         own
     }
@@ -288,24 +294,19 @@ impl Widths {
         // also what went into them.
         let head_norms = if model.qk_norm { q + kv + heads + kv_heads } else { 0 };
         let kept = d + 2 + 2 * q + 2 * kv + heads + 2 * f + head_norms;
-        // The norms' outputs, the joint projection, q and k before they are rotated, gated, and the output.
-        let mut forward = 3 * d + 2 * q + 3 * kv + f;
-        // Gradients of the output, of the second norm's output and input. They stay to the end.
-        let stay = 3 * d;
-        // Gradients of attended, of q, k and v.
-        let mut attention = stay + 2 * q + 2 * kv;
-        // Those of q and k again before they were rotated, and before their norms; joined; the first norm's output,
-        // its gradient and that of its input.
-        let turned = if model.qk_norm { 2 * (q + kv) } else { q + kv };
-        let joined = attention + turned + q + 2 * kv + 3 * d;
-        // Before that: gradients of the output, of gated, of gate and up.
-        let mut backward = joined.max(d + 3 * f);
+        // Gated and the output: what else is needed on the way is gone before the rest of what is kept is there.
+        let mut forward = d + f;
+        // Gradients of the output and of gated; later of the output, of the second norm's output and input. Those of gate,
+        // up, queries and keys take the places of what they belong to.
+        let mut backward = (d + f).max(3 * d);
+        // Gradients of the second norm's input, of attended, of q, k and v; gate, up and the middle are gone.
+        let (mut attention, released) = (d + 2 * q + 2 * kv, 2 * f + d);
         if dtype == Dtype::Bf16 {
             forward += d / 2 + f;
             attention += q / 2;
             backward += (q + 2 * kv) / 2 + d;
         }
-        Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward, attention }
+        Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward, attention, released }
     }
 }
 

@@ -44,20 +44,22 @@ fn every_part_is_counted() {
     assert_eq!(plan.part(Phase::Sampling, Part::Logits), 16 * 264 * 4);
     // Kept by a block; held besides until its output is there.
     let kept = 16 + 2 + 2 * 16 + 2 * 8 + 2 + 2 * 32;
-    let forward = 3 * 16 + 2 * 16 + 3 * 8 + 32;
+    let forward = 16 + 32;
     // Two prompts being encoded are more rows than 16 completions.
     assert_eq!(plan.part(Phase::Sampling, Part::Activations), 80 * (16 + kept + forward) * 4);
     // Logits take more than the gradient of a block, which comes after; beside them are the stream and its gradient,
     // and four arrays of a chunk's rows.
-    assert_eq!(plan.part(Phase::Update, Part::Logits), 2 * 1024 * 264 * 4);
-    let head = 2 * 1024 * (2 * 16 + 4 * 16);
+    assert_eq!(plan.part(Phase::Update, Part::Logits), 2 * 256 * 264 * 4);
+    let head = 2 * 1024 * 2 * 16 + 2 * 256 * 4 * 16;
     assert_eq!(plan.part(Phase::Update, Part::Activations), (2 * 1024 * 2 * (16 + kept) + head) * 4);
     assert_eq!(plan.part(Phase::Saving, Part::Gradients), 4 * (n + 2 * share), "they stay");
     assert_eq!(plan.part(Phase::Saving, Part::File), 2 * 264 * 16 * 4);
     let of_update = plan.part(Phase::Update, Part::Activations) + plan.part(Phase::Update, Part::Logits);
-    assert_eq!(plan.part(Phase::Saving, Part::Kept), of_update);
+    let slack = plan.part(Phase::Update, Part::Kept);
+    assert_eq!(slack, of_update / 8 / 4 * 4);
+    assert_eq!(plan.part(Phase::Saving, Part::Kept), of_update + slack);
     let of_sampling = plan.part(Phase::Sampling, Part::Activations) + plan.part(Phase::Sampling, Part::Logits);
-    assert_eq!(plan.part(Phase::Sampling, Part::Kept), of_update - of_sampling);
+    assert_eq!(plan.part(Phase::Sampling, Part::Kept), of_update + slack - of_sampling);
     assert_eq!(plan.peak().0, Phase::Saving);
     assert_eq!(plan.total(Phase::Evaluation), 0, "there is no held-out set");
 }
@@ -81,6 +83,8 @@ fn keys_turn_the_parts_they_name() {
     let grpo = config.grpo.as_mut().unwrap();
     grpo.activation_checkpointing = Some(true);
     grpo.objective.kl_coef = 0.001;
+    config.grpo.as_mut().unwrap().microbatch_tokens = 256;
+    config.rollout.kv_bytes = 4096;
     let spared = plan(&model, &config, Stage::Grpo, &LOAD);
     assert!(spared.part(Phase::Update, Part::Activations) < plain.part(Phase::Update, Part::Activations));
     assert_eq!(spared.part(Phase::Update, Part::Reference), weights);
@@ -115,7 +119,7 @@ fn memory_decides_how_backward_passes_are_made() {
         [both, both - 1, one, one - 1, least, 1].map(|bytes| way(&config, Some(bytes))),
         [(2, false), (1, false), (1, false), (1, true), (1, true), (1, true)]
     );
-    insta::assert_snapshot!(choose(&config, Some(one - 1)).saving_way().unwrap(), @"one microbatch at a time, activations are computed again for the gradient: more does not fit into 3.6 MiB");
+    insta::assert_snapshot!(choose(&config, Some(one - 1)).saving_way().unwrap(), @"one microbatch at a time, activations are computed again for the gradient: more does not fit into 2.8 MiB");
     config.run.parallel_microbatches = Some(2);
     assert_eq!(way(&config, Some(1)), (2, true));
     config.grpo.as_mut().unwrap().activation_checkpointing = Some(false);
@@ -169,16 +173,16 @@ fn a_plan_is_a_table_and_is_compared_with_what_was_measured() {
     optimizer           70 KiB      70 KiB      70 KiB
     gradients           87 KiB      87 KiB      87 KiB
     kv cache           408 KiB     408 KiB     408 KiB
-    activations         89 KiB     3.1 MiB           –
-    logits              16 KiB     2.1 MiB           –
+    activations         61 KiB     2.7 MiB           –
+    logits              16 KiB     528 KiB           –
     file                     –           –      33 KiB
-    kept               5.0 MiB           –     5.1 MiB
-    total               56 MiB      56 MiB      56 MiB
+    kept               3.5 MiB     410 KiB     3.6 MiB
+    total               54 MiB      54 MiB      54 MiB
     update          up to 2 microbatches side by side, activations are kept for the gradient
     "#);
-    insta::assert_snapshot!(plan.compare(60 << 20), @"memory  planned 56 MiB, peak 60 MiB");
+    insta::assert_snapshot!(plan.compare(60 << 20), @"memory  planned 54 MiB, peak 60 MiB");
     let finding = plan.check(50 << 20, Some(1 << 20)).unwrap();
-    insta::assert_snapshot!(finding.to_string(), @"`model`: saving needs about 56 MiB, 51 MiB can be had");
+    insta::assert_snapshot!(finding.to_string(), @"`model`: saving needs about 54 MiB, 51 MiB can be had");
     assert_eq!(plan.check(50 << 20, Some(1 << 30)), None);
     assert_eq!(plan.check(50 << 20, None), None);
 }
