@@ -11,8 +11,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind, Tensor};
 
-/// Numbers that are worth a chunk of their own where several threads add.
+/// Numbers that are worth a chunk of their own where several threads add or clear.
 const ADD_GRAIN: usize = 8_192;
+
+/// Numbers from which on the pages of an array cost more than looking for another that is a little larger.
+const MANY: usize = 1 << 16;
 
 /// An owned, contiguous array of f32 in main memory.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl Buffer {
     /// `len` zeros for a kernel that adds to them or writes some of them, in memory as of [`Buffer::unwritten`].
     pub(crate) fn cleared(len: usize) -> Buffer {
         let mut buffer = Buffer::unwritten(len);
-        buffer.fill(0.0);
+        clear(&mut buffer);
         buffer
     }
 
@@ -104,12 +107,25 @@ impl Buffer {
         self.add_at(0, other);
     }
 
+    /// Puts `other` in place of the numbers from `start` on, as if it were added to zeros.
+    pub fn put_at(&mut self, start: usize, other: &[f32]) {
+        team::spread_rows(&mut self[start..start + other.len()], 1, ADD_GRAIN, |range, part| {
+            // Zero and a negative zero make a positive one.
+            part.iter_mut().zip(&other[range]).for_each(|(to, from)| *to = from + 0.0);
+        });
+    }
+
     /// Adds `other` to the numbers from `start` on.
     pub fn add_at(&mut self, start: usize, other: &[f32]) {
         team::spread_rows(&mut self[start..start + other.len()], 1, ADD_GRAIN, |range, part| {
             part.iter_mut().zip(&other[range]).for_each(|(to, from)| *to += from);
         });
     }
+}
+
+/// Makes `numbers` zero, on the threads of the team that leads here.
+pub(crate) fn clear(numbers: &mut [f32]) {
+    team::spread_rows(numbers, 1, ADD_GRAIN, |_, part| part.fill(0.0));
 }
 
 /// Numbers that dropped buffers may keep beyond the `most` that were ever in use: an eighth more, at most 64 MiB. The
@@ -147,10 +163,11 @@ impl Spare {
         Spare { tensors: BTreeMap::new(), time: 0, kept: 0, used: 0, most: 0 }
     }
 
-    /// Memory of `room` numbers, or up to a quarter more, which is in use from here on; `None` where it is to be taken
-    /// from the system, to which what was dropped longest ago is given back first.
+    /// Memory of `room` numbers, of a large array up to a quarter more, which is in use from here on; `None` where it is
+    /// to be taken from the system, to which what was dropped longest ago is given back first.
     fn take(&mut self, room: usize) -> Option<Tensor> {
-        let fitting = self.tensors.range_mut(room..=room + room / 4).find(|(_, all)| !all.is_empty());
+        let widest = if room < MANY { room } else { room + room / 4 };
+        let fitting = self.tensors.range_mut(room..=widest).find(|(_, all)| !all.is_empty());
         let (room, tensor) = match fitting {
             Some((&kept, all)) => (kept, all.pop().map(|(_, tensor)| tensor)),
             None => (room, None),
@@ -263,27 +280,27 @@ mod tests {
     fn no_more_is_kept_than_was_in_use() {
         let mut spare = Spare::new();
         let numbers = |room: usize| Tensor::empty([room as i64], (Kind::Float, Device::Cpu));
-        for room in [1000, 800, 300] {
-            assert!(spare.take(room).is_none());
+        for room in [100, 80, 30] {
+            assert!(spare.take(room * MANY).is_none());
         }
-        for room in [800, 1000, 300] {
-            spare.end(room);
-            spare.keep(room, numbers(room));
+        for room in [80, 100, 30] {
+            spare.end(room * MANY);
+            spare.keep(room * MANY, numbers(room));
         }
-        let held =
-            |spare: &Spare| spare.tensors.iter().flat_map(|(len, all)| vec![*len; all.len()]).collect::<Vec<_>>();
-        assert_eq!(held(&spare), [300, 800, 1000]);
-        assert!(spare.take(200).is_none());
-        assert_eq!(held(&spare), [300, 800, 1000], "an eighth more than was in use");
-        assert!(spare.take(100).is_none());
-        assert_eq!(held(&spare), [300, 1000], "what was dropped first made room");
-        assert!(spare.take(900).is_some(), "memory a little larger is as good");
-        assert!(spare.take(1200).is_none());
-        assert_eq!((held(&spare), spare.used, spare.most), (vec![300], 2500, 2500));
-        assert!(spare.take(700).is_none());
-        assert_eq!((held(&spare), spare.kept, spare.most), (vec![300], 300, 3200));
-        assert!(spare.take(250).is_some() && spare.take(100).is_none());
-        assert_eq!((spare.used, spare.kept, spare.most), (3600, 0, 3600));
+        let held = |spare: &Spare| {
+            let lengths = spare.tensors.iter().flat_map(|(len, all)| vec![len / MANY; all.len()]);
+            (lengths.collect::<Vec<_>>(), spare.used / MANY, spare.most / MANY)
+        };
+        assert_eq!(held(&spare), (vec![30, 80, 100], 0, 210));
+        assert!(spare.take(20 * MANY).is_none());
+        assert_eq!(held(&spare), (vec![30, 80, 100], 20, 210), "an eighth more than was in use");
+        assert!(spare.take(10 * MANY).is_none());
+        assert_eq!(held(&spare), (vec![30, 100], 30, 210), "what was dropped first made room");
+        assert!(spare.take(90 * MANY).is_some(), "memory a little larger is as good");
+        assert!(spare.take(120 * MANY).is_none());
+        assert_eq!(held(&spare), (vec![30], 250, 250));
+        assert!(spare.take(20 * MANY).is_none() && spare.take(MANY).is_none());
+        assert_eq!(held(&spare), (vec![30], 271, 271), "much larger is not");
     }
 
     #[test]

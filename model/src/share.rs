@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use tch::Tensor;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, clear};
 use crate::layout::{Layout, Slot};
 
 /// Takes a part of a gradient: the part's number, where it lies in the flat array, its numbers. Parts are numbered in
@@ -81,7 +81,7 @@ impl Share {
         let here = self.blocks.start..self.blocks.start + self.stride;
         let there = here.start + layer * self.stride..here.end + layer * self.stride;
         hand(1 + layer, there, &self.numbers[here.clone()]);
-        self.numbers[here].fill(0.0);
+        clear(&mut self.numbers[here]);
     }
 
     /// Hands embedding, norm and head over.
@@ -90,7 +90,7 @@ impl Share {
         hand(0, front.clone(), &self.numbers[front.clone()]);
         let there = self.blocks.end..self.blocks.end + back.len();
         hand(1 + self.n_layers, there, &self.numbers[back.clone()]);
-        self.numbers[front].fill(0.0);
-        self.numbers[back].fill(0.0);
+        clear(&mut self.numbers[front]);
+        clear(&mut self.numbers[back]);
     }
 }

@@ -54,7 +54,9 @@ impl Gradient {
         cancel: &AtomicBool,
         backward: impl Fn(&M, &mut Share, &mut Hand<'_>) -> R + Sync,
     ) -> Option<Vec<R>> {
-        self.total.fill(0.0);
+        if microbatches.is_empty() {
+            self.total.fill(0.0);
+        }
         let n = side_by_side(self.threads, self.passes, microbatches.len());
         if self.crews.len() != n {
             self.crews = (0..n)
@@ -99,7 +101,7 @@ impl<'a> Turns<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for microbatch `i`'s turn at `part` and adds its numbers. Every microbatch before it is in the hands of a
+    /// Waits for microbatch `i`'s turn at `part` and adds its numbers; the first one's take the place of the last sum. Every microbatch before it is in the hands of a
     /// crew that waits for none behind it and will add its own or die, so the wait ends.
     fn add(&self, i: usize, part: usize, range: Range<usize>, numbers: &[f32]) {
         let _span = debug_span!("add", part).entered();
@@ -107,7 +109,10 @@ impl<'a> Turns<'a> {
         let mut state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         let State { total, turns } = &mut *state;
         if let Some(turns) = turns {
-            total.add_at(range.start, numbers);
+            match i {
+                0 => total.put_at(range.start, numbers),
+                _ => total.add_at(range.start, numbers),
+            }
             turns[part] = i + 1;
         }
         self.changed.notify_all();
