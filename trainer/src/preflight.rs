@@ -2,6 +2,7 @@
 
 mod answers;
 mod checkpoint;
+mod degenerate;
 mod disk;
 mod lengths;
 pub mod memory;
@@ -325,6 +326,7 @@ fn check_rules(run: &RunConfig, stage: Stage, checked: &mut Checked) {
                 }
                 let problems = checked.prompts.as_ref().map_or(&[][..], PromptSet::problems);
                 answers::check("rewards", &rubric, problems, findings);
+                degenerate::check("rewards", &rubric, problems, run.rollout.max_tokens, findings);
                 checked.rubric = Some(rubric);
             }
             Err(error) => findings.push(Finding::error("rewards", error.to_string())),

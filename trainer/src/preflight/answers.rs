@@ -4,7 +4,7 @@
 //! no policy can ever be: the field mapping, the rule or the row is at fault.
 
 use rayon::prelude::*;
-use rewards::{Member, Rubric, Rule, Sample, Verdict};
+use rewards::{Gold, Member, Rubric, Rule, Sample, Verdict};
 
 use super::Finding;
 use crate::prompting::PreparedProblem;
@@ -63,7 +63,8 @@ fn shown(problems: &[(u64, String)]) -> String {
     shown.join("; ")
 }
 
-fn row(one: &PreparedProblem) -> Sample<'_> {
+/// What rules read of a problem before there is a completion.
+pub(super) fn row(one: &PreparedProblem) -> Sample<'_> {
     Sample {
         prompt: &one.text,
         messages: one.problem.prompt.messages(),
@@ -82,15 +83,7 @@ fn rejection(rubric: &Rubric, name: &str, one: &PreparedProblem) -> Option<Strin
         let why = judge.unreadable(&row)?;
         return Some(format!("{name}: {why} (expected `{}`)", shorten(row.expected.trim())));
     };
-    let opening = if row.think_opened() { "" } else { "<think>" };
-    let mut completion = format!("{opening}worked out</think>{}", gold.written);
-    let mut layouts = Vec::new();
-    for (known, rule) in rubric.rules_for(&row) {
-        if let Some(dressed) = rule.dress(&completion, &gold) {
-            completion = dressed;
-            layouts.push((known, rule));
-        }
-    }
+    let (completion, layouts) = dressed(rubric, &row, &gold);
     let sample = Sample { completion: &completion, ..row };
     let said = verdict(judge, sample);
     if falls_short(&said) {
@@ -99,6 +92,20 @@ fn rejection(rubric: &Rubric, name: &str, one: &PreparedProblem) -> Option<Strin
     let broken = |(known, rule): (&str, &dyn Rule)| Some((known.to_owned(), verdict(rule, sample)));
     let (layout, said) = layouts.into_iter().filter_map(broken).find(|(_, said)| falls_short(said))?;
     Some(format!("{layout}: {} where {name} reads its answer", said.note))
+}
+
+/// A completion that ends in `gold`, in the layout that the rules for the row ask for, and those rules with their names.
+pub(super) fn dressed<'a>(rubric: &'a Rubric, row: &Sample<'_>, gold: &Gold) -> (String, Vec<(&'a str, &'a dyn Rule)>) {
+    let opening = if row.think_opened() { "" } else { "<think>" };
+    let mut completion = format!("{opening}worked out</think>{}", gold.written);
+    let mut layouts = Vec::new();
+    for (known, rule) in rubric.rules_for(row) {
+        if let Some(dressed) = rule.dress(&completion, gold) {
+            completion = dressed;
+            layouts.push((known, rule));
+        }
+    }
+    (completion, layouts)
 }
 
 fn verdict(rule: &dyn Rule, sample: Sample<'_>) -> Verdict {

@@ -187,6 +187,27 @@ fn rules_that_reject_the_datas_own_answers_are_refused() {
     ");
 }
 
+#[test]
+fn a_rubric_that_tells_nothing_apart_is_a_warning() {
+    let folder = sound().write();
+    let mut config = run(folder.path());
+    config.eval = None;
+    let mut found = |rules: Value| {
+        config.rewards = serde_json::from_value(rules).unwrap();
+        messages(&config, &[])
+    };
+    let overlong = json!({"soft_overlong": {"weight": 1.0, "max_tokens": 4000, "buffer": 100}});
+    insta::assert_snapshot!(found(json!([overlong])), @r"
+    warning: `rewards.0.soft_overlong`: punishes nothing: it begins above 3900 tokens, and no completion has more than 64
+    warning: `rewards`: the rubric does not tell completions apart: the right one, a wrong one, one without layout, a long one and an empty one of a problem have the same total in 8 of 8 problems (0)
+    hint: a group of equal rewards teaches nothing
+    ");
+    assert_eq!(found(json!([{"soft_overlong": {"weight": 1.0, "max_tokens": 60, "buffer": 20}}])), "");
+    let accuracy = json!({"accuracy": {"weight": 1.0, "kind": "gsm8k", "extract": "answer_tag"}});
+    assert_eq!(found(json!([accuracy])), "");
+    assert!(found(json!([{"format": {"weight": 0.0, "style": "think_answer"}}])).contains("does not tell"));
+}
+
 /// Every layout a rule reads from, with every layout a format rule asks for, whoever opens the thinking.
 #[test]
 fn layouts_that_can_be_met_are_met() {
