@@ -2,7 +2,6 @@
 # it; nothing here knows what a right answer is, and nothing it says is believed beyond being a program's answer.
 import atexit
 import builtins
-import io
 import linecache
 import marshal
 import os
@@ -292,8 +291,6 @@ def run_tests(source, functions):
 
 
 def run_job(mode, source, functions):
-    for name in ("stdin", "__stdin__"):
-        setattr(sys, name, io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "surrogateescape"))
     send("ready")
     if mode == "script":
         run_script(source)

@@ -1,6 +1,11 @@
 # What is put around a zygote, while everything in its process is still ours.
-import ctypes
 import os
+
+# What modules do in a new process mends what other threads may have left broken, and costs as much as the fork. There are
+# no other threads here: before anything else is loaded, nothing is registered.
+at_fork, os.register_at_fork = os.register_at_fork, lambda **_: None
+
+import ctypes
 import sys
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -322,7 +322,7 @@ pub(super) fn next(zygote: &Zygote, tests: &mut [Test], news: &mut Vec<News>) ->
 /// Reads what is there without waiting, up to `most` bytes in all; beyond that it is left, or read and dropped. At its
 /// end the pipe is closed.
 fn drain(pipe: &mut Option<OwnedFd>, into: &mut Vec<u8>, most: usize, discard: bool) {
-    let mut buffer = [0; 1 << 16];
+    let mut buffer = [0; 1 << 14];
     while let Some(fd) = pipe
         && (discard || into.len() < most)
     {

@@ -70,7 +70,7 @@ impl Wire {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut bytes = vec![0; 1 << 16];
+        let mut bytes = [0; 1 << 12];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {

@@ -2,7 +2,7 @@
 # program wrote, and ends when the supervisor does.
 import gc
 import importlib
-import random
+import io
 import resource
 import select
 import signal
@@ -24,6 +24,11 @@ def preload(modules):
         site.main()
     for name in PRELOADED + modules:
         importlib.import_module(name)
+    # A fork starts with these as they are here: the same numbers in each test, and its own standard input.
+    sys.modules["random"].seed(0)
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(
+        io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "surrogateescape"
+    )
     for library in ("libgcc_s.so.1",):
         try:
             # Some versions of Python end threads by pthread_exit, which looks for it.
@@ -82,6 +87,7 @@ def start():
         close_from(numbers, 3, CONTROL_FD - 1)
         close_from(numbers, CONTROL_FD + 1)
         preload(setup["modules"])
+        os.register_at_fork = at_fork
         sys.path[:] = [os.path.realpath(path) for path in sys.path]
         library, hidden = readable_paths(setup["modules"])
         if any(path.count("/") < 2 for path in library):
@@ -259,7 +265,6 @@ class Zygote:
         close_from(self.numbers, 4)
         if self.programs:
             install_filter(self.numbers, self.programs["files" if files else "pure"])
-        random.seed(0)
         run_job(mode, source, functions)
 
 
