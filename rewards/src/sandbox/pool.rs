@@ -172,7 +172,8 @@ impl Sandbox {
         outcomes
     }
 
-    /// As [`Self::run`], but hands over each outcome as it comes; after a `Break` nothing further is run.
+    /// As [`Self::run`], but hands over each outcome as it comes; after a `Break` nothing further is run. `each` holds a
+    /// zygote while it is at work, so it runs nothing on this sandbox itself.
     pub fn run_each(&self, job: &Job<'_>, mut each: impl FnMut(Outcome) -> ControlFlow<()>) {
         let mut place = Place::take(self);
         let limits = &job.limits;
@@ -313,13 +314,16 @@ impl Drop for Place<'_> {
 fn find_python(program: &str) -> Result<PathBuf, SandboxError> {
     let failed = |why: String| SandboxError::Python { program: program.to_owned(), why };
     let output = Command::new(program)
-        .args(["-S", "-s", "-c", "import sys; print(sys.executable)"])
+        .args(["-S", "-s", "-c", "import sys; print(sys.executable); print(int(sys.version_info >= (3, 9)))"])
         .output()
         .map_err(|error| failed(error.to_string()))?;
-    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() && path.starts_with('/') {
-        Ok(path.into())
-    } else {
-        Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
+    let said = String::from_utf8_lossy(&output.stdout);
+    match said.lines().collect::<Vec<_>>()[..] {
+        [path, "1"] if path.starts_with('/') => Ok(path.into()),
+        [path, "0"] => Err(failed(format!("`{path}` is older than Python 3.9"))),
+        _ => Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,8 +81,6 @@ def start():
     setup, _ = control.receive()
     numbers, namespaces = setup["numbers"], setup["namespaces"]
     try:
-        if sys.version_info < (3, 9):
-            raise Missing("Python 3.9 or newer")
         # What the supervisor's own parents left open.
         close_from(numbers, 3, CONTROL_FD - 1)
         close_from(numbers, CONTROL_FD + 1)
