@@ -136,3 +136,6 @@ impl Real for Ball {
         3
     }
 }
+
+#[cfg(test)]
+mod tests;

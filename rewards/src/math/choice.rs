@@ -12,6 +12,12 @@ pub(crate) struct Choice {
 
 /// Reads tokens as a choice. `None` where they are none, or name several.
 pub(crate) fn read(tokens: &[Token]) -> Option<Choice> {
+    let tokens = match tokens {
+        [Token { kind: T::Open(Bracket::Brace), .. }, inner @ .., Token { kind: T::Close(Bracket::Brace), .. }] => {
+            inner
+        }
+        tokens => tokens,
+    };
     let kind = |place: usize| tokens.get(place).map(|token| &token.kind);
     let (letter, mut used, dressed) = match kind(0)? {
         T::Open(Bracket::Round) => {
@@ -56,3 +62,6 @@ fn lone(kind: &T) -> Option<(char, bool)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,7 +239,11 @@ impl<R: Real> Place<'_, R> {
             }
             (Function::Max | Function::Min, rest) => {
                 let mut best = x;
-                for other in rest {
+                for (place, other) in rest.iter().enumerate() {
+                    // The same again changes nothing, and would leave open which is larger.
+                    if arguments[..=place].contains(other) {
+                        continue;
+                    }
                     let other = self.value(other)?;
                     let difference = known(other.minus(&best))?;
                     let wanted = if function == Function::Max { Ordering::Greater } else { Ordering::Less };

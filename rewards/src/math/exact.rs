@@ -195,3 +195,6 @@ fn binomial(n: &UBig, k: &UBig, budget: &mut Budget) -> Option<UBig> {
     }
     Some(total)
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,6 @@ impl Element {
         Self(if self.0 >= P { self.0 - P } else { self.0 })
     }
 }
+
+#[cfg(test)]
+mod tests;

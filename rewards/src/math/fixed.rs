@@ -209,3 +209,6 @@ impl Fixed {
         Some(if negative { -angle } else { angle })
     }
 }
+
+#[cfg(test)]
+mod tests;

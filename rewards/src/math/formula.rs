@@ -274,13 +274,15 @@ impl Formulas {
         if agreed.len() >= enough && blurred.len() > 2 * agreed.len() {
             return Outcome::Open(Reason::TooImprecise);
         }
+        // Where machine numbers do not reach, many digits must agree at as many points.
+        let digits_at = if agreed.len() < enough { POINTS } else { PRECISE_POINTS };
         if agreed.len() < enough {
             agreed.extend(blurred);
         }
         if agreed.len() < enough {
             return Outcome::Open(Reason::TooFewPoints);
         }
-        self.with_digits(gold, answer, &agreed, complex, scaled)
+        self.with_digits(gold, answer, &agreed, digits_at, complex, scaled)
     }
 
     /// The last word: many digits at some of the points at which machine numbers agree.
@@ -289,10 +291,11 @@ impl Formulas {
         gold: &Node,
         answer: &Node,
         points: &[Vec<(&str, f64)>],
+        points_wanted: usize,
         complex: bool,
         scaled: bool,
     ) -> Outcome {
-        for (bits, points_wanted) in [(BITS[0], PRECISE_POINTS), (BITS[1], 1)] {
+        for (bits, points_wanted) in [(BITS[0], points_wanted), (BITS[1], 1)] {
             let mut settled = 0;
             let mut reference = None;
             let points_wanted = (points_wanted + usize::from(scaled)).min(points.len());

@@ -232,3 +232,6 @@ fn based(bytes: &[u8]) -> Option<usize> {
     let valid = (11..=36).contains(&base) && bytes[..length].iter().all(|&b| char::from(b).is_digit(base));
     (letters && valid).then_some(length)
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,7 +252,7 @@ impl Real for Precise {
         if self.error > EXACT {
             // The middle must be further from both neighbours than the error.
             let above = &self.middle - &low;
-            let below = Float::ONE - &above;
+            let below = &low + Float::ONE - &self.middle;
             if size(&above) - 1 <= self.error + 1 || size(&below) - 1 <= self.error + 1 {
                 return None;
             }
@@ -276,3 +276,6 @@ impl Real for Precise {
         if bits <= 256 { 500 } else { 3500 }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,3 +263,6 @@ impl Region {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,3 +369,6 @@ fn by_name(name: &str) -> Option<(&'static str, u64, u64)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,3 +168,6 @@ fn normal(text: &str, case_matters: bool) -> String {
     // An article can be the whole answer.
     if normal.is_empty() { text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned() } else { normal }
 }
+
+#[cfg(test)]
+mod tests;

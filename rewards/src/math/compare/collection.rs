@@ -271,8 +271,8 @@ fn one_name(node: &Node) -> Option<&Node> {
 
 /// Whether items give values to different variables: then values alone must come in their order.
 fn names_differ(items: &[Node]) -> bool {
-    let names: Option<Vec<&Node>> = items.iter().map(|item| assignment(item).map(|(name, _)| name)).collect();
-    names.is_some_and(|names| names.len() > 1 && names.iter().skip(1).any(|name| *name != names[0]))
+    let mut names = items.iter().filter_map(|item| assignment(item).map(|(name, _)| name));
+    names.next().is_some_and(|first| names.any(|name| name != first))
 }
 
 fn are_inequalities(items: &[Node]) -> bool {
