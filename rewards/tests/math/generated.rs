@@ -3,6 +3,7 @@
 mod expressions;
 mod lists;
 mod numbers;
+mod oracle;
 
 use proptest::prelude::*;
 use rewards::math::{MathOptions, MathVerdict, grade};

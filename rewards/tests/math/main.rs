@@ -1,5 +1,8 @@
-//! What judges the math grader: tables of cases, golden values from mpmath, identities and perturbations, and the expected
-//! answers of public data sets.
+//! What judges the math grader: tables of cases, golden values from mpmath, identities and perturbations, and the
+//! expected answers of public data sets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene up has failed")]
+#![expect(clippy::print_stdout, reason = "tests say what they skip and how much they tried")]
 
 mod cases;
 mod data;

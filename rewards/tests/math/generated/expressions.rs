@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::{hold, linear, nonzero};
 
+/// Each relation with the one it becomes read from the right, and one that differs from it in the end point only.
+const RELATIONS: [(&str, &str, &str); 4] =
+    [("<", ">", "\\le"), (">", "<", "\\ge"), ("\\le", "\\ge", "<"), ("\\ge", "\\le", ">")];
+
 proptest! {
     #[test]
     fn polynomials(
@@ -139,7 +143,7 @@ proptest! {
     #[test]
     fn inequalities(
         n in -40_i64..40,
-        sign in prop::sample::select(vec![("<", ">", "\\le"), (">", "<", "\\ge"), ("\\le", "\\ge", "<"), ("\\ge", "\\le", ">")]),
+        sign in prop::sample::select(&RELATIONS[..]),
     ) {
         let (relation, turned, near) = sign;
         hold(

@@ -4,6 +4,16 @@ use proptest::prelude::*;
 
 use super::{hold, linear, nonzero};
 
+/// Units with a smaller one and how many of it they hold.
+const UNITS: [(&str, &str, i64); 6] = [
+    ("m", "cm", 100),
+    ("km", "m", 1000),
+    ("hours", "minutes", 60),
+    ("feet", "inches", 12),
+    ("kg", "g", 1000),
+    ("minutes", "seconds", 60),
+];
+
 proptest! {
     #[test]
     fn fractions(n in nonzero(500), d in 2_i64..90, k in nonzero(12)) {
@@ -184,7 +194,7 @@ proptest! {
     #[test]
     fn units_convert(
         n in 1_i64..400,
-        pair in prop::sample::select(vec![("m", "cm", 100_i64), ("km", "m", 1000), ("hours", "minutes", 60), ("feet", "inches", 12), ("kg", "g", 1000), ("minutes", "seconds", 60)]),
+        pair in prop::sample::select(&UNITS[..]),
     ) {
         let (large, small, factor) = pair;
         hold(
