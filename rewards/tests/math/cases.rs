@@ -10,7 +10,7 @@ use rewards::math::{MathOptions, grade};
 use crate::data::{Case, Wanted, cases, folder};
 
 /// Kinds of answers, in the order of the documentation; each has a table of this name.
-const KINDS: [&str; 41] = [
+const KINDS: [&str; 44] = [
     "integers",
     "thousands",
     "decimals",
@@ -51,6 +51,9 @@ const KINDS: [&str; 41] = [
     "latex_noise",
     "unicode",
     "wrapped",
+    "sequences",
+    "integrals",
+    "number_sets",
     "attacks",
 ];
 
