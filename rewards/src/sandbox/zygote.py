@@ -40,6 +40,8 @@ def preload(modules):
 class Control:
     def __init__(self, fd):
         self.socket = socket.socket(fileno=fd)
+        # A directory of this machine, which goes when the supervisor goes, whatever became of it.
+        self.temporary = None
 
     def send(self, message, fds=()):
         socket.send_fds(self.socket, [marshal.dumps(message, FORMAT)], fds)
@@ -47,6 +49,12 @@ class Control:
     def receive(self):
         data, fds, flags, _ = socket.recv_fds(self.socket, MAX_MESSAGE, 16)
         if not data:
+            if self.temporary:
+                try:
+                    empty(self.temporary)
+                    os.rmdir(self.temporary)
+                except OSError:
+                    pass
             os._exit(0)
         return marshal.loads(data), fds
 
@@ -105,7 +113,7 @@ def start():
             die_with_supervisor_of_zygote(control)
             temporary = "/tmp"
         else:
-            temporary = setup["temporary"]
+            temporary = control.temporary = setup["temporary"]
             if setup["filtered"]:
                 if os.geteuid() == 0:
                     try:
