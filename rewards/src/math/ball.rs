@@ -122,6 +122,10 @@ impl Real for Ball {
         }
     }
 
+    fn either(&self, other: &Self) -> Option<Self> {
+        ball(self.middle, (self.middle - other.middle).abs() + self.error.max(other.error))
+    }
+
     fn floor(&self) -> Option<Self> {
         let low = (self.middle - self.error).floor();
         let high = (self.middle + self.error).floor();

@@ -91,7 +91,7 @@ impl Comparison<'_> {
         if let Outcome::Different(_) = outcome
             && self.options.decimals == super::Decimals::Rounded
             && let Some((gap, size)) = self.formulas.gap(gold, answer)
-            && super::formula::rounds_to(gold, answer, gap, size)
+            && super::rounding::rounds_to(gold, answer, gap, size)
         {
             return Outcome::Same(Reason::Rounded);
         }

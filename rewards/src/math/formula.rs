@@ -7,6 +7,7 @@ use dashu::rational::RBig;
 use super::ball::Ball;
 use super::budget::Budget;
 use super::complex::Complex;
+use super::coordinate::{Kind, coordinate};
 use super::evaluate::{Hole, Place};
 use super::exact;
 use super::field::{self, Element, NoValue};
@@ -391,46 +392,6 @@ fn infinite(node: &Node) -> Option<i8> {
     }
 }
 
-/// Where points are taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Real,
-    WideReal,
-    Whole,
-    WideWhole,
-    /// All small whole numbers in turn, for so many variables.
-    Grid(usize),
-}
-
-/// The value of a variable at one of the points: positive and of either sign in turn, or a whole number, odd and even
-/// in turn and the variables not in step.
-fn coordinate(seed: Seed, name: &str, place: usize, attempt: u64, kind: Kind) -> f64 {
-    const REACH: [f64; 6] = [1.0, 2.0, 4.0, 0.5, 16.0, 1.5];
-    let share = seed.with(name).with_number(attempt).share();
-    let size = seed.with(name).with_number(attempt).with_number(1).share();
-    let parity = (attempt >> (place % 3) & 1) as f64;
-    match kind {
-        Kind::Whole => return 2.0 * (share * 10.0).floor() + 1.0 + parity,
-        // From 1/32 to 128, each size as likely, so that quotients reach far too.
-        Kind::WideReal => {
-            let size = 2_f64.powi((size * 12.0) as i32 - 5) * (1.0 + share);
-            return if attempt % 3 == 2 { -size } else { size };
-        }
-        Kind::WideWhole => {
-            let whole = (2_f64.powi((size * 8.0) as i32) * (1.0 + share)).floor();
-            return whole + (whole + parity) % 2.0;
-        }
-        Kind::Grid(variables) => {
-            let side = [40, 40, 6, 3][variables.min(3)];
-            let step = attempt / u64::pow(side, u32::try_from(place.min(8)).unwrap_or(8));
-            return (step % side) as f64;
-        }
-        Kind::Real => {}
-    }
-    let reach = REACH[(attempt / 2 % 6) as usize];
-    if attempt.is_multiple_of(2) { (share + 0.001_953_125) * reach } else { (share - 0.5) * 2.0 * reach }
-}
-
 /// Products of each with the other's value at the first point: equal where the ratio is the same.
 fn cross<R: super::real::Real>(
     a: &Complex<R>,
@@ -463,66 +424,4 @@ fn agree(a: &Complex<Precise>, b: &Complex<Precise>, bits: usize) -> Option<bool
         (x, y) => x.as_ref().unwrap_or(&zero).agrees(y.as_ref().unwrap_or(&zero))?,
     };
     Some(re && im)
-}
-
-/// Whether a decimal stands for a value after rounding: see [`super::Decimals::Rounded`]. One side must be written as
-/// a decimal, and an integer is rounded to nothing. The gap between them comes from many digits.
-pub(crate) fn rounds_to(gold: &Node, answer: &Node, gap: f64, size: f64) -> bool {
-    let (gold_decimal, answer_decimal) = (decimal(gold), decimal(answer));
-    let whole = |node: &Node| matches!(node, Node::Number(number) if number.places.is_none() && number.value.is_int());
-    if (gold_decimal.is_none() && answer_decimal.is_none()) || whole(gold) || whole(answer) {
-        return false;
-    }
-    if gap <= 5.1e-7 && gap <= 1e-5 * size {
-        return true;
-    }
-    let Some((places, digits)) = gold_decimal else {
-        return false;
-    };
-    digits >= 3 && gap <= half_a_unit(places)
-}
-
-/// Whether a number written as a decimal is another rounded to its places.
-pub(crate) fn is_rounding(of: &Node, gap: f64) -> bool {
-    match of {
-        Node::Number(number) if number.value.is_int() && number.places.is_none() => gap <= half_a_unit(0),
-        of => decimal(of).is_some_and(|(places, _)| gap <= half_a_unit(places)),
-    }
-}
-
-fn half_a_unit(places: i32) -> f64 {
-    0.5 * 10_f64.powi(-places) * (1.0 + 1e-9)
-}
-
-/// Places behind the point and significant digits of a decimal, scientific notation included.
-fn decimal(node: &Node) -> Option<(i32, usize)> {
-    match node {
-        Node::Number(number) => {
-            let places = number.places.filter(|&p| p > 0)?;
-            let scaled = &number.value * RBig::from(dashu::integer::UBig::from(10u8).pow(places as usize));
-            let digits = scaled.numerator().to_string().trim_start_matches('-').len();
-            Some((i32::try_from(places).ok()?, digits))
-        }
-        Node::Negative(inner) => decimal(inner),
-        Node::Product(factors) => match factors.as_slice() {
-            [mantissa, Node::Power(base, exponent)] => {
-                let (places, digits) = decimal(mantissa)?;
-                let ten = integer(base)? == 10;
-                let exponent = match &**exponent {
-                    Node::Negative(inner) => -integer(inner)?,
-                    exponent => integer(exponent)?,
-                };
-                if ten { Some((places.checked_sub(exponent)?, digits)) } else { None }
-            }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn integer(node: &Node) -> Option<i32> {
-    match node {
-        Node::Number(number) => i32::try_from(exact::integer(&number.value)?).ok(),
-        _ => None,
-    }
 }

@@ -244,6 +244,11 @@ impl Real for Precise {
         Some(if self.middle.sign() == Sign::Negative { Ordering::Less } else { Ordering::Greater })
     }
 
+    fn either(&self, other: &Self) -> Option<Self> {
+        let gap = size(&(&self.middle - &other.middle));
+        Self::made(self.middle.clone(), gap.max(self.error).max(other.error), self.bits, false)
+    }
+
     fn floor(&self) -> Option<Self> {
         if self.size() > self.bits as i64 / 2 {
             return None;

@@ -29,6 +29,8 @@ pub(crate) trait Real: Clone {
     fn arctan(&self) -> Option<Self>;
     /// Below, at or above zero; `None` where the error leaves it open.
     fn sign(&self) -> Option<Ordering>;
+    /// A number that may be either of two.
+    fn either(&self, other: &Self) -> Option<Self>;
     /// The integer below, where the error leaves only one.
     fn floor(&self) -> Option<Self>;
     /// The nearest machine number.

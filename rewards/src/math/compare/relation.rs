@@ -201,7 +201,7 @@ impl Comparison<'_> {
     /// Whether a decimal is an exact value rounded to its places.
     fn is_rounded(&mut self, exact: &Node, decimal: &Node) -> bool {
         let gap = self.formulas.gap(exact, decimal);
-        gap.is_some_and(|(gap, _)| crate::math::formula::is_rounding(decimal, gap))
+        gap.is_some_and(|(gap, _)| crate::math::rounding::is_rounding(decimal, gap))
     }
 
     /// Sides of relations: equal, and of relations between constants alike, since all true ones are equal.
