@@ -11,6 +11,7 @@ use super::{RubricError, Terms};
 use crate::accuracy::Accuracy;
 use crate::choice::MultipleChoice;
 use crate::countdown::Countdown;
+use crate::external::{Http, Program, Python};
 use crate::format::Format;
 use crate::instructions::Instructions;
 use crate::json::Json;
@@ -52,6 +53,12 @@ pub enum RuleConfig {
     Instructions(Instructions),
     /// 1 where the completion is the JSON document of the row, else 0.
     Json(Json),
+    /// What a function in a Python file of the user's says. It runs in processes of its own, unconfined.
+    Python(Python),
+    /// What a program of the user's says: it reads requests and writes scores as lines of JSON, and runs unconfined.
+    Program(Program),
+    /// What an HTTP endpoint says: requests are POSTed as JSON.
+    Http(Http),
 }
 
 /// Settings that make a rule.
@@ -80,6 +87,9 @@ impl RuleConfig {
             Self::MultipleChoice(own) => (own.terms(), own),
             Self::Instructions(own) => (own.terms(), own),
             Self::Json(own) => (own.terms(), own),
+            Self::Python(own) => (own.terms(), own),
+            Self::Program(own) => (own.terms(), own),
+            Self::Http(own) => (own.terms(), own),
         }
     }
 

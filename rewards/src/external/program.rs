@@ -1,0 +1,137 @@
+//! A program that speaks JSON lines.
+
+use std::io::ErrorKind;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::pool::{Patience, Pool, Worker};
+use super::process::Process;
+use super::{Failure, four, half_a_minute, message, one};
+use crate::rubric::{Settings, settings};
+use crate::rule::{Member, Rule};
+use crate::score::Sample;
+use crate::verdict::Verdict;
+
+settings! {
+    /// What a program of the user's says: it reads requests and writes scores as lines of JSON, and runs unconfined.
+    Program {
+        /// The program and its arguments, without a shell: `["./judge", "--strict"]`.
+        command: Vec<String>,
+        /// True where a value of 1 or more says that the answer is right, and a lesser one that it is wrong.
+        #[serde(default)]
+        judges: bool,
+        /// Most completions in a request.
+        #[serde(default = "sixteen")]
+        batch: usize,
+        /// Processes, each with one request at a time.
+        #[serde(default = "four")]
+        workers: usize,
+        /// Seconds that a request may take before its process is killed.
+        #[serde(default = "half_a_minute")]
+        timeout_s: f64,
+        /// How often a request that failed is put again, to a new process, before its completions are left out.
+        #[serde(default = "one")]
+        retries: usize,
+    }
+}
+
+pub(super) fn sixteen() -> usize {
+    16
+}
+
+impl Settings for Program {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.command.first().is_none_or(String::is_empty) {
+            return Err(("command", "names no program".into()));
+        }
+        if self.batch == 0 {
+            return Err(("batch", "is 0: nothing would be asked".into()));
+        }
+        super::check(self.workers, self.timeout_s)
+    }
+
+    fn rule(&self) -> Arc<dyn Rule> {
+        Arc::new(ProgramRule { settings: self.clone(), pool: OnceLock::new() })
+    }
+}
+
+/// The rule, whose processes are started when it is opened or first asked.
+struct ProgramRule {
+    settings: Program,
+    pool: OnceLock<Pool>,
+}
+
+impl ProgramRule {
+    fn pool(&self) -> &Pool {
+        self.pool.get_or_init(|| {
+            let Program { command, timeout_s, retries, workers, .. } = self.settings.clone();
+            let patience = Patience { retries, backoff: Duration::ZERO };
+            let limit = Duration::from_secs_f64(timeout_s);
+            Pool::start(workers, patience, move || Lines { command: command.clone(), limit, process: None })
+        })
+    }
+}
+
+impl Rule for ProgramRule {
+    fn name(&self) -> &str {
+        "program"
+    }
+
+    fn open(&self) -> Result<(), String> {
+        self.pool().open().map(drop).map_err(|failure| format!("program: `command`: {failure}"))
+    }
+
+    fn judge_group(&self, group: &[Member<'_>]) -> Vec<Verdict> {
+        self.pool().ask(batches(group, self.settings.batch))
+    }
+
+    fn judges(&self) -> bool {
+        self.settings.judges
+    }
+}
+
+/// The requests about a group, of at most `most` completions each, with their number.
+pub(super) fn batches(group: &[Member<'_>], most: usize) -> Vec<(String, usize)> {
+    let request = |members: &[Member<'_>]| {
+        let samples: Vec<Sample<'_>> = members.iter().map(|one| one.sample).collect();
+        (message::request(&samples, false), samples.len())
+    };
+    group.chunks(most.max(1)).map(request).collect()
+}
+
+/// A process that is started when it is needed, and anew after it failed.
+struct Lines {
+    command: Vec<String>,
+    limit: Duration,
+    process: Option<Process>,
+}
+
+impl Lines {
+    fn start(&self) -> Result<Process, Failure> {
+        let (program, arguments) = self.command.split_first().ok_or_else(|| Failure::new("names no program"))?;
+        Process::start(Command::new(program).args(arguments)).map_err(|error| {
+            let failure = Failure::new(format!("start `{program}`: {error}"));
+            if error.kind() == ErrorKind::NotFound { failure.for_good() } else { failure }
+        })
+    }
+}
+
+impl Worker for Lines {
+    /// A request about no completion at all is answered with no scores.
+    fn open(&mut self) -> Result<String, Failure> {
+        let answer = self.ask(&message::request(&[], false))?;
+        message::verdicts(&answer, 0)?;
+        Ok(answer)
+    }
+
+    fn ask(&mut self, request: &str) -> Result<String, Failure> {
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => self.start()?,
+        };
+        let answer = process.ask(request, self.limit)?;
+        self.process = Some(process);
+        Ok(answer)
+    }
+}
