@@ -17,6 +17,9 @@ pub use python::{Python, Signature};
 
 use std::fmt;
 
+use crate::answer::{self, Extract};
+use crate::score::Sample;
+
 /// A request that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Failure {
@@ -70,6 +73,12 @@ fn four() -> usize {
 
 fn half_a_minute() -> f64 {
     30.0
+}
+
+/// The final answer of a completion, for majorities: where a user's rule looks is not known, so any of the usual places.
+fn answer(sample: &Sample<'_>) -> Option<String> {
+    let found = answer::extract(sample.completion, Extract::Any, sample.truncated, sample.think_opened()).ok()?;
+    Some(found.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Checks the keys that all three have.

@@ -3,6 +3,8 @@
 //! A completion goes to a scorer as soon as it is finished, and its group is completed by whoever scores its last one.
 //! Scorers are threads of their own: no replica waits for a rule.
 
+mod tally;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -21,6 +23,7 @@ use crate::advantage::RuleValues;
 use crate::prompting::PreparedProblem;
 use crate::step_log::{Progress, StepLog};
 use crate::workers;
+pub(crate) use tally::log_rules;
 
 /// The groups of a step, in prompt order, with their scores.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use super::program::{batches, sixteen};
 use super::{Failure, four, half_a_minute, message};
 use crate::rubric::{Settings, settings};
 use crate::rule::{Member, Rule};
+use crate::score::Sample;
 use crate::verdict::Verdict;
 
 settings! {
@@ -106,6 +107,10 @@ impl Rule for HttpRule {
 
     fn judges(&self) -> bool {
         self.settings.judges
+    }
+
+    fn answer(&self, sample: &Sample<'_>) -> Option<String> {
+        super::answer(sample)
     }
 }
 

@@ -89,6 +89,10 @@ impl Rule for ProgramRule {
     fn judges(&self) -> bool {
         self.settings.judges
     }
+
+    fn answer(&self, sample: &Sample<'_>) -> Option<String> {
+        super::answer(sample)
+    }
 }
 
 /// The requests about a group, of at most `most` completions each, with their number.

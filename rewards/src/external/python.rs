@@ -136,6 +136,10 @@ impl Rule for PythonRule {
     fn judges(&self) -> bool {
         self.settings.judges
     }
+
+    fn answer(&self, sample: &Sample<'_>) -> Option<String> {
+        super::answer(sample)
+    }
 }
 
 /// An interpreter with the file imported, started when it is needed and anew after it failed.

@@ -125,6 +125,8 @@ fn functions_written_for_verl() {
     assert_eq!(totals(&scores), [Some(1.0), Some(0.1), Some(0.0)]);
     let rights: Vec<_> = scores.iter().map(|score| score.right.unwrap()).collect();
     assert_eq!(rights, [true, false, false], "partial credit is not a right answer");
+    let voted = gsm8k.answer(&Sample { completion: "it is #### 7", ..Sample::default() });
+    assert_eq!(voted.as_deref(), Some("7"), "majorities are counted over what stands in the usual places");
     assert_eq!(totals(&scored(&gsm8k, &["#### gold", "#### 5"], json!({"ground_truth": "5"}))), [Some(0.0), Some(1.0)]);
 
     let routed = python("verl_routed.py", "compute_score");

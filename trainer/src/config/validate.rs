@@ -16,6 +16,34 @@ use crate::sft::SftConfig;
 /// Largest `rollout.speculate`. A draft much longer than those of the papers, 3 to 10 tokens.
 const LONGEST_DRAFT: usize = 32;
 
+/// Numbers of a step that a rule's must not be taken for.
+const METRICS: [&str; 24] = [
+    "clip",
+    "cut",
+    "entropy",
+    "epoch",
+    "eval",
+    "grad",
+    "groups_all_right",
+    "groups_all_wrong",
+    "groups_skipped",
+    "kl",
+    "learned_tokens",
+    "len",
+    "len_max",
+    "loss",
+    "lr",
+    "mismatch_max",
+    "parity_tokens",
+    "perf",
+    "ratio_max",
+    "reward",
+    "skipped_updates",
+    "step",
+    "tokens",
+    "unscored",
+];
+
 /// What a config is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -199,6 +227,12 @@ impl Findings {
             if let Err(error) = rule.check() {
                 self.refuse(true, &format!("rewards.{index}"), || error.to_string());
             }
+        }
+        for (index, rule) in config.rewards.iter().enumerate() {
+            let name = rule.name();
+            self.refuse(METRICS.contains(&name.as_str()), &format!("rewards.{index}"), || {
+                format!("a rule cannot be called `{name}`: it is the name of another metric of a step")
+            });
         }
         match Rubric::new(&config.rewards) {
             Err(error @ RubricError::Empty) => {

@@ -22,7 +22,7 @@ use crate::preflight::memory::Phase;
 use crate::prompting::PreparedProblem;
 use crate::run::Run;
 use crate::samples::SampleRecord;
-use crate::scoring::{Scored, sample_and_score};
+use crate::scoring::{Scored, log_rules, sample_and_score};
 use crate::step_log::Progress;
 use crate::workers;
 
@@ -104,17 +104,13 @@ impl Step<'_> {
                     Some(total) => log.mean("reward", total, 1.0),
                     None => log.add("unscored", 1.0),
                 }
-                for part in &score.parts {
-                    if let Some(value) = part.value {
-                        log.mean(&part.rule, value, 1.0);
-                    }
-                }
                 let n = completion.tokens.len();
                 log.mean("len", n as f64, 1.0);
                 log.mean("cut", f64::from(completion.finish == FinishReason::Length), 1.0);
                 (tokens, longest) = (tokens + n, longest.max(n));
             }
         }
+        log_rules(&scored.scores, log);
         log.set("len_max", longest as f64);
         log.set("tokens", tokens as f64);
         log.set("perf/score_hidden", scored.hidden);

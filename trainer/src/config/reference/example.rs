@@ -8,7 +8,7 @@ use super::{Key, Presence, Table, tables, toml_text};
 const USED: [&str; 6] = ["rewards", "rewards.accuracy", "rewards.format", "data.source.chain", "grpo", "eval"];
 
 /// Values for keys without a default, in TOML; where none is here, the type gives one.
-const VALUES: [(&str, &str); 34] = [
+const VALUES: [(&str, &str); 38] = [
     ("name", r#""r1_zero""#),
     ("model.checkpoint", r#""configs/checkpoints/tiny""#),
     ("data.system_prompt", r#""You are a careful mathematician.""#),
@@ -31,6 +31,10 @@ const VALUES: [(&str, &str); 34] = [
     ("rewards.soft_overlong.max_tokens", "1024"),
     ("rewards.soft_overlong.buffer", "256"),
     ("rewards.length_k15.weight", "0.1"),
+    ("rewards.python.file", r#""reward.py""#),
+    ("rewards.python.function", r#""reward""#),
+    ("rewards.program.command", r#"["./judge"]"#),
+    ("rewards.http.url", r#""http://localhost:8000/score""#),
     ("grpo.steps", "200"),
     ("grpo.prompts_per_step", "16"),
     ("grpo.group_size", "8"),

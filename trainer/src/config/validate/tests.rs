@@ -62,6 +62,8 @@ fn each_rule_names_its_key() {
         ("rewards=[]", "rewards"),
         ("rewards=[{ length_k15 = { weight = 1.0 } }]", "rewards"),
         ("rewards.0.accuracy.weight=inf", "rewards.0"),
+        ("rewards.0.accuracy.name=loss", "rewards.0"),
+        ("rewards.0.accuracy.needs={ format = 1.0 }", "rewards"),
         ("grpo.steps=0", "grpo.steps"),
         ("grpo.prompts_per_step=0", "grpo.prompts_per_step"),
         ("grpo.group_size=1", "grpo.group_size"),
