@@ -61,7 +61,7 @@ fn a_typo_in_a_key() {
     ");
     insta::assert_snapshot!(told("weight", "wieght"), @r"
     error: read config `tiny.toml`
-      caused by: line 10, column 14: `rewards`: unknown field `wieght`, expected one of `weight`, `kind`, `extract`, `name`, `needs`, `clip`, `steps`, `warmup_steps`, `sources`
+      caused by: line 10, column 14: `rewards`: unknown field `wieght`, expected one of `weight`, `kind`, `extract`, `options`, `name`, `needs`, `clip`, `steps`, `warmup_steps`, `sources`
     hint: did you mean `weight`?
     ");
     insta::assert_snapshot!(told("[grpo]", "[gpro]"), @r"
@@ -100,7 +100,7 @@ fn a_wrong_type() {
 fn an_unknown_variant() {
     insta::assert_snapshot!(told("\"exact\"", "\"exactly\""), @r"
     error: read config `tiny.toml`
-      caused by: line 10, column 35: `rewards.kind`: unknown variant `exactly`, expected one of `exact`, `numeric`, `gsm8k`
+      caused by: line 10, column 35: `rewards.kind`: unknown variant `exactly`, expected one of `exact`, `numeric`, `gsm8k`, `math`
     ");
     insta::assert_snapshot!(told("source.chain", "source.chains"), @r"
     error: read config `tiny.toml`

@@ -6,6 +6,7 @@
 mod tally;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,7 +69,8 @@ fn hidden_share(work: &[(Instant, Instant)], sampled: Instant) -> f64 {
 /// replicas; `log` gets the time, and `bar` moves with each group.
 ///
 /// # Errors
-/// Those of the pool. A completion never makes one: a malformed one has a low score.
+/// Those of the pool; scorers too stop where it is cancelled. A completion never makes one: a malformed one has a low
+/// score.
 pub fn sample_and_score(
     policy: &Policy,
     pool: &mut RolloutPool,
@@ -80,13 +82,8 @@ pub fn sample_and_score(
 ) -> Result<Scored, PoolError> {
     let span = log.span("sample");
     let prompts = prompts(problems);
-    let scoring = Scoring {
-        rubric,
-        step: request.step,
-        problems,
-        bar,
-        groups: prompts.iter().map(|_| Mutex::new(Open::of(request.n))).collect(),
-    };
+    let groups = prompts.iter().map(|_| Mutex::new(Open::of(request.n))).collect();
+    let scoring = Scoring { rubric, step: request.step, cancel: request.cancel, problems, bar, groups };
     let n_scorers = pool.threads();
     let (sender, finished) = crossbeam_channel::unbounded();
     let (work, sampled) = thread::scope(|scope| {
@@ -105,11 +102,15 @@ pub fn sample_and_score(
     drop(span);
     let hidden = hidden_share(&work, sampled?);
     let groups = scoring.groups.into_iter().map(|open| open.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let groups: Vec<Open> = groups.collect();
+    if groups.iter().any(|open| !open.alone.is_empty()) {
+        return Err(PoolError::Cancelled);
+    }
     let whole = |(open, prompt): (Open, Prompt)| {
         let completions = open.completions.into_iter().flatten().collect();
         (Group { prompt, completions }, open.scores)
     };
-    let (groups, scores) = groups.zip(prompts).map(whole).unzip();
+    let (groups, scores) = groups.into_iter().zip(prompts).map(whole).unzip();
     Ok(Scored { groups, scores, hidden })
 }
 
@@ -129,6 +130,8 @@ fn prompts(problems: &[&PreparedProblem]) -> Vec<Prompt> {
 struct Scoring<'a> {
     rubric: &'a Rubric,
     step: u64,
+    /// Set where nobody waits for the scores any more.
+    cancel: &'a AtomicBool,
     problems: &'a [&'a PreparedProblem],
     bar: &'a Progress,
     /// `[P]`.
@@ -150,7 +153,7 @@ impl Open {
 }
 
 impl Scoring<'_> {
-    /// Scores what comes until nothing more will. From when to when each completion took.
+    /// Scores what comes until nothing more will, or nobody waits for it. From when to when each completion took.
     fn run(&self, finished: &Receiver<Finished>) -> Vec<(Instant, Instant)> {
         let timed = |one: Finished| {
             let from = Instant::now();
@@ -158,7 +161,8 @@ impl Scoring<'_> {
             self.score(one);
             (from, Instant::now())
         };
-        finished.iter().map(timed).collect()
+        // A user's rule may take long: a run that is interrupted waits for no more than one completion of each scorer.
+        finished.iter().take_while(|_| !self.cancel.load(Ordering::Relaxed)).map(timed).collect()
     }
 
     fn score(&self, Finished { place, sample, completion }: Finished) {

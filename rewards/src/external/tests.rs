@@ -321,6 +321,11 @@ fn functions_that_trl_ships() {
         eprintln!("skipped: GROUPER_PEERS_PYTHON names no interpreter with trl");
         return;
     };
+    let found = std::process::Command::new(&interpreter).args(["-c", "import trl.rewards, math_verify"]).output();
+    if !found.is_ok_and(|found| found.status.success()) {
+        eprintln!("skipped: {interpreter} has no trl, or no math_verify");
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("shipped.py");
     fs::write(

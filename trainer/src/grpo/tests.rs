@@ -100,20 +100,52 @@ fn a_run_learns_to_be_brief_and_agrees_with_itself() {
 
 #[test]
 fn a_resumed_run_is_the_same_run() {
+    resumed_is_the_same(&config(""));
+}
+
+/// Windows and warm-ups follow from the step alone; gates, a function of the user's and shares of each rule too.
+#[test]
+fn a_resumed_run_with_composed_rules_is_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reward.py");
+    let function = "def reward(completions, trainer_state, **columns):\n    \
+        return [None if 'x' in text else len(text) * trainer_state.global_step / 100 for text in completions]\n";
+    fs::write(&file, function).unwrap();
+    let mut config = config("");
+    config.rewards = serde_json::from_value(serde_json::json!([
+        {"soft_overlong": {"weight": 1.0, "max_tokens": 12, "buffer": 8, "steps": [2], "warmup_steps": 2}},
+        {"accuracy": {"weight": 1.0, "kind": "exact", "extract": "answer_tag", "needs": {"python": 0.05}}},
+        {"python": {"weight": 0.5, "file": file, "clip": [0.0, 0.3], "steps": [1, 3], "workers": 2}},
+    ]))
+    .unwrap();
+    config.grpo.as_mut().unwrap().combine_rewards = CombineRewards::NormalizeThenSum;
+    let whole = resumed_is_the_same(&config);
+    let rows = metrics(&whole.path().join("sums/1"));
+    let steps = |key: &str| -> Vec<u64> {
+        rows.iter().filter(|row| row.contains_key(key)).map(|row| row["step"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(steps("soft_overlong"), [2, 3, 4]);
+    assert_eq!(steps("python"), [1, 2, 3]);
+    assert_eq!(steps("accuracy"), [1, 2, 3, 4]);
+    assert!(steps("python/std").len() == 3 && steps("python/failed").is_empty());
+}
+
+/// A run, gone on with from several of its checkpoints; its folder.
+fn resumed_is_the_same(config: &RunConfig) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let config = config("");
-    train(&config, &options(root.path(), None)).unwrap();
+    train(config, &options(root.path(), None)).unwrap();
     let whole = root.path().join("sums/1");
     for from in ["step_0000", "step_0001", "step_0003"] {
         let cut = root.path().join("cut");
         let copied = std::process::Command::new("cp").arg("-r").arg(&whole).arg(&cut).status().unwrap();
         assert!(copied.success());
         if cut.join(from).exists() {
-            train(&config, &options(root.path(), Some(cut.join(from)))).unwrap();
+            train(config, &options(root.path(), Some(cut.join(from)))).unwrap();
             same_result(&whole, &cut);
         }
         fs::remove_dir_all(&cut).unwrap();
     }
+    root
 }
 
 #[test]

@@ -208,6 +208,46 @@ fn a_rubric_that_tells_nothing_apart_is_a_warning() {
     assert!(found(json!([{"format": {"weight": 0.0, "style": "think_answer"}}])).contains("does not tell"));
 }
 
+#[test]
+fn rules_that_cannot_be_opened_are_refused() {
+    let folder = sound().write();
+    let mut config = run(folder.path());
+    config.eval = None;
+    config.rewards = serde_json::from_value(json!([
+        {"format": {"weight": 1.0, "style": "boxed"}},
+        {"python": {"weight": 1.0, "file": "no/such.py"}},
+        {"program": {"weight": 1.0, "command": ["no-such-program"]}},
+    ]))
+    .unwrap();
+    insta::assert_snapshot!(messages(&config, &[]), @r"
+    error: `rewards.1`: python: `file` no/such.py: No such file or directory (os error 2)
+    error: `rewards.2`: program: `command`: start `no-such-program`: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn rows_without_a_rule_are_told() {
+    let folder = sound().write();
+    let row = |source: &str| json!({"question": "?", "answer": "4", "source": source});
+    let (mut config, _data) = with_rows(folder.path(), &["sums", "poems", "sums"].map(row));
+    let rule = |sources: &[&str]| -> Vec<rewards::RuleConfig> {
+        let rule = json!({"weight": 1.0, "kind": "exact", "extract": "any", "sources": sources});
+        serde_json::from_value(json!([{ "accuracy": rule }])).unwrap()
+    };
+    config.rewards = rule(&["sums"]);
+    insta::assert_snapshot!(messages(&config, &[]), @r"
+    warning: `rewards`: no rule is for 1 of 3 problems (problem 1: poems)
+    hint: name their source in a rule's `sources`: they are never scored
+    ");
+    config.rewards = rule(&["sums", "poems"]);
+    assert_eq!(messages(&config, &[]), "");
+    config.rewards = rule(&["sum"]);
+    insta::assert_snapshot!(messages(&config, &[]), @r"
+    error: `rewards`: no rule is for 3 of 3 problems (problem 0: sums; problem 1: poems; problem 2: sums)
+    hint: name their source in a rule's `sources`: they are never scored
+    ");
+}
+
 /// Every layout a rule reads from, with every layout a format rule asks for, whoever opens the thinking.
 #[test]
 fn layouts_that_can_be_met_are_met() {

@@ -54,9 +54,10 @@ fn scorers_side_by_side_score_as_one() {
     let group = Group { prompt: problems[0].prompt.clone(), completions: texts.map(completion).into() };
     let whole: Vec<Vec<Score>> = problems.iter().map(|problem| rubric.score_group(&samples(problem, &group))).collect();
 
+    let cancel = std::sync::atomic::AtomicBool::new(false);
     for (n_scorers, stride) in [(1, 1), (3, 5), (4, 7)] {
         let groups = problems.iter().map(|_| Mutex::new(Open::of(texts.len()))).collect();
-        let scoring = Scoring { rubric: &rubric, step: 1, problems: &problems, bar: &bar, groups };
+        let scoring = Scoring { rubric: &rubric, step: 1, cancel: &cancel, problems: &problems, bar: &bar, groups };
         let (sender, finished) = crossbeam_channel::unbounded();
         let n_scored = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -77,6 +78,28 @@ fn scorers_side_by_side_score_as_one() {
             assert!(open.completions.iter().flatten().map(|one| one.text.as_str()).eq(texts));
         }
     }
+}
+
+#[test]
+fn scorers_stop_where_nobody_waits() {
+    let rules = serde_json::from_value::<Vec<rewards::RuleConfig>>(json!([{"length_k15": {"weight": 0.5}},
+        {"accuracy": {"weight": 1.0, "kind": "numeric", "extract": "any"}}]));
+    let rubric = Rubric::new(&rules.unwrap()).unwrap();
+    let problems = [problem("7")];
+    let problems: Vec<&PreparedProblem> = problems.iter().collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = StepLog::create(folder.path(), "scores", 1, crate::step_log::Verbosity::Quiet).unwrap();
+    let bar = log.progress("scores", 1);
+    let cancel = std::sync::atomic::AtomicBool::new(true);
+    let groups = vec![Mutex::new(Open::of(2))];
+    let scoring = Scoring { rubric: &rubric, step: 1, cancel: &cancel, problems: &problems, bar: &bar, groups };
+    let (sender, finished) = crossbeam_channel::unbounded();
+    for sample in 0..2 {
+        sender.send(Finished { place: 0, sample, completion: completion("7") }).unwrap();
+    }
+    drop(sender);
+    assert_eq!(scoring.run(&finished), []);
+    assert_eq!(scoring.groups.into_iter().next().unwrap().into_inner().unwrap().alone.len(), 2);
 }
 
 /// A policy of random weights samples; groups and scores come out as from a pool that is asked for groups.
