@@ -31,6 +31,7 @@
 mod accuracy;
 mod answer;
 mod choice;
+pub mod code;
 mod countdown;
 mod external;
 mod format;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{RubricError, Terms};
 use crate::accuracy::Accuracy;
 use crate::choice::MultipleChoice;
+use crate::code::Code;
 use crate::countdown::Countdown;
 use crate::external::{Http, Program, Python};
 use crate::format::Format;
@@ -31,6 +32,8 @@ pub enum RuleConfig {
     /// 1 where the expression in `<answer>` uses each of the row's `nums` once and equals its
     /// `target` (TinyZero, github.com/Jiayi-Pan/TinyZero).
     Countdown(Countdown),
+    /// 1 where the program in the completion passes the tests of its row, run in a sandbox, else 0.
+    Code(Code),
     /// From 0 to −1 as the length nears the limit (DAPO, arXiv 2503.14476).
     SoftOverlong(SoftOverlong),
     /// From 0.5 for the group's shortest completion to −0.5 for its longest, never above 0 for
@@ -78,6 +81,7 @@ impl RuleConfig {
             Self::Accuracy(own) => (own.terms(), own),
             Self::Format(own) => (own.terms(), own),
             Self::Countdown(own) => (own.terms(), own),
+            Self::Code(own) => (own.terms(), own),
             Self::SoftOverlong(own) => (own.terms(), own),
             Self::LengthK15(own) => (own.terms(), own),
             Self::LengthCosine(own) => (own.terms(), own),
