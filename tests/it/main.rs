@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod code;
 mod config;
 mod configs;
 mod damage;

@@ -136,7 +136,7 @@ pub(crate) fn resume_flag(n: usize) -> String {
 }
 
 /// config.json of a policy with two layers of 32, for the tiny checkpoint's tokenizer.
-fn shape() -> Value {
+pub(crate) fn shape() -> Value {
     json!({
         "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 19, "hidden_size": 32,
         "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
