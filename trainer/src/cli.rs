@@ -69,7 +69,7 @@ pub enum Command {
 
 /// What to judge, and by what.
 #[derive(Clone, Debug, Args)]
-#[command(group(ArgGroup::new("by").required(true).args(["rubric", "math"])))]
+#[command(group(ArgGroup::new("by").required(true).args(["rubric", "math", "code"])))]
 pub struct ScoreArgs {
     /// A TOML file with `[[rewards]]`, such as a run's config, whose other tables are not read. Lines of the input are
     /// `{"prompt", "completion" or a list of "completions", "expected", …}`; they get a `score`.
@@ -78,6 +78,10 @@ pub struct ScoreArgs {
     /// Compare answers: lines `{"gold", "answer"}` get a `verdict` (`correct`, `wrong`, `undecided`) and a `reason`.
     #[arg(long)]
     pub math: bool,
+    /// Run Python programs in the sandbox: lines `{"id", "program", "tests": [{"stdin", "stdout"}, …], "time_limit_s"}`, or
+    /// with `"tests": {"function", "calls": [{"args", "expected"}, …]}`, get a `verdict`, `n_passed` and one verdict a test.
+    #[arg(long)]
+    pub code: bool,
     /// Take for right what published leaderboards do.
     #[arg(long, requires = "math")]
     pub lenient: bool,

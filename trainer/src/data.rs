@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 pub use documents::{Document, DocumentBody, Documents};
 pub use effort::Effort;
 pub(crate) use effort::PLACE as EFFORT_PLACE;
-pub(crate) use files::rows;
+pub(crate) use files::{rows, text};
 pub use source::{Arithmetic, Chain, ChainDemonstrations, Countdown, Fields, Files, Layout, Source, Split};
 pub use template::Template;
 

@@ -2,9 +2,11 @@
 
 mod answers;
 mod completions;
+mod programs;
 mod stopwatch;
 mod summary;
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -39,20 +41,20 @@ struct Judged {
 pub fn run(arguments: &ScoreArgs, quiet: bool) -> Result<()> {
     let path = &arguments.input;
     let reading = || format!("read `{}`", path.display());
-    let rows = data::rows(path).map_err(|error| Mistake::new(format!("{error:#}"))).with_context(reading)?;
+    let rows = || data::rows(path).map_err(|error| Mistake::new(format!("{error:#}"))).with_context(reading);
     let bar = |n: usize| if quiet { ProgressBar::hidden() } else { progress(n as u64) };
     let workers = arguments.workers.map_or_else(model::team::cores, Into::into);
-    let judged = match &arguments.rubric {
-        Some(rubric) => {
-            let judge = completions::Judge::open(rubric, arguments.tokenizer.as_deref())?;
-            let rows = completions::read(rows).with_context(reading)?;
-            judge.judge(rows, workers, &bar)
-        }
-        None => {
-            let options = if arguments.lenient { MathOptions::lenient() } else { MathOptions::default() };
-            let pairs = answers::read(rows).with_context(reading)?;
-            answers::judge(pairs, &options, arguments.explain, workers, &bar)
-        }
+    let judged = if let Some(rubric) = &arguments.rubric {
+        let lines = completions::read(rows()?).with_context(reading)?;
+        completions::Judge::open(rubric, arguments.tokenizer.as_deref())?.judge(lines, workers, &bar)
+    } else if arguments.code {
+        let text = fs::read(path).map_err(anyhow::Error::new).and_then(data::text);
+        let text = text.map_err(|error| Mistake::new(format!("{error:#}"))).with_context(reading)?;
+        programs::judge(programs::read(&text).with_context(reading)?, workers, &bar)?
+    } else {
+        let options = if arguments.lenient { MathOptions::lenient() } else { MathOptions::default() };
+        let pairs = answers::read(rows()?).with_context(reading)?;
+        answers::judge(pairs, &options, arguments.explain, workers, &bar)
     };
     write(&judged, arguments.output.as_deref(), quiet)
 }

@@ -11,8 +11,9 @@ use super::problem::{CallTest, Problem, StdioTest, Tests};
 use super::source::Before;
 use crate::sandbox::{Call, Plain, Sandbox};
 
-/// What a line says: `{"id", "program", "tests": [{"stdin", "stdout"}, …]}` or, for calls, `{"id", "program", "function",
-/// "calls": [{"args", "expected"}, …]}`; either with `"time_limit_s"`.
+/// What a line says: `{"id", "program", "tests": [{"stdin", "stdout"}, …]}` or, for calls, `{"id", "program", "tests":
+/// {"function", "calls": [{"args", "expected"}, …]}}`, whose `function` and `calls` may stand in the line itself; either
+/// with `"time_limit_s"`. Other keys of a line are not read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CodeLine {
     /// Whatever the line is known by; null where it has none.
@@ -61,49 +62,33 @@ impl CodeLine {
         };
         let value = json::read(text).map_err(|reason| wrong(None, &format!("not valid JSON: {reason}")))?;
         let fields = Fields::of(&value, line, "")?;
-        fields.only(&["id", "program", "tests", "function", "calls", "time_limit_s"])?;
+        fields.once()?;
         let program = fields.text("program")?;
-        let mut problem = match (fields.get("tests"), fields.get("calls")) {
+        let calls = match (fields.get("tests"), fields.get("calls")) {
             (Some(_), Some(_)) => return Err(wrong(Some("calls"), "stands beside `tests`; a line has one of them")),
             (None, None) => return Err(wrong(Some("tests"), "missing, and so is `calls`")),
-            (Some(tests), None) => {
-                if fields.get("function").is_some() {
-                    return Err(wrong(Some("function"), "needs `calls`"));
-                }
+            (Some(tests @ Plain::Dict(_)), None) => {
+                let tests = Fields::of(tests, line, "tests")?;
+                tests.only(&["function", "calls"])?;
+                Some(tests)
+            }
+            (Some(_), None) if fields.get("function").is_some() => {
+                return Err(wrong(Some("function"), "needs `calls`"));
+            }
+            (Some(_), None) => None,
+            (None, Some(_)) => Some(Fields::of(&value, line, "")?),
+        };
+        let mut problem = match calls {
+            Some(calls) => calls.calls()?,
+            None => {
                 let mut read = Vec::new();
-                for (place, test) in list(tests, line, "tests")?.iter().enumerate() {
+                for (place, test) in list(fields.need("tests")?, line, "tests")?.iter().enumerate() {
                     let test = Fields::of(test, line, &format!("tests[{place}]"))?;
                     test.only(&["stdin", "stdout"])?;
-                    read.push(StdioTest { stdin: test.text("stdin")?, stdout: test.text("stdout")? });
+                    let stdin = if test.get("stdin").is_some() { test.text("stdin")? } else { String::new() };
+                    read.push(StdioTest { stdin, stdout: test.text("stdout")? });
                 }
                 Problem::of(Tests::Stdio(read), Before::Nothing)
-            }
-            (None, Some(calls)) => {
-                let function = fields.text("function")?;
-                let is_name = |part: &str| {
-                    part.chars().all(|c| c.is_alphanumeric() || c == '_') && !part.starts_with(|c: char| c.is_numeric())
-                };
-                let bare = function.replacen("().", ".", 1);
-                if !bare.split('.').all(|part| !part.is_empty() && is_name(part)) {
-                    return Err(wrong(Some("function"), "is no name such as `solve` or `Solution().solve`"));
-                }
-                let mut read = Vec::new();
-                for (place, call) in list(calls, line, "calls")?.iter().enumerate() {
-                    let key = format!("calls[{place}]");
-                    let call = Fields::of(call, line, &key)?;
-                    call.only(&["args", "kwargs", "expected"])?;
-                    let args = list(call.need("args")?, line, &format!("{key}.args"))?.to_vec();
-                    let kwargs = match call.get("kwargs") {
-                        None => Vec::new(),
-                        Some(named) => {
-                            let named = Fields::of(named, line, &format!("{key}.kwargs"))?;
-                            named.entries().map(|(name, value)| (name.to_owned(), value.clone())).collect()
-                        }
-                    };
-                    let expected = Relation::Equal(call.need("expected")?.clone());
-                    read.push(CallTest { form: 0, call: Call { args, kwargs }, expected });
-                }
-                convert::of_calls(&function, read)
             }
         };
         if problem.is_empty() {
@@ -187,11 +172,49 @@ impl<'a> Fields<'a> {
         self.need(name)?.text().map(str::to_owned).ok_or_else(|| self.wrong(name, "is no text"))
     }
 
+    /// The problem of a `function` and the `calls` of it.
+    fn calls(&self) -> Result<Problem, LineError> {
+        let function = self.text("function")?;
+        let is_name = |part: &str| {
+            part.chars().all(|c| c.is_alphanumeric() || c == '_') && !part.starts_with(|c: char| c.is_numeric())
+        };
+        let bare = function.replacen("().", ".", 1);
+        if !bare.split('.').all(|part| !part.is_empty() && is_name(part)) {
+            return Err(self.wrong("function", "is no name such as `solve` or `Solution().solve`"));
+        }
+        let within = if self.place.is_empty() { "calls".to_owned() } else { format!("{}.calls", self.place) };
+        let mut read = Vec::new();
+        for (place, call) in list(self.need("calls")?, self.line, &within)?.iter().enumerate() {
+            let key = format!("{within}[{place}]");
+            let call = Fields::of(call, self.line, &key)?;
+            call.only(&["args", "kwargs", "expected"])?;
+            let args = list(call.need("args")?, self.line, &format!("{key}.args"))?.to_vec();
+            let kwargs = match call.get("kwargs") {
+                None => Vec::new(),
+                Some(named) => {
+                    let named = Fields::of(named, self.line, &format!("{key}.kwargs"))?;
+                    named.entries().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+                }
+            };
+            let expected = Relation::Equal(call.need("expected")?.clone());
+            read.push(CallTest { form: 0, call: Call { args, kwargs }, expected });
+        }
+        Ok(convert::of_calls(&function, read))
+    }
+
+    /// Refuses other keys than these, and one that stands twice.
     fn only(&self, known: &[&str]) -> Result<(), LineError> {
-        for (place, (name, _)) in self.entries().enumerate() {
+        for (name, _) in self.entries() {
             if !known.contains(&name) {
                 return Err(self.wrong(name, &format!("unknown key, expected one of {}", known.join(", "))));
             }
+        }
+        self.once()
+    }
+
+    /// Refuses a key that stands twice.
+    fn once(&self) -> Result<(), LineError> {
+        for (place, (name, _)) in self.entries().enumerate() {
             if self.entries().take(place).any(|(earlier, _)| earlier == name) {
                 return Err(self.wrong(name, "stands twice"));
             }

@@ -50,23 +50,31 @@ pub(super) fn read(config: &Files) -> Result<(Vec<Problem>, usize)> {
 
 /// Rows of one file with the place to name in an error.
 pub(crate) fn rows(path: &Path) -> Result<Vec<(String, Row)>> {
-    let mut bytes = fs::read(path)?;
+    let bytes = fs::read(path)?;
     if bytes.starts_with(b"PAR1") {
         return parquet_rows(path);
     }
+    let text = text(bytes)?;
+    if text.trim_start().starts_with('[') {
+        let items: Vec<Value> = serde_json::from_str(&text).context("not a valid JSON array")?;
+        return items.into_iter().enumerate().map(|(i, item)| object(item, format!("item {}", i + 1))).collect();
+    }
+    // Only '\n' ends a line: the other Unicode line ends occur inside JSON strings.
+    json_lines(&text, "line")
+}
+
+/// The text of a file's bytes, which may be gzipped.
+pub(crate) fn text(mut bytes: Vec<u8>) -> Result<String> {
     if bytes.starts_with(&[0x1F, 0x8B]) {
         let mut plain = Vec::new();
         MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).context("not valid gzip")?;
         bytes = plain;
     }
-    let text = String::from_utf8(bytes).context("not UTF-8 text")?;
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
-    if text.trim_start().starts_with('[') {
-        let items: Vec<Value> = serde_json::from_str(text).context("not a valid JSON array")?;
-        return items.into_iter().enumerate().map(|(i, item)| object(item, format!("item {}", i + 1))).collect();
+    let mut text = String::from_utf8(bytes).context("not UTF-8 text")?;
+    if text.starts_with('\u{FEFF}') {
+        text.drain(..'\u{FEFF}'.len_utf8());
     }
-    // Only '\n' ends a line: the other Unicode line ends occur inside JSON strings.
-    json_lines(text, "line")
+    Ok(text)
 }
 
 fn json_lines(text: &str, unit: &str) -> Result<Vec<(String, Row)>> {

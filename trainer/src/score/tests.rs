@@ -32,6 +32,7 @@ fn asked(rules: &str, input: &str) -> Asked {
     let arguments = ScoreArgs {
         rubric: Some(at("rubric.toml")),
         math: false,
+        code: false,
         lenient: false,
         explain: false,
         input: at("in.jsonl"),
@@ -197,4 +198,40 @@ fn a_pair_without_an_answer_is_named() {
       caused by: line 2: `answer` is missing
     hint: a line is `{"gold": "\\frac{1}{2}", "answer": "0.5"}`
     "#);
+}
+
+#[test]
+fn programs_are_run_in_the_sandbox_and_keep_their_lines_keys() {
+    let tests = json!([{"stdin": "2 3\n", "stdout": "5"}, {"stdin": "10 -4", "stdout": "6\n"}]);
+    let calls =
+        json!({"function": "add", "calls": [{"args": [2, 3], "expected": 5}, {"args": ["a", "b"], "expected": "ab"}]});
+    let input = [
+        json!({"id": "sum", "program": "print(sum(map(int, input().split())))", "tests": tests, "origin": "x"}),
+        json!({"id": 2, "program": "print(5)", "tests": tests}),
+        json!({"id": 3, "program": "def add(a, b):\n    return a + b", "tests": calls}),
+        json!({"program": "def add(a, b):\n    return 5", "function": "add", "calls": calls["calls"]}),
+        json!({"id": 5, "program": "while True: pass", "tests": tests, "time_limit_s": 0.2}),
+    ];
+    let mut asked = asked("", &input.map(|line| line.to_string()).join("\n"));
+    asked.arguments = ScoreArgs { rubric: None, code: true, ..asked.arguments };
+    run(&asked.arguments, true).unwrap();
+    let found = lines(&asked.output());
+    let verdicts: Vec<&Value> = found.iter().map(|line| &line["verdict"]).collect();
+    assert_eq!(verdicts, ["ok", "wrong_answer", "ok", "wrong_answer", "time_cpu"]);
+    assert_eq!((&found[0]["id"], &found[0]["origin"], &found[0]["n_passed"]), (&json!("sum"), &json!("x"), &json!(2)));
+    assert_eq!(
+        (&found[1]["tests"][0]["verdict"], &found[1]["tests"][1]["verdict"]),
+        (&json!("ok"), &json!("wrong_answer"))
+    );
+    assert!(found[0].get("program").is_none());
+}
+
+#[test]
+fn a_program_without_tests_is_named() {
+    let mut asked = asked("", "{\"program\": \"\", \"tests\": {\"function\": \"f\", \"calls\": [{\"args\": []}]}}");
+    asked.arguments = ScoreArgs { rubric: None, code: true, ..asked.arguments };
+    insta::assert_snapshot!(asked.complaint(), @r"
+    error: read `in.jsonl`
+      caused by: line 1: `tests.calls[0].expected`: missing
+    ");
 }

@@ -32,7 +32,11 @@ fn errors_name_line_and_key() {
         (r#"{"program": "p", "function": "f", "calls": [{"args": 5}]}"#, "line 7: `calls[0].args`: is no list"),
         (r#"{"program": "p", "function": "f", "calls": [{"args": []}]}"#, "line 7: `calls[0].expected`: missing"),
         (r#"{"program": "p", "program": "p"}"#, "line 7: `program`: stands twice"),
-        (r#"{"program": "p", "limit": 5}"#, "line 7: `limit`: unknown key"),
+        (
+            r#"{"program": "p", "tests": {"function": "f", "calls": [{"args": [], "expect": 1}]}}"#,
+            "line 7: `tests.calls[0].expect`: unknown key, expected one of args, kwargs, expected",
+        ),
+        (r#"{"program": "p", "tests": {"calls": []}}"#, "line 7: `tests.function`: missing"),
         (
             r#"{"program": "p", "tests": [{"stdin": "", "stdout": ""}], "time_limit_s": 0}"#,
             "line 7: `time_limit_s`: is no number of seconds above 0",
@@ -68,6 +72,8 @@ fn lines_are_judged() {
         ("class Other:\n    @staticmethod\n    def f(items):\n        return (items[::-1], None)", "Other.f"),
     ] {
         let line = json!({"program": program, "function": function, "calls": calls});
+        assert_eq!(judged(line), (Value::Null, Verdict::Ok, 2, vec![Verdict::Ok; 2]), "{program}");
+        let line = json!({"program": program, "tests": {"function": function, "calls": calls}, "origin": "not read"});
         assert_eq!(judged(line), (Value::Null, Verdict::Ok, 2, vec![Verdict::Ok; 2]), "{program}");
     }
     // Whole numbers of any size and floats to the bit, as the text has them.
