@@ -1,7 +1,7 @@
 //! Is an answer the expected one, as mathematics?
 //!
-//! A text is cut into tokens ([`lexer`]), read into a typed tree ([`parser`], [`tree`]) and compared kind by kind
-//! ([`compare`]): numbers exactly, rational functions at random points of a finite field, everything else by values
+//! A text is cut into tokens (`lexer`), read into a typed tree (`parser`, `tree`) and compared kind by kind
+//! (`compare`): numbers exactly, rational functions at random points of a finite field, everything else by values
 //! at random points, first with machine numbers that carry their error, then with 256 and 1024 bits. Nothing is ever
 //! evaluated as code, no input panics, and what a verdict may cost is counted in steps, so that it is the same on
 //! every machine.

@@ -108,7 +108,7 @@ fn an_unknown_variant() {
     ");
     insta::assert_snapshot!(told("accuracy =", "acuracy ="), @r"
     error: read config `tiny.toml`
-      caused by: line 10, column 1: `rewards`: unknown variant `acuracy`, expected one of `accuracy`, `format`, `countdown`, `soft_overlong`, `length_k15`, `length_cosine`, `target_length`, `repetition`, `language`, `multiple_choice`, `instructions`, `json`, `python`, `program`, `http`
+      caused by: line 10, column 1: `rewards`: unknown variant `acuracy`, expected one of `accuracy`, `format`, `countdown`, `code`, `soft_overlong`, `length_k15`, `length_cosine`, `target_length`, `repetition`, `language`, `multiple_choice`, `instructions`, `json`, `python`, `program`, `http`
     ");
 }
 

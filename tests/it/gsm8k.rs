@@ -25,7 +25,7 @@ pub(crate) fn write_policy(folder: &Path, tokenizer: &Path) {
     let config = json!({
         "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": 151_936, "hidden_size": 64,
         "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
-        "max_position_embeddings": 1024, "rms_norm_eps": 1e-6, "rope_theta": 1_000_000.0,
+        "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 1_000_000.0,
         "tie_word_embeddings": true, "bos_token_id": 151_643, "eos_token_id": 151_645,
     });
     fs::write(folder.join("config.json"), config.to_string()).unwrap();

@@ -165,7 +165,7 @@ pub fn page_floats(n_kv_heads: usize, head_dim: usize) -> usize {
 
 /// Rotates queries and keys of a decoding step, writes keys and values into the pages, and attends to every position up
 /// to each row's own. Returns `[padded, H, K]`, of which rows past the step's are zeros. Bit for bit what
-/// [`crate::kernels::rope`] and [`attention`] give such a row.
+/// [`crate::kernels::rope`] and [`crate::attention::attention`] give such a row.
 pub fn attention_step(
     rows: &StepRows<'_>,
     pages: &mut Pages<'_>,
