@@ -38,6 +38,8 @@ pub enum Reason {
     UnitMissing,
     /// There is no answer.
     AnswerEmpty,
+    /// The text marks answers that differ.
+    SeveralAnswers,
     /// The answer is no mathematics that is read here, nor the expected text.
     AnswerUnreadable,
     /// The expected answer is empty.
@@ -79,6 +81,7 @@ impl fmt::Display for Reason {
             Self::UnitsDiffer => "other units",
             Self::UnitMissing => "the unit is missing",
             Self::AnswerEmpty => "the answer is empty",
+            Self::SeveralAnswers => "the text marks answers that differ",
             Self::AnswerUnreadable => "the answer is not readable as mathematics",
             Self::GoldEmpty => "the expected answer is empty",
             Self::GoldUnreadable => "the expected answer is not readable as mathematics",

@@ -1,7 +1,7 @@
 //! The answer in a text that may be a whole completion.
 
 use super::reading::{Kind, Reading};
-use super::{Gold, Grade, MathOptions, MathVerdict};
+use super::{Gold, Grade, MathOptions, MathVerdict, Reason};
 use crate::answer::{self, Extract, NoAnswer};
 
 /// Delimiters of a formula in running text; the longer of two that begin alike stands first.
@@ -18,6 +18,11 @@ pub fn grade_texts(gold: &str, answer: &str, options: &MathOptions) -> Grade {
     let found = match marked(answer, options) {
         Ok(found) => found,
         Err(NoAnswer::NoMark) => answer,
+        Err(NoAnswer::BoxesDiffer | NoAnswer::SeveralTags) => {
+            let gold = gold.canonical().to_owned();
+            let (verdict, reason) = (MathVerdict::Wrong, Reason::SeveralAnswers);
+            return Grade { verdict, reason, gold, answer: String::new() };
+        }
         Err(_) => "",
     };
     let whole = gold.grade(found);
@@ -103,7 +108,7 @@ fn last_number(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::grade_texts;
-    use crate::math::{MathOptions, MathVerdict};
+    use crate::math::{MathOptions, MathVerdict, Reason};
 
     fn verdicts(gold: &str, answer: &str) -> (bool, bool) {
         let right = |options: &MathOptions| grade_texts(gold, answer, options).verdict == MathVerdict::Correct;
@@ -125,6 +130,13 @@ mod tests {
             assert_eq!(verdicts("5", answer), (true, true), "{answer}");
             assert_eq!(verdicts(r"\boxed{5}", answer), (true, true), "{answer}");
             assert_eq!(verdicts("6", answer), (false, false), "{answer}");
+        }
+    }
+
+    #[test]
+    fn answers_that_differ_are_none() {
+        for answer in [r"\boxed{5} or \boxed{6}", "<answer>5</answer><answer>6</answer>"] {
+            assert_eq!(grade_texts("5", answer, &MathOptions::default()).reason, Reason::SeveralAnswers, "{answer}");
         }
     }
 
