@@ -4,6 +4,7 @@
 //! every failure is named with what they said: after some retries the completions concerned have no value and leave
 //! their group, while the run goes on.
 
+mod batched;
 mod http;
 mod message;
 mod pool;

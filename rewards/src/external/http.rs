@@ -1,15 +1,13 @@
 //! An HTTP endpoint.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::batched::{self, Batched, sixteen};
 use super::pool::{Patience, Pool, Worker};
-use super::program::{batches, sixteen};
 use super::{Failure, four, half_a_minute, message};
 use crate::rubric::{Settings, settings};
-use crate::rule::{Member, Rule};
-use crate::score::Sample;
-use crate::verdict::Verdict;
+use crate::rule::Rule;
 
 settings! {
     /// What an HTTP endpoint says: requests are POSTed as JSON.
@@ -54,9 +52,7 @@ impl Settings for Http {
         if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
             return Err(("url", format!("is `{}`, and must begin with http:// or https://", self.url)));
         }
-        if self.batch == 0 {
-            return Err(("batch", "is 0: nothing would be asked".into()));
-        }
+        batched::check(self.batch)?;
         let sound = self.backoff_s >= 0.0 && self.backoff_s <= 1e6;
         if !sound {
             return Err(("backoff_s", format!("is {}, and must be between 0 and 1e6", self.backoff_s)));
@@ -65,20 +61,8 @@ impl Settings for Http {
     }
 
     fn rule(&self) -> Arc<dyn Rule> {
-        Arc::new(HttpRule { settings: self.clone(), pool: OnceLock::new() })
-    }
-}
-
-/// The rule, whose connections are made when it is opened or first asked.
-struct HttpRule {
-    settings: Http,
-    pool: OnceLock<Pool>,
-}
-
-impl HttpRule {
-    fn pool(&self) -> &Pool {
-        self.pool.get_or_init(|| {
-            let Http { url, timeout_s, retries, backoff_s, workers, .. } = self.settings.clone();
+        let Http { url, timeout_s, retries, backoff_s, workers, judges, batch, .. } = self.clone();
+        Arc::new(Batched::new("http", format!("`url` {url}"), judges, batch, move || {
             let patience = Patience { retries, backoff: Duration::from_secs_f64(backoff_s) };
             let config = ureq::Agent::config_builder()
                 .timeout_global(Some(Duration::from_secs_f64(timeout_s)))
@@ -88,29 +72,7 @@ impl HttpRule {
                 .build();
             let agent = ureq::Agent::new_with_config(config);
             Pool::start(workers, patience, move || Endpoint { url: url.clone(), agent: agent.clone() })
-        })
-    }
-}
-
-impl Rule for HttpRule {
-    fn name(&self) -> &str {
-        "http"
-    }
-
-    fn open(&self) -> Result<(), String> {
-        self.pool().open().map(drop).map_err(|failure| format!("http: `url` {}: {failure}", self.settings.url))
-    }
-
-    fn judge_group(&self, group: &[Member<'_>]) -> Vec<Verdict> {
-        self.pool().ask(batches(group, self.settings.batch))
-    }
-
-    fn judges(&self) -> bool {
-        self.settings.judges
-    }
-
-    fn answer(&self, sample: &Sample<'_>) -> Option<String> {
-        super::answer(sample)
+        }))
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::io::ErrorKind;
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::batched::{self, Batched, sixteen};
 use super::pool::{Patience, Pool, Worker};
 use super::process::Process;
 use super::{Failure, four, half_a_minute, message, one};
 use crate::rubric::{Settings, settings};
-use crate::rule::{Member, Rule};
-use crate::score::Sample;
-use crate::verdict::Verdict;
+use crate::rule::Rule;
 
 settings! {
     /// What a program of the user's says: it reads requests and writes scores as lines of JSON, and runs unconfined.
@@ -36,72 +35,23 @@ settings! {
     }
 }
 
-pub(super) fn sixteen() -> usize {
-    16
-}
-
 impl Settings for Program {
     fn check(&self) -> Result<(), (&'static str, String)> {
         if self.command.first().is_none_or(String::is_empty) {
             return Err(("command", "names no program".into()));
         }
-        if self.batch == 0 {
-            return Err(("batch", "is 0: nothing would be asked".into()));
-        }
+        batched::check(self.batch)?;
         super::check(self.workers, self.timeout_s)
     }
 
     fn rule(&self) -> Arc<dyn Rule> {
-        Arc::new(ProgramRule { settings: self.clone(), pool: OnceLock::new() })
-    }
-}
-
-/// The rule, whose processes are started when it is opened or first asked.
-struct ProgramRule {
-    settings: Program,
-    pool: OnceLock<Pool>,
-}
-
-impl ProgramRule {
-    fn pool(&self) -> &Pool {
-        self.pool.get_or_init(|| {
-            let Program { command, timeout_s, retries, workers, .. } = self.settings.clone();
+        let Program { command, timeout_s, retries, workers, judges, batch, .. } = self.clone();
+        Arc::new(Batched::new("program", "`command`".to_owned(), judges, batch, move || {
             let patience = Patience { retries, backoff: Duration::ZERO };
             let limit = Duration::from_secs_f64(timeout_s);
             Pool::start(workers, patience, move || Lines { command: command.clone(), limit, process: None })
-        })
+        }))
     }
-}
-
-impl Rule for ProgramRule {
-    fn name(&self) -> &str {
-        "program"
-    }
-
-    fn open(&self) -> Result<(), String> {
-        self.pool().open().map(drop).map_err(|failure| format!("program: `command`: {failure}"))
-    }
-
-    fn judge_group(&self, group: &[Member<'_>]) -> Vec<Verdict> {
-        self.pool().ask(batches(group, self.settings.batch))
-    }
-
-    fn judges(&self) -> bool {
-        self.settings.judges
-    }
-
-    fn answer(&self, sample: &Sample<'_>) -> Option<String> {
-        super::answer(sample)
-    }
-}
-
-/// The requests about a group, of at most `most` completions each, with their number.
-pub(super) fn batches(group: &[Member<'_>], most: usize) -> Vec<(String, usize)> {
-    let request = |members: &[Member<'_>]| {
-        let samples: Vec<Sample<'_>> = members.iter().map(|one| one.sample).collect();
-        (message::request(&samples, false), samples.len())
-    };
-    group.chunks(most.max(1)).map(request).collect()
 }
 
 /// A process that is started when it is needed, and anew after it failed.

@@ -178,6 +178,38 @@ pub(crate) enum Node {
     Ratio(Vec<Node>),
 }
 
+/// The parts directly below a node, in the order written, borrowed as `iter` does or, with `iter_mut, mut`, to be changed.
+macro_rules! parts {
+    ($node:expr, $iter:ident $(, $mut:tt)?) => {
+        match $node {
+            Node::Number(_)
+            | Node::Constant(_)
+            | Node::Symbol(_)
+            | Node::Infinity
+            | Node::Based(..)
+            | Node::Text(_)
+            | Node::NumberSet(_) => Vec::new(),
+            Node::Sum(items)
+            | Node::Product(items)
+            | Node::Call(_, items)
+            | Node::Opaque(_, items)
+            | Node::List(items)
+            | Node::Either(items)
+            | Node::Tuple(_, items, _)
+            | Node::Set(items)
+            | Node::Ratio(items) => items.$iter().collect(),
+            Node::Negative(a) | Node::Signs(_, a) | Node::Degrees(a) | Node::Percent(a) | Node::Quantity(a, _) => {
+                vec![a]
+            }
+            Node::Quotient(a, b) | Node::Power(a, b) | Node::Root(a, b) | Node::Builder(a, b) | Node::Sets(_, a, b) => {
+                vec![a, b]
+            }
+            Node::Matrix(rows) => rows.$iter().flatten().collect(),
+            Node::Chain(first, rest) => std::iter::once(&$($mut)? **first).chain(rest.$iter().map(|(_, n)| n)).collect(),
+        }
+    };
+}
+
 impl Node {
     /// An integer.
     pub(crate) fn integer(value: i64) -> Self {
@@ -186,32 +218,7 @@ impl Node {
 
     /// The parts directly below, in the order written.
     pub(crate) fn children(&self) -> Vec<&Node> {
-        match self {
-            Self::Number(_)
-            | Self::Constant(_)
-            | Self::Symbol(_)
-            | Self::Infinity
-            | Self::Based(..)
-            | Self::Text(_)
-            | Self::NumberSet(_) => Vec::new(),
-            Self::Sum(items)
-            | Self::Product(items)
-            | Self::Call(_, items)
-            | Self::Opaque(_, items)
-            | Self::List(items)
-            | Self::Either(items)
-            | Self::Tuple(_, items, _)
-            | Self::Set(items)
-            | Self::Ratio(items) => items.iter().collect(),
-            Self::Negative(a) | Self::Signs(_, a) | Self::Degrees(a) | Self::Percent(a) | Self::Quantity(a, _) => {
-                vec![a]
-            }
-            Self::Quotient(a, b) | Self::Power(a, b) | Self::Root(a, b) | Self::Builder(a, b) | Self::Sets(_, a, b) => {
-                vec![a, b]
-            }
-            Self::Matrix(rows) => rows.iter().flatten().collect(),
-            Self::Chain(first, rest) => std::iter::once(&**first).chain(rest.iter().map(|(_, n)| n)).collect(),
-        }
+        parts!(self, iter)
     }
 
     /// How many nodes the tree has.
@@ -256,32 +263,7 @@ impl Node {
 
     /// The parts directly below, to be changed.
     fn children_mut(&mut self) -> Vec<&mut Node> {
-        match self {
-            Self::Number(_)
-            | Self::Constant(_)
-            | Self::Symbol(_)
-            | Self::Infinity
-            | Self::Based(..)
-            | Self::Text(_)
-            | Self::NumberSet(_) => Vec::new(),
-            Self::Sum(items)
-            | Self::Product(items)
-            | Self::Call(_, items)
-            | Self::Opaque(_, items)
-            | Self::List(items)
-            | Self::Either(items)
-            | Self::Tuple(_, items, _)
-            | Self::Set(items)
-            | Self::Ratio(items) => items.iter_mut().collect(),
-            Self::Negative(a) | Self::Signs(_, a) | Self::Degrees(a) | Self::Percent(a) | Self::Quantity(a, _) => {
-                vec![a]
-            }
-            Self::Quotient(a, b) | Self::Power(a, b) | Self::Root(a, b) | Self::Builder(a, b) | Self::Sets(_, a, b) => {
-                vec![a, b]
-            }
-            Self::Matrix(rows) => rows.iter_mut().flatten().collect(),
-            Self::Chain(first, rest) => std::iter::once(&mut **first).chain(rest.iter_mut().map(|(_, n)| n)).collect(),
-        }
+        parts!(self, iter_mut, mut)
     }
 
     /// Gives a variable another name.
