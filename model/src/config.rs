@@ -144,6 +144,7 @@ pub enum RopeScaling {
     },
 }
 
+pub mod experts;
 mod parse;
 pub use parse::ConfigError;
 #[cfg(test)]
