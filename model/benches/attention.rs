@@ -15,8 +15,9 @@ use model::product::route;
 use model::team::Team;
 
 /// Heads of a 15M-parameter policy, and of one with wider heads.
-const HEADS: [Heads; 2] =
-    [Heads { n_heads: 6, n_kv_heads: 2, head_dim: 64 }, Heads { n_heads: 4, n_kv_heads: 1, head_dim: 128 }];
+fn heads() -> [Heads; 2] {
+    [Heads::new(6, 2, 64), Heads::new(4, 1, 128)]
+}
 
 /// Lengths of one sequence.
 const LENGTHS: [i32; 6] = [128, 512, 1024, 2048, 4096, 16384];
@@ -52,14 +53,13 @@ fn pairs(segments: &[Segment]) -> usize {
 }
 
 fn train(criterion: &mut Criterion, heads: Heads, threads: usize) {
-    let Heads { n_heads, n_kv_heads, head_dim } = heads;
+    let Heads { n_heads, n_kv_heads, head_dim, .. } = heads;
     let mut group = criterion.benchmark_group(format!("attention_{}/{n_heads}x{head_dim}", route()));
     for (name, segments) in shapes() {
         let n: usize = segments.iter().map(|s| s.length as usize).sum();
         let (q, d_out) = (noise(n * n_heads * head_dim, 0.0), noise(n * n_heads * head_dim, 0.3));
         let (key, value) = (noise(n * n_kv_heads * head_dim, 0.5), noise(n * n_kv_heads * head_dim, 0.7));
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        let (out, log_sum) = attention(&q, &key, &value, &segments, heads, scale);
+        let (out, log_sum) = attention(&q, &key, &value, &segments, heads);
         let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &out, log_sum: &log_sum };
         // Scores and weighted values; backward those scores again, and the gradients of both sides of both products.
         let products = 2 * pairs(&segments) * n_heads * head_dim;
@@ -67,11 +67,11 @@ fn train(criterion: &mut Criterion, heads: Heads, threads: usize) {
         team.lead(|| {
             group.throughput(Throughput::Elements(2 * products as u64));
             group.bench_function(format!("forward/{name}/{threads}"), |bencher| {
-                bencher.iter(|| black_box(attention(&q, &key, &value, &segments, heads, scale)));
+                bencher.iter(|| black_box(attention(&q, &key, &value, &segments, heads)));
             });
             group.throughput(Throughput::Elements(5 * products as u64));
             group.bench_function(format!("backward/{name}/{threads}"), |bencher| {
-                bencher.iter(|| black_box(attention_backward(&d_out, saved, &segments, heads, scale)));
+                bencher.iter(|| black_box(attention_backward(&d_out, saved, &segments, heads)));
             });
         });
     }
@@ -79,10 +79,10 @@ fn train(criterion: &mut Criterion, heads: Heads, threads: usize) {
 }
 
 fn decode(criterion: &mut Criterion, heads: Heads, threads: usize) {
-    let Heads { n_heads, n_kv_heads, head_dim } = heads;
+    let Heads { n_heads, n_kv_heads, head_dim, .. } = heads;
     let mut group = criterion.benchmark_group(format!("attention_{}/{n_heads}x{head_dim}", route()));
     let layers = 6;
-    let stride = layers * page_floats(n_kv_heads, head_dim);
+    let stride = layers * page_floats(heads);
     for (rows, siblings, first, last) in DECODES {
         let max_pages = last.div_ceil(TILE);
         // The prompt's full pages belong to all of a group, the others to one row each.
@@ -109,7 +109,7 @@ fn decode(criterion: &mut Criterion, heads: Heads, threads: usize) {
                 bencher.iter(|| {
                     let mut pages = Pages::new(&mut arena, stride);
                     for layer in 0..layers {
-                        black_box(attention_step(&step, &mut pages, layer, angles, heads, 0.125, rows));
+                        black_box(attention_step(&step, &mut pages, layer, Some(angles), heads, rows));
                     }
                 });
             });
@@ -124,7 +124,7 @@ fn main() {
         .warm_up_time(Duration::from_millis(50))
         .measurement_time(Duration::from_millis(250))
         .configure_from_args();
-    for heads in HEADS {
+    for heads in heads() {
         for threads in THREADS {
             train(&mut criterion, heads, threads);
             decode(&mut criterion, heads, threads);

@@ -7,15 +7,15 @@
 
 #define GROUPER_ATTENTION(set)                                                                                        \
   namespace set {                                                                                                     \
-  void attention_forward(const float*, const float*, const float*, const int32_t*, int64_t, int64_t, int64_t, float,  \
-                         int64_t, int64_t, float*, float*);                                                           \
-  void attention_step(const StepPointers&, const HeadWidths&, const float*, const float*, float*, int64_t, int64_t,       \
-                      float, int64_t, int64_t, float*);                                                               \
+  void attention_forward(const float*, const float*, const float*, const int32_t*, const AttentionForm&, int64_t,     \
+                         int64_t, float*, float*);                                                                    \
+  void attention_step(const StepPointers&, const AttentionForm&, const float*, const float*, float*, int64_t,         \
+                      int64_t, int64_t, int64_t, float*);                                                             \
   void attention_backward(const float*, const float*, const float*, const float*, const float*, const float*,         \
-                          const int32_t*, const int32_t*, const int32_t*, int64_t, int64_t, int64_t, int64_t, float,  \
-                          int64_t, int64_t, float*, float*);                                                          \
-  void attention_collect(const float*, const int32_t*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, float*,  \
-                         float*);                                                                                     \
+                          const int32_t*, const int32_t*, const int32_t*, int64_t, const AttentionForm&, int64_t,     \
+                          int64_t, float*, float*);                                                                   \
+  void attention_collect(const float*, const int32_t*, int64_t, int64_t, const AttentionForm&, int64_t, int64_t,      \
+                         float*, float*);                                                                             \
   }
 
 namespace grouper {
@@ -26,44 +26,46 @@ GROUPER_ATTENTION(sse2)
 
 int64_t padded_width(int64_t k) { return (k + 15) / 16 * 16; }
 
-int64_t page_floats(int64_t kv_heads, int64_t k) { return kv_heads * kTile * (k + padded_width(k)); }
+int64_t page_floats(const AttentionForm& form) { return form.kv_heads * kTile * (form.k + padded_width(form.v)); }
+
+int64_t sum_floats(const AttentionForm& form) { return padded_width(form.k) + padded_width(form.v); }
 
 void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
-                int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena) {
-  const int64_t padded = padded_width(k), head_floats = kTile * (k + padded);
+                const AttentionForm& form, int64_t stride, int64_t layer, float* arena) {
+  const int64_t kv_heads = form.kv_heads, k = form.k, v = form.v;
+  const int64_t padded = padded_width(v), head_floats = kTile * (k + padded);
   for (int64_t row = 0; row < n; ++row)
     for (int64_t kv = 0; kv < kv_heads; ++kv) {
       float* columns = arena + page[row] * stride + (layer * kv_heads + kv) * head_floats;
       float* rows = columns + k * kTile + slot[row] * padded;
       const float* from = key + (row * kv_heads + kv) * k;
       for (int64_t i = 0; i < k; ++i) columns[i * kTile + slot[row]] = from[i];
-      std::copy(value + (row * kv_heads + kv) * k, value + (row * kv_heads + kv + 1) * k, rows);
-      std::fill(rows + k, rows + padded, 0.0f);
+      std::copy(value + (row * kv_heads + kv) * v, value + (row * kv_heads + kv + 1) * v, rows);
+      std::fill(rows + v, rows + padded, 0.0f);
     }
 }
 
-void attention_forward(const float* q, const float* key, const float* value, const int32_t* parts, int64_t heads,
-                       int64_t kv_heads, int64_t k, float scale, int64_t first, int64_t last, float* out,
-                       float* log_sum) {
-  GROUPER_DISPATCH(attention_forward(q, key, value, parts, heads, kv_heads, k, scale, first, last, out, log_sum))
+void attention_forward(const float* q, const float* key, const float* value, const int32_t* parts,
+                       const AttentionForm& form, int64_t first, int64_t last, float* out, float* log_sum) {
+  GROUPER_DISPATCH(attention_forward(q, key, value, parts, form, first, last, out, log_sum))
 }
 
-void attention_step(const StepPointers& rows, const HeadWidths& widths, const float* cosine, const float* sine,
-                    float* arena, int64_t stride, int64_t layer, float scale, int64_t first, int64_t last, float* out) {
-  GROUPER_DISPATCH(attention_step(rows, widths, cosine, sine, arena, stride, layer, scale, first, last, out))
+void attention_step(const StepPointers& rows, const AttentionForm& form, const float* cosine, const float* sine,
+                    float* arena, int64_t stride, int64_t layer, int64_t first, int64_t last, float* out) {
+  GROUPER_DISPATCH(attention_step(rows, form, cosine, sine, arena, stride, layer, first, last, out))
 }
 
 void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,
                         const float* log_sum, const int32_t* parts, const int32_t* ends, const int32_t* sum_ends,
-                        int64_t n_sums, int64_t heads, int64_t kv_heads, int64_t k, float scale, int64_t first,
-                        int64_t last, float* dq, float* sums) {
-  GROUPER_DISPATCH(attention_backward(d_out, q, key, value, out, log_sum, parts, ends, sum_ends, n_sums, heads,
-                                      kv_heads, k, scale, first, last, dq, sums))
+                        int64_t n_sums, const AttentionForm& form, int64_t first, int64_t last, float* dq,
+                        float* sums) {
+  GROUPER_DISPATCH(attention_backward(d_out, q, key, value, out, log_sum, parts, ends, sum_ends, n_sums, form, first,
+                                      last, dq, sums))
 }
 
-void attention_collect(const float* sums, const int32_t* spans, int64_t n_spans, int64_t n_sums, int64_t kv_heads,
-                       int64_t k, int64_t first, int64_t last, float* dkey, float* dvalue) {
-  GROUPER_DISPATCH(attention_collect(sums, spans, n_spans, n_sums, kv_heads, k, first, last, dkey, dvalue))
+void attention_collect(const float* sums, const int32_t* spans, int64_t n_spans, int64_t n_sums,
+                       const AttentionForm& form, int64_t first, int64_t last, float* dkey, float* dvalue) {
+  GROUPER_DISPATCH(attention_collect(sums, spans, n_spans, n_sums, form, first, last, dkey, dvalue))
 }
 
 }  // namespace grouper

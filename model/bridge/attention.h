@@ -29,24 +29,31 @@ struct Span {
   int32_t row, sum, length;
 };
 
-// Attention over packed rows. q and out are [n, heads, k]; key and value are [n, kv_heads, k]; log_sum receives
-// [n, heads]. Item i is head i % kv_heads of part i / kv_heads.
-void attention_forward(const float* q, const float* key, const float* value, const int32_t* parts, int64_t heads,
-                       int64_t kv_heads, int64_t k, float scale, int64_t first, int64_t last, float* out,
-                       float* log_sum);
+// What an attention is made of: `heads` queries a row, each k numbers, and `kv_heads` keys of k and values of v numbers.
+// Scores are products of queries and keys, times `scale`.
+struct AttentionForm {
+  int64_t heads, kv_heads, k, v;
+  float scale;
+};
+
+// Attention over packed rows: q is [n, heads, k], key [n, kv_heads, k], value [n, kv_heads, v] and out [n, heads, v];
+// log_sum receives [n, heads]. Item i is head i % kv_heads of part i / kv_heads.
+void attention_forward(const float* q, const float* key, const float* value, const int32_t* parts,
+                       const AttentionForm& form, int64_t first, int64_t last, float* out, float* log_sum);
 
 // The key-value cache is an arena of pages. A page holds kTile positions of every layer: for each layer and head, keys
-// [k, kTile] with positions side by side, then values [kTile, k rounded up to whole vectors].
+// [k, kTile] with positions side by side, then values [kTile, v rounded up to whole vectors].
 
-// k rounded up to whole vectors of the widest set.
+// A width rounded up to whole vectors of the widest set.
 int64_t padded_width(int64_t k);
 
 // Numbers in one layer's share of a page.
-int64_t page_floats(int64_t kv_heads, int64_t k);
+int64_t page_floats(const AttentionForm& form);
 
-// Writes one layer's keys and values [n, kv_heads, k] into slot[row] of page[row]. `stride` is a page's numbers.
+// Writes one layer's keys [n, kv_heads, k] and values [n, kv_heads, v] into slot[row] of page[row]. `stride` is a page's
+// numbers.
 void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
-                int64_t kv_heads, int64_t k, int64_t stride, int64_t layer, float* arena);
+                const AttentionForm& form, int64_t stride, int64_t layer, float* arena);
 
 // Rows of a decoding step, as the projections leave them: row i of queries begins at q + i * q_step, of keys and values
 // at key + i * key_step and value + i * value_step. Row i stands at position[i] of its sequence, whose pages are
@@ -58,27 +65,26 @@ struct StepPointers {
   int64_t sequences, max_pages;
 };
 
-// Widths of an attention: k is a head's.
-struct HeadWidths {
-  int64_t heads, kv_heads, k;
-};
-
-// Rotates queries and keys (see `rope`), writes keys and values into their pages of the layer and attends to all
-// positions up to each row's own: out is [n, heads, k]. `stride` is a page's numbers. Item i is sequence i % sequences of
+// Rotates queries and keys (see `rope`; not at all where `cosine` is null), writes keys and values into their pages of the
+// layer and attends to all positions up to each row's own: out is [n, heads, v]. `stride` is a page's numbers. Item i is sequence i % sequences of
 // kv head i / sequences: neighbours that share a page read it once. No two sequences write to one page.
-void attention_step(const StepPointers& rows, const HeadWidths& widths, const float* cosine, const float* sine,
-                    float* arena, int64_t stride, int64_t layer, float scale, int64_t first, int64_t last, float* out);
+void attention_step(const StepPointers& rows, const AttentionForm& form, const float* cosine, const float* sine,
+                    float* arena, int64_t stride, int64_t layer, int64_t first, int64_t last, float* out);
 
-// Gradients of attention_forward: dq is written, those of key and value go to sums[kv_heads][2][n_sums][padded_width].
+// Numbers of one row of a kv head's sums: those of its key, then those of its value, each rounded up to whole vectors.
+int64_t sum_floats(const AttentionForm& form);
+
+// Gradients of attention_forward: dq is written, those of key and value go to sums: for each kv head, n_sums of keys, then
+// n_sums of values.
 // Chunk c holds parts ends[c - 1] to ends[c] and sums sum_ends[c - 1] to sum_ends[c], counted from 0. Item i is head
 // i % kv_heads of chunk i / kv_heads.
 void attention_backward(const float* d_out, const float* q, const float* key, const float* value, const float* out,
                         const float* log_sum, const int32_t* parts, const int32_t* ends, const int32_t* sum_ends,
-                        int64_t n_sums, int64_t heads, int64_t kv_heads, int64_t k, float scale, int64_t first,
-                        int64_t last, float* dq, float* sums);
+                        int64_t n_sums, const AttentionForm& form, int64_t first, int64_t last, float* dq,
+                        float* sums);
 
-// Writes rows first to last of dkey and dvalue [n, kv_heads, k]: what the sums say of them, span by span.
-void attention_collect(const float* sums, const int32_t* spans, int64_t n_spans, int64_t n_sums, int64_t kv_heads,
-                       int64_t k, int64_t first, int64_t last, float* dkey, float* dvalue);
+// Writes rows first to last of dkey [n, kv_heads, k] and dvalue [n, kv_heads, v]: what the sums say of them, span by span.
+void attention_collect(const float* sums, const int32_t* spans, int64_t n_spans, int64_t n_sums,
+                       const AttentionForm& form, int64_t first, int64_t last, float* dkey, float* dvalue);
 
 }  // namespace grouper

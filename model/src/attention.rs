@@ -17,21 +17,20 @@ mod ffi {
     unsafe extern "C++" {
         include!("attention.h");
 
+        #[cxx_name = "AttentionForm"]
+        type Form = super::Form;
         unsafe fn attention_forward(
             q: *const f32,
             key: *const f32,
             value: *const f32,
             parts: *const i32,
-            heads: i64,
-            kv_heads: i64,
-            k: i64,
-            scale: f32,
+            form: &Form,
             first: i64,
             last: i64,
             out: *mut f32,
             log_sum: *mut f32,
         );
-        fn padded_width(k: i64) -> i64;
+        fn sum_floats(form: &Form) -> i64;
         unsafe fn attention_backward(
             d_out: *const f32,
             q: *const f32,
@@ -43,10 +42,7 @@ mod ffi {
             ends: *const i32,
             sum_ends: *const i32,
             n_sums: i64,
-            heads: i64,
-            kv_heads: i64,
-            k: i64,
-            scale: f32,
+            form: &Form,
             first: i64,
             last: i64,
             dq: *mut f32,
@@ -57,8 +53,7 @@ mod ffi {
             spans: *const i32,
             n_spans: i64,
             n_sums: i64,
-            kv_heads: i64,
-            k: i64,
+            form: &Form,
             first: i64,
             last: i64,
             dkey: *mut f32,
@@ -86,46 +81,100 @@ pub struct Segment {
     pub prefix_length: i32,
 }
 
-/// Widths of an attention: query heads, key and value heads, width of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an attention is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heads {
     /// H: query heads, a multiple of `n_kv_heads`.
     pub n_heads: usize,
     /// Key and value heads.
     pub n_kv_heads: usize,
-    /// K: width of a head.
+    /// K: width of a query and of a key.
     pub head_dim: usize,
+    /// Width of a value, and of a head's output.
+    pub value_dim: usize,
+    /// Whether a value is the first `value_dim` numbers of its key, as where keys are latents (arXiv 2405.04434, §2.1).
+    /// There is one key a row then, and no array of values: every `value` is empty.
+    pub latent: bool,
+    /// What products of queries and keys are multiplied with.
+    pub scale: f32,
+    /// How many positions a query sees, its own the last of them; `None` for all before it.
+    pub window: Option<usize>,
 }
 
 impl Heads {
+    /// Values as wide as keys, and scores divided by √K (arXiv 1706.03762).
+    pub fn new(n_heads: usize, n_kv_heads: usize, head_dim: usize) -> Heads {
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Heads { n_heads, n_kv_heads, head_dim, value_dim: head_dim, latent: false, scale, window: None }
+    }
+
+    /// Numbers in a row's queries, its keys, its values and its output.
+    pub fn widths(self) -> Widths {
+        let Heads { n_heads, n_kv_heads, head_dim, value_dim, .. } = self;
+        Widths {
+            q: n_heads * head_dim,
+            key: n_kv_heads * head_dim,
+            value: n_kv_heads * value_dim,
+            out: n_heads * value_dim,
+        }
+    }
+
     fn per_kv(self) -> usize {
         self.n_heads / self.n_kv_heads
     }
 
-    /// Heads, kv heads and K, as the kernels take them.
-    fn sizes(self) -> (i64, i64, i64) {
-        (self.n_heads as i64, self.n_kv_heads as i64, self.head_dim as i64)
+    /// As the kernels take it; heads that they cannot take are a mistake of the caller.
+    fn form(self) -> Form {
+        let Heads { n_heads, n_kv_heads, head_dim, value_dim, latent, scale, window } = self;
+        assert!(!latent && window.is_none(), "keys and values of their own, and all of them");
+        assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
+        assert!(n_heads > 0 && head_dim > 0 && value_dim > 0, "heads have a width");
+        let [heads, kv_heads, k, v] = [n_heads, n_kv_heads, head_dim, value_dim].map(|n| n as i64);
+        Form { heads, kv_heads, k, v, scale }
     }
 }
 
-/// Causal attention over packed rows: q `[N, H, K]`, key and value `[N, kv heads, K]`. Returns the output
-/// `[N, H, K]` and the log of each softmax's normaliser `[N, H]`. No probability is kept. Rows of no segment are zero.
-pub fn attention(
-    q: &[f32],
-    key: &[f32],
-    value: &[f32],
-    segments: &[Segment],
-    heads: Heads,
+/// Numbers in one row of what goes into an attention and comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Widths {
+    /// H · K.
+    pub q: usize,
+    /// Kv heads · K.
+    pub key: usize,
+    /// Kv heads · value width.
+    pub value: usize,
+    /// H · value width.
+    pub out: usize,
+}
+
+/// The bridge's `AttentionForm`.
+#[repr(C)]
+struct Form {
+    heads: i64,
+    kv_heads: i64,
+    k: i64,
+    v: i64,
     scale: f32,
-) -> (Buffer, Buffer) {
+}
+
+// SAFETY: the same fields in C layout, none of which C++ would have to move or destroy.
+unsafe impl cxx::ExternType for Form {
+    type Id = cxx::type_id!("grouper::AttentionForm");
+    type Kind = cxx::kind::Trivial;
+}
+
+/// Causal attention over packed rows: q `[N, H, K]`, key `[N, kv heads, K]`, value `[N, kv heads, value width]`. Returns
+/// the output `[N, H, value width]` and the log of each softmax's normaliser `[N, H]`. No probability is kept. Rows of no
+/// segment are zero.
+pub fn attention(q: &[f32], key: &[f32], value: &[f32], segments: &[Segment], heads: Heads) -> (Buffer, Buffer) {
     let n = attention_rows(q, key, value, segments, heads);
-    let (mut out, mut log_sum) = (Buffer::cleared(q.len()), Buffer::cleared(n * heads.n_heads));
+    let (mut out, mut log_sum) = (Buffer::cleared(n * heads.widths().out), Buffer::cleared(n * heads.n_heads));
+    let form = heads.form();
     let mut parts = parts(segments, heads.per_kv());
     // Those with most to do first: what is left for the end is small.
     parts.sort_by_key(|part| std::cmp::Reverse(part.work()));
     let (outs, log_sums) = (Cells(out.as_mut_ptr()), Cells(log_sum.as_mut_ptr()));
     team::spread(parts.len() * heads.n_kv_heads, 1, |items| {
-        let (n_heads, kv_heads, k) = heads.sizes();
         // SAFETY: every part's rows and prefix lie inside n, checked by `attention_rows` with all sizes; `Part` is a
         // row of i32 in C layout. An item's rows and heads are no other item's.
         unsafe {
@@ -134,10 +183,7 @@ pub fn attention(
                 key.as_ptr(),
                 value.as_ptr(),
                 parts.as_ptr().cast(),
-                n_heads,
-                kv_heads,
-                k,
-                scale,
+                &form,
                 items.start as i64,
                 items.end as i64,
                 outs.at(0),
@@ -155,9 +201,9 @@ pub struct AttentionSaved<'a> {
     pub q: &'a [f32],
     /// Keys `[N, kv heads, K]`.
     pub key: &'a [f32],
-    /// Values `[N, kv heads, K]`.
+    /// Values `[N, kv heads, value width]`.
     pub value: &'a [f32],
-    /// The output `[N, H, K]`.
+    /// The output `[N, H, value width]`.
     pub out: &'a [f32],
     /// Log-normalisers `[N, H]`.
     pub log_sum: &'a [f32],
@@ -173,13 +219,13 @@ pub fn attention_backward(
     saved: AttentionSaved<'_>,
     segments: &[Segment],
     heads: Heads,
-    scale: f32,
 ) -> (Buffer, Buffer, Buffer) {
     let AttentionSaved { q, key, value, out, log_sum } = saved;
     let n = attention_rows(q, key, value, segments, heads);
-    assert_eq!((d_out.len(), out.len(), log_sum.len()), (q.len(), q.len(), n * heads.n_heads), "saved shapes");
+    let width = n * heads.widths().out;
+    assert_eq!((d_out.len(), out.len(), log_sum.len()), (width, width, n * heads.n_heads), "saved shapes");
     let chunks = Chunks::new(segments, heads);
-    let (n_heads, kv_heads, k) = heads.sizes();
+    let form = heads.form();
     let mut sums = Buffer::unwritten(sums_len(&chunks, heads));
     let (mut dq, mut dkey, mut dvalue) =
         (Buffer::cleared(q.len()), Buffer::unwritten(key.len()), Buffer::unwritten(value.len()));
@@ -198,10 +244,7 @@ pub fn attention_backward(
                 chunks.ends.as_ptr(),
                 chunks.sum_ends.as_ptr(),
                 chunks.n_sums() as i64,
-                n_heads,
-                kv_heads,
-                k,
-                scale,
+                &form,
                 items.start as i64,
                 items.end as i64,
                 dqs.at(0),
@@ -219,8 +262,7 @@ pub fn attention_backward(
                 chunks.spans.as_ptr().cast(),
                 chunks.spans.len() as i64,
                 chunks.n_sums() as i64,
-                kv_heads,
-                k,
+                &form,
                 first,
                 last,
                 dkeys.at(0),
@@ -238,8 +280,7 @@ pub fn backward_sums(segments: &[Segment], heads: Heads) -> usize {
 }
 
 fn sums_len(chunks: &Chunks, heads: Heads) -> usize {
-    let (_, kv_heads, k) = heads.sizes();
-    kv_heads as usize * 2 * chunks.n_sums() * ffi::padded_width(k) as usize
+    heads.n_kv_heads * chunks.n_sums() * ffi::sum_floats(&heads.form()) as usize
 }
 
 fn rows(x: &[f32], width: usize) -> (usize, usize) {
@@ -248,11 +289,10 @@ fn rows(x: &[f32], width: usize) -> (usize, usize) {
 }
 
 fn attention_rows(q: &[f32], key: &[f32], value: &[f32], segments: &[Segment], heads: Heads) -> usize {
-    let Heads { n_heads, n_kv_heads, head_dim } = heads;
-    assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
-    let (n, _) = rows(q, n_heads * head_dim);
-    let width = n * n_kv_heads * head_dim;
-    assert_eq!((key.len(), value.len()), (width, width), "key and value are [N, kv heads, K]");
+    let widths = heads.widths();
+    let (n, _) = rows(q, widths.q);
+    let shapes = (n * widths.key, n * widths.value);
+    assert_eq!((key.len(), value.len()), shapes, "key is [N, kv heads, K], value [N, kv heads, value width]");
     let inside = |start: i32, length: i32| start >= 0 && length >= 0 && start as usize + length as usize <= n;
     assert!(
         segments.iter().all(|s| inside(s.start, s.length) && inside(s.prefix_start, s.prefix_length)),

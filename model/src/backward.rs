@@ -148,9 +148,8 @@ impl Policy {
     }
 
     fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
-        let (heads, scale) = (self.heads(), self.attention_scale());
-        let mut attend =
-            |_, q: &Buffer, key: &Buffer, value: &Buffer| attention(q, key, value, rows.segments, heads, scale);
+        let heads = self.heads();
+        let mut attend = |_, q: &Buffer, key: &Buffer, value: &Buffer| attention(q, key, value, rows.segments, heads);
         self.block(layer, x, rows.positions, &mut attend)
     }
 

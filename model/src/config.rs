@@ -1,5 +1,6 @@
 //! `ModelConfig`: what a checkpoint's `config.json` means.
 
+use crate::attention::Heads;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -145,6 +146,14 @@ pub enum RopeScaling {
 }
 
 pub mod experts;
+
+impl ModelConfig {
+    /// The heads of its attention.
+    pub fn heads(&self) -> Heads {
+        Heads::new(self.n_heads, self.n_kv_heads, self.head_dim)
+    }
+}
+
 mod parse;
 pub use parse::ConfigError;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! Kernels and their order are those of training (`transformer.rs`), so that every number is; but nothing is kept for a
 //! gradient, and attention finds its keys in the pages of a cache.
 
-use crate::attention;
 use crate::attention::step::{Angles, Columns, Pages, StepRows, attention_step, page_write};
+use crate::attention::{self, Widths};
 use crate::buffer::Buffer;
 use crate::config::Dtype;
 use crate::kv_cache::{KvCache, Sequence};
@@ -85,12 +85,12 @@ impl Policy {
         let rows = self.product_rows(prompt.len());
         packed.tokens.resize(rows, 0);
         packed.positions.resize(rows, 0);
-        let (heads, scale) = (self.heads(), self.attention_scale());
+        let heads = self.heads();
         let last_layer = self.config.n_layers - 1;
         let x = (0..last_layer).fold(self.embed(&packed.tokens), |x, layer| {
             let mut attend = |layer: usize, q: &Buffer, key: &Buffer, value: &Buffer| {
                 page_write(to, layer, (key, value), (pages, slots), heads);
-                attention::attention(q, key, value, &packed.segments, heads, scale)
+                attention::attention(q, key, value, &packed.segments, heads)
             };
             self.block(layer, &x, &packed.positions, &mut attend).0
         });
@@ -140,8 +140,8 @@ impl Policy {
     /// One block for the rows of a step: its output `[N, D]`.
     fn step_block(&self, layer: usize, x: &Buffer, step: &Step, pages: &mut Pages<'_>) -> Buffer {
         let heads = self.heads();
-        let [wide, narrow] = [heads.n_heads, heads.n_kv_heads].map(|n| n * heads.head_dim);
-        let total = wide + 2 * narrow;
+        let Widths { q: wide, key: narrow, value, .. } = heads.widths();
+        let total = wide + narrow + value;
         let (joint, normed) = self.joint_projection(layer, x);
         let columns = |from: usize| Columns { numbers: &joint[from..], step: total };
         let (q, key) = match &normed {
@@ -153,7 +153,7 @@ impl Policy {
         let rows = StepRows { q, key, value, positions, starts, table };
         let angles = Angles { cosine: &self.cosine, sine: &self.sine };
         let padded = joint.len() / total;
-        let attended = attention_step(&rows, pages, layer, angles, heads, self.attention_scale(), padded);
+        let attended = attention_step(&rows, pages, layer, Some(angles), heads, padded);
         self.after_attention(layer, x, &attended)
     }
 

@@ -77,7 +77,7 @@ impl KvArena {
 impl<'a> KvCache<'a> {
     /// Bytes of one page.
     pub fn page_bytes(config: &ModelConfig) -> usize {
-        4 * config.n_layers * step::page_floats(config.n_kv_heads, config.head_dim)
+        4 * config.n_layers * step::page_floats(config.heads())
     }
 
     /// Pages that hold `positions`.

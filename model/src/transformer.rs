@@ -4,7 +4,7 @@
 //! to the stream. Sampling and training run the same functions on the same kernels; they differ only in where
 //! attention finds its keys, which is the closure `attend`.
 
-use crate::attention::{AttentionSaved, Heads, Segment, attention_backward};
+use crate::attention::{AttentionSaved, Heads, Segment, Widths, attention_backward};
 use crate::buffer::Buffer;
 use crate::kernels::{self, Rotation};
 use crate::layout::Slot;
@@ -43,12 +43,7 @@ struct KeptHeadNorms {
 
 impl Policy {
     pub(crate) fn heads(&self) -> Heads {
-        let c = &self.config;
-        Heads { n_heads: c.n_heads, n_kv_heads: c.n_kv_heads, head_dim: c.head_dim }
-    }
-
-    pub(crate) fn attention_scale(&self) -> f32 {
-        1.0 / (self.config.head_dim as f32).sqrt()
+        self.config.heads()
     }
 
     fn eps(&self) -> f32 {
@@ -157,8 +152,7 @@ impl Policy {
 
         let d_attended = self.project_backward(&d_middle, &attended, slots.output, None, gradient);
         let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &attended, log_sum: &log_sum };
-        let scale = self.attention_scale();
-        let (mut dq, mut dkey, dvalue) = attention_backward(&d_attended, saved, rows.segments, heads, scale);
+        let (mut dq, mut dkey, dvalue) = attention_backward(&d_attended, saved, rows.segments, heads);
         drop((d_attended, q, key, value, attended, log_sum));
         self.rotate_in_place(&mut dq, rows.positions, Rotation::Backward);
         self.rotate_in_place(&mut dkey, rows.positions, Rotation::Backward);
@@ -202,7 +196,8 @@ pub(crate) struct Rows<'a> {
 
 /// Widths of q, k and v in a row of their joint projection.
 fn widths(heads: Heads) -> [usize; 3] {
-    [heads.n_heads, heads.n_kv_heads, heads.n_kv_heads].map(|n| n * heads.head_dim)
+    let Widths { q, key, value, .. } = heads.widths();
+    [q, key, value]
 }
 
 /// Columns of joint rows, as three arrays.

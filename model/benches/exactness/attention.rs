@@ -27,21 +27,20 @@ pub(super) fn operations(place: Place) -> Vec<Operation> {
         }
     }
     let segments = packed.segments;
-    let heads = Heads { n_heads: HEADS, n_kv_heads: KV_HEADS, head_dim: HEAD_DIM };
-    let scale = 1.0 / (HEAD_DIM as f32).sqrt();
+    let heads = Heads::new(HEADS, KV_HEADS, HEAD_DIM);
     let q = noise(place.padded * HEADS * HEAD_DIM);
     let [key, value] = [0, 1].map(|_| noise(place.padded * KV_HEADS * HEAD_DIM));
-    let (out, log_sum) = attention::attention(&q, &key, &value, &segments, heads, scale);
+    let (out, log_sum) = attention::attention(&q, &key, &value, &segments, heads);
     let operation =
         |name, ours, theirs| Operation { name, rows: place.padded, calls: place.calls * BLOCKS, ours, theirs };
     let (d_out, q2, key2, value2, segments2) =
         (noise(q.len()), q.clone(), key.clone(), value.clone(), segments.clone());
-    let forward = Box::new(move || drop(black_box(attention::attention(&q, &key, &value, &segments, heads, scale))));
+    let forward = Box::new(move || drop(black_box(attention::attention(&q, &key, &value, &segments, heads))));
     let mut all = vec![operation("attention", forward, ways(training, false))];
     if training {
         let backward = Box::new(move || {
             let saved = AttentionSaved { q: &q2, key: &key2, value: &value2, out: &out, log_sum: &log_sum };
-            drop(black_box(attention::attention_backward(&d_out, saved, &segments2, heads, scale)));
+            drop(black_box(attention::attention_backward(&d_out, saved, &segments2, heads)));
         });
         all.push(operation("attention, gradient", backward, ways(training, true)));
     }
@@ -51,10 +50,10 @@ pub(super) fn operations(place: Place) -> Vec<Operation> {
 /// A step in the middle of the completions: our keys lie in pages, those of the prompt shared; libtorch gets keys of each
 /// completion in one piece, as it likes them.
 fn decoding(place: Place) -> Operation {
-    let heads = Heads { n_heads: HEADS, n_kv_heads: KV_HEADS, head_dim: HEAD_DIM };
+    let heads = Heads::new(HEADS, KV_HEADS, HEAD_DIM);
     let seen = PROMPT + TOKENS / 2;
     let (shared, own) = (PROMPT / TILE, seen.div_ceil(TILE) - PROMPT / TILE);
-    let stride = page_floats(KV_HEADS, HEAD_DIM);
+    let stride = page_floats(heads);
     let mut arena = noise((shared + COMPLETIONS * own) * stride);
     let row = |row: usize| (0..shared).chain((0..own).map(move |page| shared + row * own + page));
     let table: Vec<i32> = (0..COMPLETIONS).flat_map(row).map(|page| page as i32).collect();
@@ -68,8 +67,7 @@ fn decoding(place: Place) -> Operation {
         let (q, key, value) = (columns(0), columns(HEADS), columns(HEADS + KV_HEADS));
         let rows = StepRows { q, key, value, positions: &positions, starts: &starts, table: &table };
         let (mut pages, angles) = (Pages::new(&mut arena, stride), Angles { cosine: &cosine, sine: &sine });
-        let scale = 1.0 / (HEAD_DIM as f32).sqrt();
-        drop(black_box(attention_step(&rows, &mut pages, 0, angles, heads, scale, COMPLETIONS)));
+        drop(black_box(attention_step(&rows, &mut pages, 0, Some(angles), heads, COMPLETIONS)));
     };
     let work = |name: &'static str, grouped: bool| {
         let call = Call { mask: None, ..Call::new(COMPLETIONS, 1, seen, grouped) };

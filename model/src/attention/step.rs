@@ -2,10 +2,11 @@
 //!
 //! A query's numbers are the bits that [`super::attention`] gives it. How pages are laid out is in `bridge/attention.h`.
 
-use super::{Heads, TILE};
+use super::{Form, Heads, TILE};
 use crate::buffer::Buffer;
 use crate::team::{self, Cells};
 use std::marker::PhantomData;
+use std::ptr::null;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
@@ -14,30 +15,29 @@ mod ffi {
     unsafe extern "C++" {
         include!("attention.h");
 
-        fn page_floats(kv_heads: i64, k: i64) -> i64;
+        #[cxx_name = "AttentionForm"]
+        type Form = super::Form;
+        fn page_floats(form: &Form) -> i64;
         unsafe fn page_write(
             key: *const f32,
             value: *const f32,
             page: *const i32,
             slot: *const i32,
             n: i64,
-            kv_heads: i64,
-            k: i64,
+            form: &Form,
             stride: i64,
             layer: i64,
             arena: *mut f32,
         );
         type StepPointers = super::StepPointers;
-        type HeadWidths = super::HeadWidths;
         unsafe fn attention_step(
             rows: &StepPointers,
-            widths: &HeadWidths,
+            form: &Form,
             cosine: *const f32,
             sine: *const f32,
             arena: *mut f32,
             stride: i64,
             layer: i64,
-            scale: f32,
             first: i64,
             last: i64,
             out: *mut f32,
@@ -67,20 +67,6 @@ unsafe impl Sync for StepPointers {}
 // SAFETY: the same fields in C layout, none of which C++ would have to move or destroy.
 unsafe impl cxx::ExternType for StepPointers {
     type Id = cxx::type_id!("grouper::StepPointers");
-    type Kind = cxx::kind::Trivial;
-}
-
-/// The bridge's struct of the same name.
-#[repr(C)]
-struct HeadWidths {
-    heads: i64,
-    kv_heads: i64,
-    k: i64,
-}
-
-// SAFETY: as above.
-unsafe impl cxx::ExternType for HeadWidths {
-    type Id = cxx::type_id!("grouper::HeadWidths");
     type Kind = cxx::kind::Trivial;
 }
 
@@ -139,7 +125,7 @@ pub struct StepRows<'a> {
     pub q: Columns<'a>,
     /// Keys, kv heads · K columns.
     pub key: Columns<'a>,
-    /// Values, as many.
+    /// Values, kv heads · value width columns.
     pub value: Columns<'a>,
     /// Where each row stands in its sequence, `[N]`.
     pub positions: &'a [i32],
@@ -159,41 +145,45 @@ pub struct Angles<'a> {
 }
 
 /// Numbers in one layer's share of a page.
-pub fn page_floats(n_kv_heads: usize, head_dim: usize) -> usize {
-    ffi::page_floats(n_kv_heads as i64, head_dim as i64) as usize
+pub fn page_floats(heads: Heads) -> usize {
+    ffi::page_floats(&heads.form()) as usize
 }
 
-/// Rotates queries and keys of a decoding step, writes keys and values into the pages, and attends to every position up
-/// to each row's own. Returns `[padded, H, K]`, of which rows past the step's are zeros. Bit for bit what
-/// [`crate::kernels::rope`] and [`crate::attention::attention`] give such a row.
+/// Rotates queries and keys of a decoding step if there are angles, writes keys and values into the pages, and attends to
+/// every position up to each row's own. Returns `[padded, H, value width]`, of which rows past the step's are zeros. Bit
+/// for bit what [`crate::kernels::rope`] and [`crate::attention::attention`] give such a row.
 pub fn attention_step(
     rows: &StepRows<'_>,
     pages: &mut Pages<'_>,
     layer: usize,
-    angles: Angles<'_>,
+    angles: Option<Angles<'_>>,
     heads: Heads,
-    scale: f32,
     padded: usize,
 ) -> Buffer {
     let StepRows { q, key, value, positions, starts, table } = *rows;
     let (n, sequences, stride) = (positions.len(), starts.len() - 1, pages.stride);
     let max_pages = table.len().checked_div(n).unwrap_or(0);
-    let (n_heads, kv_heads, k) = heads.sizes();
-    let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+    let (form, widths) = (heads.form(), heads.widths());
     assert!(n <= padded && table.len() == n * max_pages, "one row of the table a position");
-    assert!(q.hold(n, wide) && key.hold(n, narrow) && value.hold(n, narrow), "one query, key and value a position");
-    assert!((layer + 1) * page_floats(heads.n_kv_heads, heads.head_dim) <= stride, "a page holds the layer");
+    assert!(
+        q.hold(n, widths.q) && key.hold(n, widths.key) && value.hold(n, widths.value),
+        "one query, key and value a position"
+    );
+    assert!((layer + 1) * page_floats(heads) <= stride, "a page holds the layer");
     let inside = |&page: &i32| page >= 0 && (page as usize + 1) * stride <= pages.len;
-    let rotations = angles.cosine.len().min(angles.sine.len()) / (heads.head_dim / 2).max(1);
+    let rotations = angles.map_or(usize::MAX, |angles| {
+        assert!(heads.head_dim.is_multiple_of(2), "heads have two halves");
+        angles.cosine.len().min(angles.sine.len()) / (heads.head_dim / 2)
+    });
     let fits = |&at: &i32| at >= 0 && (at as usize) < (max_pages * TILE).min(rotations);
     assert!(
         table.iter().all(inside) && positions.iter().all(fits),
         "pages lie inside the arena and hold every position"
     );
     let ordered = starts.is_sorted() && starts.first() == Some(&0) && starts.last() == Some(&(n as i32));
-    assert!(ordered && heads.head_dim.is_multiple_of(2), "sequences have the rows, heads two halves");
-    let mut out = Buffer::unwritten(padded * wide);
-    out[n * wide..].fill(0.0);
+    assert!(ordered, "sequences have the rows");
+    let mut out = Buffer::unwritten(padded * widths.out);
+    out[n * widths.out..].fill(0.0);
     let (outs, arena, layer) = (Cells(out.as_mut_ptr()), Cells(pages.numbers), layer as i64);
     let step = StepPointers {
         q: q.numbers.as_ptr(),
@@ -208,23 +198,21 @@ pub fn attention_step(
         sequences: sequences as i64,
         max_pages: max_pages as i64,
     };
-    let widths = HeadWidths { heads: n_heads, kv_heads, k };
-    let (cosine, sine) = (angles.cosine, angles.sine);
     let seen: usize = positions.iter().map(|&at| at as usize + 1).sum();
     team::spread(sequences * heads.n_kv_heads, (STEP_GRAIN * sequences).div_ceil(seen.max(1)), |items| {
         let (first, last) = (items.start as i64, items.end as i64);
         // SAFETY: the assertions above are what the kernel reads and writes; an item's rows, heads and last pages are
         // no other item's, and pages that several sequences share are only read.
         unsafe {
-            let (cosine, sine) = (cosine.as_ptr(), sine.as_ptr());
+            let (cosine, sine) = angles.map_or((null(), null()), |a| (a.cosine.as_ptr(), a.sine.as_ptr()));
             let (arena, out) = (arena.at(0), outs.at(0));
-            ffi::attention_step(&step, &widths, cosine, sine, arena, stride as i64, layer, scale, first, last, out);
+            ffi::attention_step(&step, &form, cosine, sine, arena, stride as i64, layer, first, last, out);
         }
     });
     out
 }
 
-/// Writes one layer's keys and values `[B, kv heads, K]` into slots of pages, one of each a row. Rows past those of
+/// Writes one layer's keys `[B, kv heads, K]` and values `[B, kv heads, value width]` into slots of pages, one of each a row. Rows past those of
 /// `pages` are padding.
 pub fn page_write(
     to: &mut Pages<'_>,
@@ -233,15 +221,15 @@ pub fn page_write(
     (pages, slots): (&[i32], &[i32]),
     heads: Heads,
 ) {
-    let width = pages.len() * heads.n_kv_heads * heads.head_dim;
-    let (_, kv_heads, k) = heads.sizes();
-    assert!(pages.len() == slots.len() && key.len() >= width && value.len() >= width, "one page and slot a row");
-    assert!((layer + 1) * page_floats(heads.n_kv_heads, heads.head_dim) <= to.stride, "a page holds the layer");
+    let (n, widths, form) = (pages.len(), heads.widths(), heads.form());
+    let held = key.len() >= n * widths.key && value.len() >= n * widths.value;
+    assert!(n == slots.len() && held, "one page and slot a row");
+    assert!((layer + 1) * page_floats(heads) <= to.stride, "a page holds the layer");
     let inside = |&page: &i32| page >= 0 && (page as usize + 1) * to.stride <= to.len;
     let fits = |&slot: &i32| slot >= 0 && (slot as usize) < TILE;
     assert!(pages.iter().all(inside) && slots.iter().all(fits), "pages lie inside the arena, slots inside a page");
     let (n, stride, layer) = (pages.len() as i64, to.stride as i64, layer as i64);
     let (key, value, pages, slots) = (key.as_ptr(), value.as_ptr(), pages.as_ptr(), slots.as_ptr());
     // SAFETY: the assertions above are what the kernel reads and writes.
-    unsafe { ffi::page_write(key, value, pages, slots, n, kv_heads, k, stride, layer, to.numbers) };
+    unsafe { ffi::page_write(key, value, pages, slots, n, &form, stride, layer, to.numbers) };
 }

@@ -32,27 +32,28 @@ struct Inputs {
 
 impl Inputs {
     fn new(seed: u64, n: usize, heads: Heads) -> Inputs {
-        let (wide, narrow) = (n * heads.n_heads * heads.head_dim, n * heads.n_kv_heads * heads.head_dim);
-        let [q, key, value, d_out] = [(1, wide), (2, narrow), (3, narrow), (4, wide)].map(|(i, n)| noise(seed ^ i, n));
+        let Widths { q, key, value, out } = heads.widths();
+        let [q, key, value, d_out] =
+            [(1, q), (2, key), (3, value), (4, out)].map(|(i, width)| noise(seed ^ i, n * width));
         Inputs { q, key, value, d_out }
     }
 
     /// The output, dq, dkey and dvalue.
-    fn run(&self, segments: &[Segment], heads: Heads, scale: f32) -> [Buffer; 4] {
+    fn run(&self, segments: &[Segment], heads: Heads) -> [Buffer; 4] {
         let Inputs { q, key, value, d_out } = self;
-        let (out, log_sum) = attention(q, key, value, segments, heads, scale);
+        let (out, log_sum) = attention(q, key, value, segments, heads);
         let saved = AttentionSaved { q, key, value, out: &out, log_sum: &log_sum };
-        let (dq, dkey, dvalue) = attention_backward(d_out, saved, segments, heads, scale);
+        let (dq, dkey, dvalue) = attention_backward(d_out, saved, segments, heads);
         [out, dq, dkey, dvalue]
     }
 
     /// The same by their formulas, in f64.
-    fn expected(&self, segments: &[Segment], heads: Heads, scale: f32) -> [Vec<f64>; 4] {
+    fn expected(&self, segments: &[Segment], heads: Heads) -> [Vec<f64>; 4] {
         let Inputs { q, key, value, d_out } = self;
-        let Heads { n_heads, n_kv_heads, head_dim: k } = heads;
-        let (mut out, mut dq) = (vec![0.0; q.len()], vec![0.0; q.len()]);
-        let (mut dkey, mut dvalue) = (vec![0.0; key.len()], vec![0.0; key.len()]);
-        let scale = f64::from(scale);
+        let Heads { n_heads, n_kv_heads, head_dim: k, value_dim: v, .. } = heads;
+        let (mut out, mut dq) = (vec![0.0; d_out.len()], vec![0.0; q.len()]);
+        let (mut dkey, mut dvalue) = (vec![0.0; key.len()], vec![0.0; value.len()]);
+        let scale = f64::from(heads.scale);
         for segment in segments {
             for row in segment.start as usize..(segment.start + segment.length) as usize {
                 let visible: Vec<usize> = (0..segment.prefix_length as usize)
@@ -60,22 +61,24 @@ impl Inputs {
                     .chain(segment.start as usize..=row)
                     .collect();
                 for head in 0..n_heads {
-                    let query = (row * n_heads + head) * k;
-                    let at = |j: usize| (j * n_kv_heads + head / heads.per_kv()) * k;
+                    let (query, to) = ((row * n_heads + head) * k, (row * n_heads + head) * v);
+                    let of = |j: usize| j * n_kv_heads + head / heads.per_kv();
                     let scores: Vec<f64> =
-                        visible.iter().map(|&j| scale * dot(&q[query..][..k], &key[at(j)..][..k])).collect();
+                        visible.iter().map(|&j| scale * dot(&q[query..][..k], &key[of(j) * k..][..k])).collect();
                     let total: f64 = scores.iter().map(|s| s.exp()).sum();
                     let chances: Vec<f64> = scores.iter().map(|s| s.exp() / total).collect();
                     let grads: Vec<f64> =
-                        visible.iter().map(|&j| dot(&d_out[query..][..k], &value[at(j)..][..k])).collect();
+                        visible.iter().map(|&j| dot(&d_out[to..][..v], &value[of(j) * v..][..v])).collect();
                     let mean: f64 = chances.iter().zip(&grads).map(|(p, g)| p * g).sum();
                     for ((&j, p), g) in visible.iter().zip(&chances).zip(&grads) {
                         let d_score = p * (g - mean) * scale;
                         for i in 0..k {
-                            out[query + i] += p * f64::from(value[at(j) + i]);
-                            dq[query + i] += d_score * f64::from(key[at(j) + i]);
-                            dkey[at(j) + i] += d_score * f64::from(q[query + i]);
-                            dvalue[at(j) + i] += p * f64::from(d_out[query + i]);
+                            dq[query + i] += d_score * f64::from(key[of(j) * k + i]);
+                            dkey[of(j) * k + i] += d_score * f64::from(q[query + i]);
+                        }
+                        for i in 0..v {
+                            out[to + i] += p * f64::from(value[of(j) * v + i]);
+                            dvalue[of(j) * v + i] += p * f64::from(d_out[to + i]);
                         }
                     }
                 }
@@ -108,11 +111,13 @@ fn output_and_gradients_match_their_formulas() {
         scattered,
         many,
     ];
-    for (n_heads, n_kv_heads, head_dim) in [(4, 2, 12), (3, 3, 24), (5, 1, 40), (6, 2, 64), (2, 1, 80)] {
-        let heads = Heads { n_heads, n_kv_heads, head_dim };
+    let widths =
+        [(4, 2, 12, 12), (3, 3, 24, 24), (5, 1, 40, 40), (6, 2, 64, 64), (2, 1, 80, 80), (3, 3, 24, 16), (4, 2, 7, 19)];
+    for (n_heads, n_kv_heads, head_dim, value_dim) in widths {
+        let heads = Heads { value_dim, scale: 0.2, ..Heads::new(n_heads, n_kv_heads, head_dim) };
         for segments in &shapes {
             let inputs = Inputs::new(9, rows_of(segments), heads);
-            let (found, expected) = (inputs.run(segments, heads, 0.2), inputs.expected(segments, heads, 0.2));
+            let (found, expected) = (inputs.run(segments, heads), inputs.expected(segments, heads));
             for (name, (found, expected)) in ["out", "dq", "dkey", "dvalue"].iter().zip(found.iter().zip(&expected)) {
                 assert_eq!(found.len(), expected.len());
                 for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -126,20 +131,20 @@ fn output_and_gradients_match_their_formulas() {
 
 #[test]
 fn gradients_match_differences() {
-    let heads = Heads { n_heads: 2, n_kv_heads: 1, head_dim: 4 };
+    let heads = Heads { value_dim: 3, ..Heads::new(2, 1, 4) };
     let segments = branches(34, 3, 2);
     let Inputs { q, key, value, d_out } = Inputs::new(12, 39, heads);
-    let (out, log_sum) = attention(&q, &key, &value, &segments, heads, 0.5);
+    let (out, log_sum) = attention(&q, &key, &value, &segments, heads);
     let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &out, log_sum: &log_sum };
-    let (dq, dkey, dvalue) = attention_backward(&d_out, saved, &segments, heads, 0.5);
-    check_gradient(&q, &dq, |q| dot(&attention(q, &key, &value, &segments, heads, 0.5).0, &d_out));
-    check_gradient(&key, &dkey, |k| dot(&attention(&q, k, &value, &segments, heads, 0.5).0, &d_out));
-    check_gradient(&value, &dvalue, |v| dot(&attention(&q, &key, v, &segments, heads, 0.5).0, &d_out));
+    let (dq, dkey, dvalue) = attention_backward(&d_out, saved, &segments, heads);
+    check_gradient(&q, &dq, |q| dot(&attention(q, &key, &value, &segments, heads).0, &d_out));
+    check_gradient(&key, &dkey, |k| dot(&attention(&q, k, &value, &segments, heads).0, &d_out));
+    check_gradient(&value, &dvalue, |v| dot(&attention(&q, &key, v, &segments, heads).0, &d_out));
 }
 
 #[test]
 fn scores_far_apart_neither_overflow_nor_vanish() {
-    let heads = Heads { n_heads: 1, n_kv_heads: 1, head_dim: 1 };
+    let heads = Heads::new(1, 1, 1);
     // The last query meets scores of -4000, 0 and 4000; the largest takes all, whichever tile it is in.
     let segment = Segment { start: 0, length: 70, prefix_start: 0, prefix_length: 0 };
     for best in [0, 31, 32, 69] {
@@ -147,17 +152,17 @@ fn scores_far_apart_neither_overflow_nor_vanish() {
         key[best] = 1.0;
         key[50 - best / 2] = 0.0;
         let value: Vec<f32> = (0..70).map(|i| i as f32).collect();
-        let (out, log_sum) = attention(&[4000.0; 70], &key, &value, &[segment], heads, 1.0);
+        let (out, log_sum) = attention(&[4000.0; 70], &key, &value, &[segment], heads);
         assert_eq!((out[69], log_sum[69]), (best as f32, 4000.0));
     }
 }
 
 /// Attention of the last `rows` rows of every sequence, by pages, with no rotation. Sequences of one prompt share its full
 /// pages; slots that no sequence wrote hold NaN.
-fn paged(inputs: &Inputs, segments: &[Segment], rows: i32, heads: Heads, scale: f32) -> Buffer {
+fn paged(inputs: &Inputs, segments: &[Segment], rows: i32, heads: Heads) -> Buffer {
     let layers = 2;
-    let stride = layers * page_floats(heads.n_kv_heads, heads.head_dim);
-    let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+    let stride = layers * page_floats(heads);
+    let widths = heads.widths();
     let lengths: Vec<i32> = segments.iter().map(|s| s.prefix_length + s.length).collect();
     let max_pages = lengths.iter().map(|&l| (l as usize).div_ceil(TILE)).max().unwrap();
     let mut arena = vec![f32::NAN; segments.len() * max_pages * stride];
@@ -175,13 +180,13 @@ fn paged(inputs: &Inputs, segments: &[Segment], rows: i32, heads: Heads, scale: 
             let at = position - segment.prefix_length;
             let from = (if at < 0 { segment.prefix_start + position } else { segment.start + at }) as usize;
             let of = |x: &[f32], width: usize| x[from * width..][..width].to_vec();
-            let (k, v) = (of(&inputs.key, narrow), of(&inputs.value, narrow));
+            let (k, v) = (of(&inputs.key, widths.key), of(&inputs.value, widths.value));
             if position < written {
                 let (page, slot) = (own[position as usize / TILE], position % TILE as i32);
                 page_write(&mut pages, 1, (&k, &v), (&[page], &[slot]), heads);
                 continue;
             }
-            q.extend(of(&inputs.q, wide));
+            q.extend(of(&inputs.q, widths.q));
             key.extend(k);
             value.extend(v);
             positions.push(position);
@@ -191,25 +196,32 @@ fn paged(inputs: &Inputs, segments: &[Segment], rows: i32, heads: Heads, scale: 
     }
     let n = positions.len();
     // Queries and keys in one array, as a joint projection has them.
-    let joint = |row: usize| [&q[row * wide..][..wide], &key[row * narrow..][..narrow]].concat();
+    let joint = |row: usize| [&q[row * widths.q..][..widths.q], &key[row * widths.key..][..widths.key]].concat();
     let joint: Vec<f32> = (0..n).flat_map(joint).collect();
-    let step = wide + narrow;
+    let step = widths.q + widths.key;
     let q = Columns { numbers: &joint, step };
-    let key = Columns { numbers: &joint[wide..], step };
-    let value = Columns { numbers: &value, step: narrow };
+    let key = Columns { numbers: &joint[widths.q..], step };
+    let value = Columns { numbers: &value, step: widths.value };
     let unmoved = lengths.iter().max().copied().unwrap_or(0) as usize * heads.head_dim / 2;
-    let angles = Angles { cosine: &vec![1.0; unmoved], sine: &vec![0.0; unmoved] };
+    let (ones, zeros) = (vec![1.0; unmoved], vec![0.0; unmoved]);
+    // An angle of 0 is no rotation.
+    let angles = heads.head_dim.is_multiple_of(2).then_some(Angles { cosine: &ones, sine: &zeros });
     let rows = StepRows { q, key, value, positions: &positions, starts: &starts, table: &table };
     // One row of padding.
-    let mut out = attention_step(&rows, &mut pages, 1, angles, heads, scale, n + 1);
-    assert_eq!(&out[n * wide..], vec![0.0; wide]);
-    out.truncate(n * wide);
+    let mut out = attention_step(&rows, &mut pages, 1, angles, heads, n + 1);
+    assert_eq!(&out[n * widths.out..], vec![0.0; widths.out]);
+    out.truncate(n * widths.out);
     out
 }
 
+fn any_width() -> impl Strategy<Value = usize> {
+    prop_oneof![1usize..20, Just(24), Just(40), Just(64), Just(80)]
+}
+
 prop_compose! {
-    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in prop_oneof![(1usize..10).prop_map(|half| 2 * half), Just(24), Just(40), Just(64), Just(80)]) -> Heads {
-        Heads { n_heads: per_kv * n_kv_heads, n_kv_heads, head_dim }
+    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in any_width(), value_dim in any_width(), same: bool) -> Heads {
+        let heads = Heads::new(per_kv * n_kv_heads, n_kv_heads, head_dim);
+        Heads { value_dim: if same { head_dim } else { value_dim }, scale: 0.4, ..heads }
     }
 }
 
@@ -223,24 +235,24 @@ proptest! {
         let segments = branches(prefix, first, second);
         let inputs = Inputs::new(seed, (prefix + first + second) as usize, heads);
         let Inputs { q, key, value, .. } = &inputs;
-        let (packed, log_sum) = attention(q, key, value, &segments, heads, 0.4);
+        let (packed, log_sum) = attention(q, key, value, &segments, heads);
 
         let cut = (prefix + first) as usize;
         let alone = |x: &[f32], width: usize| [&x[..prefix as usize * width], &x[cut * width..]].concat();
-        let (wide, narrow) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+        let widths = heads.widths();
         let whole = Segment { start: 0, length: prefix + second, prefix_start: 0, prefix_length: 0 };
-        let (q, key, value) = (alone(q, wide), alone(key, narrow), alone(value, narrow));
-        let (single, single_log_sum) = attention(&q, &key, &value, &[whole], heads, 0.4);
-        prop_assert_eq!(bits(&alone(&packed, wide)), bits(&single));
+        let (q, key, value) = (alone(q, widths.q), alone(key, widths.key), alone(value, widths.value));
+        let (single, single_log_sum) = attention(&q, &key, &value, &[whole], heads);
+        prop_assert_eq!(bits(&alone(&packed, widths.out)), bits(&single));
         prop_assert_eq!(bits(&alone(&log_sum, heads.n_heads)), bits(&single_log_sum));
 
         for rows in [1, 3] {
             let last = |s: &Segment| {
                 let (end, n) = ((s.start + s.length) as usize, s.length.min(rows) as usize);
-                packed[(end - n) * wide..end * wide].to_vec()
+                packed[(end - n) * widths.out..end * widths.out].to_vec()
             };
             let last: Vec<f32> = segments.iter().flat_map(last).collect();
-            prop_assert_eq!(bits(&paged(&inputs, &segments, rows, heads, 0.4)), bits(&last));
+            prop_assert_eq!(bits(&paged(&inputs, &segments, rows, heads)), bits(&last));
         }
     }
 
@@ -250,8 +262,8 @@ proptest! {
         let segments = branches(prefix, first, second);
         let inputs = Inputs::new(seed, (prefix + first + second) as usize, heads);
         let all = || {
-            let [out, dq, dkey, dvalue] = inputs.run(&segments, heads, 0.4);
-            [out, dq, dkey, dvalue, paged(&inputs, &segments, 2, heads, 0.4)].map(|x| bits(&x))
+            let [out, dq, dkey, dvalue] = inputs.run(&segments, heads);
+            [out, dq, dkey, dvalue, paged(&inputs, &segments, 2, heads)].map(|x| bits(&x))
         };
         let alone = all();
         for threads in [3, 4] {
@@ -300,7 +312,7 @@ proptest! {
 
 #[test]
 fn sums_of_a_long_sequence_grow_with_its_length() {
-    let heads = Heads { n_heads: 6, n_kv_heads: 2, head_dim: 64 };
+    let heads = Heads::new(6, 2, 64);
     let sums = |length| Chunks::new(&[Segment { start: 0, length, prefix_start: 0, prefix_length: 0 }], heads).n_sums();
     let (short, long) = (sums(4096), sums(65536));
     assert!(long as f64 / 16.0 < short as f64 * 1.1, "{short} sums at 4096 positions, {long} at 65536");

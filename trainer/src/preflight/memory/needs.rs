@@ -5,7 +5,7 @@
 //! probabilities, and the head's logits exist for a chunk of rows at a time. Where lengths are not known yet they are
 //! the longest there may be.
 
-use model::attention::{self, Heads, Segment, TILE};
+use model::attention::{self, Segment, TILE};
 use model::backward::chunk_rows;
 use model::buffer::slack;
 use model::config::{Dtype, ModelConfig};
@@ -194,8 +194,7 @@ impl<'a> Needs<'a> {
     }
 
     fn sums(&self, segments: &[Segment]) -> u64 {
-        let ModelConfig { n_heads, n_kv_heads, head_dim, .. } = *self.model;
-        attention::backward_sums(segments, Heads { n_heads, n_kv_heads, head_dim }) as u64
+        attention::backward_sums(segments, self.model.heads()) as u64
     }
 
     /// Backward passes that run at the same time.
