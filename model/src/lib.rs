@@ -5,7 +5,7 @@
 //!
 //! Shape letters, for the whole repository: **N** packed rows (tokens) · **B** sequences · **T** positions ·
 //! **V** vocabulary · **D** model width · **H** heads · **K** head width · **F** feed-forward width ·
-//! **P** prompts in a step · **G** completions per prompt.
+//! **E** experts · **P** prompts in a step · **G** completions per prompt.
 //!
 //! Log-probabilities of a sequence, by the forward pass that training takes:
 //!
@@ -35,6 +35,8 @@ pub mod config;
 pub mod decode;
 pub mod device;
 mod diagnose;
+pub mod dispatch;
+pub mod grouped;
 pub mod gumbel;
 pub mod kernels;
 pub mod kv_cache;
@@ -46,6 +48,7 @@ pub mod policy;
 pub mod probe;
 pub mod product;
 pub mod rope;
+pub mod router;
 pub mod share;
 pub mod team;
 pub mod tokenizer;

@@ -25,10 +25,10 @@ const PANEL_WORK: usize = 2_000;
 const PACK_GRAIN: usize = 16_384;
 
 /// Rows of a weight's gradient that make an item; whole tiles on every machine.
-const GRADIENT_ROWS: usize = 24;
+pub(crate) const GRADIENT_ROWS: usize = 24;
 
 /// Rows of an input's gradient that pay for laying out a panel of the weights; whole tiles on every machine.
-const INPUT_ROWS: usize = 240;
+pub(crate) const INPUT_ROWS: usize = 240;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
@@ -91,7 +91,7 @@ pub struct Panels {
 impl Panels {
     /// Room for a matrix of `n` rows and `k` columns, all zero.
     pub fn new(n: usize, k: usize) -> Panels {
-        let rows = n.next_multiple_of(ffi::panel_rows() as usize);
+        let rows = n.next_multiple_of(panel_rows());
         Panels { numbers: Buffer::zeros(rows * k), n, k }
     }
 
@@ -103,11 +103,9 @@ impl Panels {
     /// Takes over the weights, `[N, K]` row by row.
     pub fn pack(&mut self, weights: &[f32]) {
         assert_eq!(weights.len(), self.n * self.k, "weights are [N, K]");
-        let (rows, k) = (ffi::panel_rows() as usize, self.k);
+        let (rows, k) = (panel_rows(), self.k);
         team::spread_rows(&mut self.numbers, rows * k, PACK_GRAIN.div_ceil(rows * k), |panels, part| {
-            let weights = &weights[panels.start * rows * k..(panels.end * rows * k).min(weights.len())];
-            // SAFETY: weights hold that many rows of k numbers, the panels as many, rounded up.
-            unsafe { ffi::pack_panels(weights.as_ptr(), (weights.len() / k) as i64, k as i64, part.as_mut_ptr()) };
+            pack(&weights[panels.start * rows * k..(panels.end * rows * k).min(weights.len())], k, part);
         });
     }
 
@@ -161,7 +159,7 @@ impl Panels {
     fn spread(&self, m: usize, panels: usize, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
         if m >= MANY_ROWS {
             // Each thread keeps its rows in its cache and goes through all the weights.
-            let height = ffi::tile_rows() as usize;
+            let height = tile_rows();
             team::spread(m.div_ceil(height), TILES, |tiles| {
                 work(tiles.start * height..m.min(tiles.end * height), 0..panels);
             });
@@ -173,16 +171,39 @@ impl Panels {
 
     /// Some rows and panels of the product y.
     fn part(&self, x: &[f32], rows: Range<usize>, panels: Range<usize>, y: *mut f32) {
-        let from = &x[rows.start * self.k..rows.end * self.k];
-        let [m, n, k, first, last] = [rows.len(), self.n, self.k, panels.start, panels.end].map(|n| n as i64);
-        let y = y.wrapping_add(rows.start * self.n);
-        // SAFETY: x holds rows of k numbers, y of n, of which those of the panels are written.
-        unsafe { ffi::product_packed(from.as_ptr(), self.numbers.as_ptr(), m, n, k, first, last, y) };
+        let x = &x[rows.start * self.k..rows.end * self.k];
+        // SAFETY: the panels are those of an [N, K] matrix, y holds rows of n numbers, of which these are written.
+        unsafe { part(x, &self.numbers, [self.n, self.k], panels, y.wrapping_add(rows.start * self.n)) };
     }
 }
 
-fn panel_rows() -> usize {
+/// Some panels of the product y `[M, N]` of rows x `[M, K]`.
+///
+/// # Safety
+/// `numbers` are the panels of an `[N, K]` matrix, and nobody else reads or writes their columns in the rows at `y`.
+pub(crate) unsafe fn part(x: &[f32], numbers: &[f32], [n, k]: [usize; 2], panels: Range<usize>, y: *mut f32) {
+    let m = rows(x, k);
+    let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
+    // SAFETY: x holds rows of k numbers; as the caller says.
+    unsafe { ffi::product_packed(x.as_ptr(), numbers.as_ptr(), m, n, k, first, last, y) };
+}
+
+/// Lays out rows of `k` weights as panels.
+pub(crate) fn pack(weights: &[f32], k: usize, panels: &mut [f32]) {
+    let n = rows(weights, k);
+    assert!(panels.len() >= n.next_multiple_of(panel_rows()) * k, "room for whole panels");
+    // SAFETY: as the line above says.
+    unsafe { ffi::pack_panels(weights.as_ptr(), n as i64, k as i64, panels.as_mut_ptr()) };
+}
+
+/// Rows of a weight matrix that lie in one panel.
+pub(crate) fn panel_rows() -> usize {
     ffi::panel_rows() as usize
+}
+
+/// Rows of x that go through a panel together.
+pub(crate) fn tile_rows() -> usize {
+    ffi::tile_rows() as usize
 }
 
 /// dy · W for rows dy `[M, N]` and weights `[N, K]`: the gradient with respect to a product's input, `[M, K]`.
@@ -191,7 +212,7 @@ pub fn input_gradient(dy: &[f32], weights: &[f32], k: usize) -> Buffer {
     let m = rows(dy, n);
     let mut dx = Buffer::unwritten(m * k);
     let all = Cells(dx.as_mut_ptr());
-    let panels = k.div_ceil(ffi::panel_rows() as usize);
+    let panels = k.div_ceil(panel_rows());
     let blocks = m.div_ceil(INPUT_ROWS);
     team::spread(panels * blocks, PANEL_WORK.div_ceil(m.clamp(1, INPUT_ROWS) * n), |items| {
         let mut at = items.start;
@@ -202,13 +223,23 @@ pub fn input_gradient(dy: &[f32], weights: &[f32], k: usize) -> Buffer {
             let rows = first * INPUT_ROWS..m.min(last * INPUT_ROWS);
             at += last - first;
             let (from, to) = (&dy[rows.start * n..rows.end * n], all.at(rows.start * k));
-            let [m, n, k, first, last] = [rows.len(), n, k, panel, panel + 1].map(|n| n as i64);
-            // SAFETY: from holds m × n numbers, weights n × k, dx from there on m × k, of which those of the panel are
-            // written, by no one else.
-            unsafe { ffi::product_input_gradient(from.as_ptr(), weights.as_ptr(), m, n, k, first, last, to) };
+            // SAFETY: dx holds rows of k numbers from there on, of which nobody else has this panel's.
+            unsafe { input_part(from, weights, k, panel..panel + 1, to) };
         }
     });
     dx
+}
+
+/// Columns in groups of a panel's rows, those of `panels`, of [`input_gradient`].
+///
+/// # Safety
+/// Nobody else reads or writes these columns in the rows at `dx`.
+pub(crate) unsafe fn input_part(dy: &[f32], weights: &[f32], k: usize, panels: Range<usize>, dx: *mut f32) {
+    let n = rows(weights, k);
+    let m = rows(dy, n);
+    let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
+    // SAFETY: dy holds m × n numbers, weights n × k; as the caller says.
+    unsafe { ffi::product_input_gradient(dy.as_ptr(), weights.as_ptr(), m, n, k, first, last, dx) };
 }
 
 /// Adds dyᵀ · x for rows dy `[M, N]` and x `[M, K]` to the weights' gradient `[N, K]`.
@@ -218,11 +249,22 @@ pub fn add_weight_gradient(dy: &[f32], x: &[f32], k: usize, gradient: &mut [f32]
     assert_eq!(rows(x, k), m, "as many rows of dy as of x");
     let all = Cells(gradient.as_mut_ptr());
     team::spread(n.div_ceil(GRADIENT_ROWS), 1, |groups| {
-        let last = n.min(groups.end * GRADIENT_ROWS);
-        let [m, n, k, first, last] = [m, n, k, groups.start * GRADIENT_ROWS, last].map(|n| n as i64);
-        // SAFETY: dy holds m × n numbers, x m × k, gradient n × k, of which those rows are written, by no one else.
-        unsafe { ffi::product_weight_gradient(dy.as_ptr(), x.as_ptr(), m, n, k, first, last, all.at(0)) };
+        let part = groups.start * GRADIENT_ROWS..n.min(groups.end * GRADIENT_ROWS);
+        // SAFETY: the gradient is [N, K], and nobody else has these rows of it.
+        unsafe { weight_part(dy, x, [n, k], part, all.at(0)) };
     });
+}
+
+/// Some rows of [`add_weight_gradient`], for a weight `[N, K]`.
+///
+/// # Safety
+/// Nobody else reads or writes these rows of the gradient.
+pub(crate) unsafe fn weight_part(dy: &[f32], x: &[f32], [n, k]: [usize; 2], part: Range<usize>, gradient: *mut f32) {
+    let m = rows(dy, n);
+    assert!(rows(x, k) == m && part.end <= n, "as many rows of dy as of x, and rows of the gradient");
+    let [m, n, k, first, last] = [m, n, k, part.start, part.end].map(|n| n as i64);
+    // SAFETY: dy holds m × n numbers, x m × k; as the caller says.
+    unsafe { ffi::product_weight_gradient(dy.as_ptr(), x.as_ptr(), m, n, k, first, last, gradient) };
 }
 
 fn rows(x: &[f32], width: usize) -> usize {

@@ -1,0 +1,260 @@
+//! Products of rows in groups, each group with a matrix of its own: the experts of a mixture, the heads of an attention.
+//!
+//! Rows stand sorted by group, and `ends` says where each group's end. A row's numbers are the bits that
+//! [`crate::product`] gives that row alone with that matrix, whatever stands beside it: each is one chain over the inner
+//! dimension, and who computes it is chosen by cost. Groups may be empty, and cost nothing then.
+//!
+//! Threads share the work by cost and not by group: where many rows meet few matrices each takes rows, and where few rows
+//! meet many matrices each takes weights, in one pass over all groups. In bf16 see [`half`].
+
+pub mod half;
+
+use std::ops::Range;
+
+use crate::buffer::Buffer;
+use crate::kernels;
+use crate::product::{self, GRADIENT_ROWS, INPUT_ROWS, panel_rows, tile_rows};
+use crate::team::{self, Cells};
+
+/// From so many rows of a group on threads take its rows, below its weights.
+const MANY_ROWS: usize = 128;
+
+/// Tiles of rows that make a unit of work.
+const TILES: usize = 3;
+
+/// Rows that could be multiplied while a matrix is read: with fewer a panel takes no less time.
+const READING: usize = 16;
+
+/// Multiply-adds that are worth a chunk of their own: some microseconds.
+const GRAIN: usize = 64_000;
+
+/// Matrices of one shape in a flat array, at equal distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// N: rows of each matrix.
+    pub rows: usize,
+    /// K: columns of each matrix.
+    pub columns: usize,
+    /// From the first number of a matrix to the first of the next; at least N · K.
+    pub stride: usize,
+    /// How many matrices there are.
+    pub groups: usize,
+}
+
+impl Stack {
+    /// Numbers from the first of the first matrix to the last of the last.
+    pub fn span(&self) -> usize {
+        if self.groups == 0 { 0 } else { (self.groups - 1) * self.stride + self.rows * self.columns }
+    }
+
+    /// The numbers of matrix `group`.
+    pub fn matrix(&self, group: usize) -> Range<usize> {
+        group * self.stride..group * self.stride + self.rows * self.columns
+    }
+
+    /// Checks an array that begins with the first matrix.
+    fn check(&self, len: usize) {
+        assert!(self.stride >= self.rows * self.columns && len >= self.span(), "an array of {len} holds {self:?}");
+    }
+}
+
+/// Where the rows of group `group` lie.
+fn rows_of(ends: &[usize], group: usize) -> Range<usize> {
+    group.checked_sub(1).map_or(0, |before| ends[before])..ends[group]
+}
+
+/// Checks where groups end; returns the number of rows.
+fn check_ends(ends: &[usize], groups: usize, x: &[f32], width: usize) -> usize {
+    assert!(ends.len() == groups && ends.is_sorted(), "one end for each of {groups} groups, in order");
+    let m = ends.last().copied().unwrap_or(0);
+    assert_eq!(x.len(), m * width, "{m} rows of {width}");
+    m
+}
+
+/// The matrices of a [`Stack`], laid out for products with them.
+#[derive(Clone, Debug)]
+pub struct StackPanels {
+    numbers: Buffer,
+    stack: Stack,
+}
+
+impl StackPanels {
+    /// Room for the matrices of `stack`, all zero.
+    pub fn new(stack: Stack) -> StackPanels {
+        let rows = stack.rows.next_multiple_of(panel_rows());
+        StackPanels { numbers: Buffer::zeros(stack.groups * rows * stack.columns), stack }
+    }
+
+    /// Takes over the weights, an array that begins with the first matrix.
+    pub fn pack(&mut self, weights: &[f32]) {
+        let (stack, panels, k) = (self.stack, self.panels(), self.stack.columns);
+        stack.check(weights.len());
+        let width = panel_rows() * k;
+        team::spread_rows(&mut self.numbers, width, GRAIN.div_ceil(width), |range, part| {
+            for (at, to) in range.zip(part.chunks_exact_mut(width)) {
+                let (matrix, first) = (&weights[stack.matrix(at / panels)], at % panels * width);
+                product::pack(&matrix[first..matrix.len().min(first + width)], k, to);
+            }
+        });
+    }
+
+    /// x · Wᵀ of each group's rows x `[M, K]` with its matrix: `[M, N]`.
+    pub fn product(&self, x: &[f32], ends: &[usize]) -> Buffer {
+        let m = check_ends(ends, self.stack.groups, x, self.stack.columns);
+        let mut y = Buffer::unwritten(m * self.stack.rows);
+        let all = Cells(y.as_mut_ptr());
+        self.spread(ends, self.panels(), |group, rows, panels| {
+            // SAFETY: the parts that `spread` gives out do not overlap.
+            unsafe { self.part(x, group, rows, panels, &all) };
+        });
+        y
+    }
+
+    /// What [`kernels::swiglu`] says of the product with matrices that are those of the gate `[F, K]`, then those of the
+    /// other half: `[M, F]`.
+    pub fn gated_product(&self, x: &[f32], ends: &[usize]) -> Buffer {
+        let f = self.stack.rows / 2;
+        if !f.is_multiple_of(panel_rows()) {
+            return kernels::swiglu(&self.product(x, ends), f);
+        }
+        let (m, half) = (check_ends(ends, self.stack.groups, x, self.stack.columns), self.panels() / 2);
+        let (mut both, mut y) = (Buffer::unwritten(m * 2 * f), Buffer::unwritten(m * f));
+        let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
+        self.spread(ends, half, |group, rows, panels| {
+            // SAFETY: the parts that `spread` gives out do not overlap, and each has its columns of both halves.
+            unsafe {
+                self.part(x, group, rows.clone(), panels.clone(), &both);
+                self.part(x, group, rows.clone(), panels.start + half..panels.end + half, &both);
+                let columns = panels.start * panel_rows()..panels.end * panel_rows();
+                kernels::swiglu_part(both.at(0), f, rows, columns, y_all.at(0));
+            }
+        });
+        y
+    }
+
+    /// Panels of one matrix.
+    fn panels(&self) -> usize {
+        self.stack.rows.div_ceil(panel_rows())
+    }
+
+    /// Calls `work` for a group, some of its rows and some of so many panels, until all are covered once.
+    fn spread(&self, ends: &[usize], panels: usize, work: impl Fn(usize, Range<usize>, Range<usize>) + Sync) {
+        let (height, k) = (TILES * tile_rows(), self.stack.columns);
+        let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
+            0 => Size::default(),
+            m if m >= MANY_ROWS => Size { units: m.div_ceil(height), cost: height * k * panels * panel_rows() },
+            m => Size { units: panels, cost: m.max(READING) * k * panel_rows() },
+        });
+        spread(sizes, |group, units| {
+            let rows = rows_of(ends, group);
+            if rows.len() >= MANY_ROWS {
+                let end = rows.end.min(rows.start + units.end * height);
+                work(group, rows.start + units.start * height..end, 0..panels);
+            } else {
+                work(group, rows, units);
+            }
+        });
+    }
+
+    /// Some rows and panels of a group's product.
+    ///
+    /// # Safety
+    /// `y` is `[M, N]`, and nobody else reads or writes these columns of these rows.
+    unsafe fn part(&self, x: &[f32], group: usize, rows: Range<usize>, panels: Range<usize>, y: &Cells) {
+        let Stack { rows: n, columns: k, .. } = self.stack;
+        let size = self.panels() * panel_rows() * k;
+        let numbers = &self.numbers[group * size..(group + 1) * size];
+        // SAFETY: as the caller says.
+        unsafe { product::part(&x[rows.start * k..rows.end * k], numbers, [n, k], panels, y.at(rows.start * n)) };
+    }
+}
+
+/// dy · W of each group's rows dy `[M, N]` with its matrix: the gradient with respect to a product's input, `[M, K]`.
+/// `weights` begins with the first matrix.
+pub fn input_gradient(dy: &[f32], ends: &[usize], weights: &[f32], stack: Stack) -> Buffer {
+    let Stack { rows: n, columns: k, .. } = stack;
+    stack.check(weights.len());
+    let mut dx = Buffer::unwritten(check_ends(ends, stack.groups, dy, n) * k);
+    let all = Cells(dx.as_mut_ptr());
+    let panels = k.div_ceil(panel_rows());
+    // A unit is a block of rows of one panel; the blocks of a panel are neighbours, since the panel is laid out for them.
+    let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
+        0 => Size::default(),
+        m => Size { units: panels * m.div_ceil(INPUT_ROWS), cost: (m.min(INPUT_ROWS) + READING) * n * panel_rows() },
+    });
+    spread(sizes, |group, units| {
+        let (rows, matrix) = (rows_of(ends, group), &weights[stack.matrix(group)]);
+        let blocks = rows.len().div_ceil(INPUT_ROWS);
+        let mut at = units.start;
+        while at < units.end {
+            let (panel, first) = (at / blocks, at % blocks);
+            let last = blocks.min(first + units.end - at);
+            let part = rows.start + first * INPUT_ROWS..rows.end.min(rows.start + last * INPUT_ROWS);
+            at += last - first;
+            let from = &dy[part.start * n..part.end * n];
+            // SAFETY: dx is [M, K], and nobody else has this panel's columns of these rows.
+            unsafe { product::input_part(from, matrix, k, panel..panel + 1, all.at(part.start * k)) };
+        }
+    });
+    dx
+}
+
+/// Adds dyᵀ · x of each group's rows dy `[M, N]` and x `[M, K]` to the gradient of its matrix, row by row in order.
+/// `gradient` begins with that of the first matrix.
+pub fn add_weight_gradient(dy: &[f32], x: &[f32], ends: &[usize], stack: Stack, gradient: &mut [f32]) {
+    let Stack { rows: n, columns: k, groups, .. } = stack;
+    stack.check(gradient.len());
+    check_ends(ends, groups, dy, n);
+    check_ends(ends, groups, x, k);
+    let all = Cells(gradient.as_mut_ptr());
+    let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
+        0 => Size::default(),
+        m => Size { units: n.div_ceil(GRADIENT_ROWS), cost: m.max(READING) * k * GRADIENT_ROWS },
+    });
+    spread(sizes, |group, units| {
+        let rows = rows_of(ends, group);
+        let (dy, x) = (&dy[rows.start * n..rows.end * n], &x[rows.start * k..rows.end * k]);
+        let part = units.start * GRADIENT_ROWS..n.min(units.end * GRADIENT_ROWS);
+        // SAFETY: the gradient holds an [N, K] matrix from there on, and nobody else has these rows of it.
+        unsafe { product::weight_part(dy, x, [n, k], part, all.at(stack.matrix(group).start)) };
+    });
+}
+
+/// What a group's work is made of.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    units: usize,
+    /// Multiply-adds of one unit.
+    cost: usize,
+}
+
+/// Calls `work` for a group and some of its units, until all units of all groups are covered once, cut so that threads
+/// get about equal work.
+fn spread(sizes: impl Iterator<Item = Size>, work: impl Fn(usize, Range<usize>) + Sync) {
+    let mut total = 0;
+    let groups: Vec<(usize, Size)> = sizes
+        .map(|size| {
+            let start = total;
+            total += size.units * size.cost;
+            (start, size)
+        })
+        .collect();
+    team::spread(total.div_ceil(GRAIN), 1, |chunk| {
+        let (from, to) = (chunk.start * GRAIN, chunk.end * GRAIN);
+        // The last group that begins at `from` or before; a unit belongs to the chunk that it begins in.
+        let first = groups.partition_point(|(start, _)| *start <= from).saturating_sub(1);
+        for (group, &(start, size)) in groups.iter().enumerate().skip(first) {
+            if start >= to {
+                break;
+            }
+            let unit = |at: usize| at.saturating_sub(start).div_ceil(size.cost.max(1)).min(size.units);
+            let units = unit(from)..unit(to);
+            if !units.is_empty() {
+                work(group, units);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;
