@@ -4,12 +4,12 @@
 //! only where a token is to be predicted; a chunk's gradient is taken before the next chunk's logits exist.
 
 use crate::attention::attention;
+use crate::block::{Kept, Rows};
 use crate::buffer::Buffer;
 use crate::kernels::{self, TokenLogprobs};
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
 use crate::share::{Hand, Share};
-use crate::transformer::{Kept, Rows};
 use std::ops::Range;
 use tch::Tensor;
 use tracing::debug_span;
@@ -130,6 +130,10 @@ impl Policy {
             gradient.hand_block(layer, hand);
         }
         let slot = self.layout.embedding;
+        let scale = self.embedding_scale();
+        if scale != 1.0 {
+            dx.iter_mut().for_each(|d| *d *= scale);
+        }
         let mut d_embedding = gradient.matrix(slot);
         let _ = d_embedding.index_add_(0, &Tensor::from_slice(&tokens), &dx.rows(slot.columns));
         gradient.hand_ends(hand);
@@ -148,8 +152,9 @@ impl Policy {
     }
 
     fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
-        let heads = self.heads();
-        let mut attend = |_, q: &Buffer, key: &Buffer, value: &Buffer| attention(q, key, value, rows.segments, heads);
+        let mut attend = |layer: usize, q: &Buffer, key: &Buffer, value: &Buffer| {
+            attention(q, key, value, rows.segments, self.heads(layer))
+        };
         self.block(layer, x, rows.positions, &mut attend)
     }
 
@@ -186,7 +191,6 @@ impl Policy {
         objective: &mut Objective<'_>,
     ) -> Buffer {
         let d = self.config.hidden_dim;
-        gradient.turn_to(self.config.n_layers - 1);
         let mut dx = Buffer::cleared(x.len());
         for range in self.chunks(targets) {
             let _span = debug_span!("head", rows = range.len()).entered();

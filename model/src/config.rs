@@ -50,52 +50,180 @@ pub enum DeviceChoice {
     Libtorch,
 }
 
-/// Families of dense transformers this crate knows.
+/// Families of transformers this crate knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Qwen2 and Qwen2.5: biases on q, k and v.
     Qwen2,
     /// Qwen3: no bias, RMSNorm on every query and key head.
     Qwen3,
+    /// Qwen3-MoE: Qwen3 with experts.
+    Qwen3Moe,
     /// Llama 3.x.
     Llama,
+    /// Mixtral: Llama with experts.
+    Mixtral,
+    /// The text part of Gemma 3.
+    Gemma3,
+    /// DeepSeek-V2 and V2-Lite: latent attention, experts by softmax.
+    DeepseekV2,
+    /// DeepSeek-V3 and R1: latent attention, experts by sigmoid, multi-token prediction.
+    DeepseekV3,
 }
 
 /// A checkpoint's architecture, resolved: nothing in it is optional that the forward pass needs.
+///
+/// A family is a choice of pieces: how rows attend, what a block feeds forward, where its norms stand, how positions are
+/// rotated. What computes them knows the pieces and not the family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// Which family's rules apply.
+    /// What its tensors are called.
     pub family: Family,
     /// V: rows of the embedding. May exceed the tokenizer's vocabulary.
     pub vocab_size: usize,
     /// D: model width.
     pub hidden_dim: usize,
-    /// Number of blocks.
+    /// Number of blocks, without those of multi-token prediction.
     pub n_layers: usize,
-    /// H: query heads.
-    pub n_heads: usize,
-    /// Key and value heads (GQA); divides `n_heads`.
-    pub n_kv_heads: usize,
-    /// K: width of a head.
-    pub head_dim: usize,
-    /// F: width of the gated feed-forward.
+    /// How rows attend to those before them.
+    pub attention: AttentionConfig,
+    /// F: width of a feed-forward without experts.
     pub ffn_dim: usize,
-    /// Epsilon inside RMSNorm.
-    pub norm_eps: f64,
-    /// Rotary position embedding.
-    pub rope: RopeConfig,
+    /// The feed-forward with experts, where some block has one.
+    pub experts: Option<ExpertsConfig>,
+    /// What gates the feed-forward.
+    pub activation: Activation,
+    /// What is each block's own: `n_layers` and then `n_mtp` of them.
+    pub blocks: Vec<BlockConfig>,
+    /// How rows are normed.
+    pub norm: NormConfig,
+    /// What embeddings are multiplied with before the first block.
+    pub embedding_scale: f32,
+    /// Rotary position embeddings that blocks choose from.
+    pub ropes: Vec<RopeConfig>,
     /// Positions the checkpoint was made for.
     pub max_positions: usize,
     /// The head is the embedding.
     pub tied_head: bool,
-    /// Biases on the q, k and v projections.
-    pub qkv_bias: bool,
-    /// RMSNorm on every query and key head.
-    pub qk_norm: bool,
+    /// Blocks of multi-token prediction behind the last layer (DeepSeek-V3, arXiv 2412.19437, section 2.2).
+    pub n_mtp: usize,
     /// Beginning-of-sequence id, if config.json names one.
     pub bos_token_id: Option<u32>,
     /// End-of-sequence ids of config.json and generation_config.json, each once, in file order.
     pub eos_token_ids: Vec<u32>,
+}
+
+impl ModelConfig {
+    /// What attention of block `layer` is made of, as its cache holds it.
+    pub fn heads(&self, layer: usize) -> Heads {
+        let window = self.blocks[layer].window;
+        match &self.attention {
+            AttentionConfig::Grouped(a) => Heads {
+                n_heads: a.n_heads,
+                n_kv_heads: a.n_kv_heads,
+                head_dim: a.head_dim,
+                value_dim: a.head_dim,
+                latent: false,
+                scale: a.scale,
+                window,
+            },
+            AttentionConfig::Latent(a) => Heads {
+                n_heads: a.n_heads,
+                n_kv_heads: 1,
+                head_dim: a.rank + a.rope_dim,
+                value_dim: a.rank,
+                latent: true,
+                scale: a.scale,
+                window,
+            },
+        }
+    }
+
+    /// Width of what rotates in a head.
+    pub fn rope_dim(&self) -> usize {
+        match &self.attention {
+            AttentionConfig::Grouped(a) => a.head_dim,
+            AttentionConfig::Latent(a) => a.rope_dim,
+        }
+    }
+}
+
+/// How rows attend to those before them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttentionConfig {
+    /// Query heads that share key and value heads.
+    Grouped(GroupedAttention),
+    /// Keys and values of all heads out of one latent.
+    Latent(LatentAttention),
+}
+
+/// Grouped-query attention (arXiv 2305.13245).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupedAttention {
+    /// H: query heads.
+    pub n_heads: usize,
+    /// Key and value heads; divides `n_heads`.
+    pub n_kv_heads: usize,
+    /// K: width of a head.
+    pub head_dim: usize,
+    /// Biases on the q, k and v projections.
+    pub bias: bool,
+    /// RMSNorm on every query and key head.
+    pub head_norms: bool,
+    /// What scores are multiplied with.
+    pub scale: f32,
+}
+
+/// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434).
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatentAttention {
+    /// H: heads.
+    pub n_heads: usize,
+    /// Width of the queries' latent; without one they are projected from the stream.
+    pub query_rank: Option<usize>,
+    /// Width of the latent that keys and values come from.
+    pub rank: usize,
+    /// Width of what a head's query and key hold beside their position.
+    pub nope_dim: usize,
+    /// Width of the rotated part of a query, and of the one rotated key that all heads share.
+    pub rope_dim: usize,
+    /// Width of a head's values.
+    pub value_dim: usize,
+    /// Pairs that are rotated together are neighbours; otherwise they lie half of the width apart.
+    pub interleaved: bool,
+    /// What scores are multiplied with.
+    pub scale: f32,
+}
+
+/// What is a block's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockConfig {
+    /// Whether it feeds forward through experts.
+    pub sparse: bool,
+    /// Positions that a row attends to, itself among them; without a window all before it.
+    pub window: Option<usize>,
+    /// Which of [`ModelConfig::ropes`] rotates its queries and keys.
+    pub rope: usize,
+}
+
+/// How rows are normed: RMSNorm (Zhang and Sennrich 2019).
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormConfig {
+    /// Epsilon under the root.
+    pub eps: f64,
+    /// What is added to the weights: 1 in Gemma, 0 elsewhere.
+    pub offset: f32,
+    /// Whether what attention and feed-forward give is normed as well, before it is added to the stream.
+    pub after: bool,
+}
+
+/// What gates a feed-forward: y = act(gate) · up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x · sigmoid(x).
+    Silu,
+    /// GELU by its tanh approximation (arXiv 1606.08415).
+    GeluTanh,
 }
 
 /// Rotary position embedding: its base and how it is stretched.
@@ -145,19 +273,21 @@ pub enum RopeScaling {
     },
 }
 
+mod deepseek;
+mod dense;
 pub mod experts;
-
-impl ModelConfig {
-    /// The heads of its attention.
-    pub fn heads(&self) -> Heads {
-        Heads::new(self.n_heads, self.n_kv_heads, self.head_dim)
-    }
-}
-
+mod gemma;
+mod native;
+mod object;
 mod parse;
-pub use parse::ConfigError;
+mod rope;
+mod size;
+mod sparse;
+
+use experts::ExpertsConfig;
+pub use object::ConfigError;
 #[cfg(test)]
-pub(crate) use parse::parse_rope;
+pub(crate) use rope::parse_rope;
 
 #[cfg(test)]
 mod tests;

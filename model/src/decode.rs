@@ -3,8 +3,8 @@
 //! Kernels and their order are those of training (`transformer.rs`), so that every number is; but nothing is kept for a
 //! gradient, and attention finds its keys in the pages of a cache.
 
-use crate::attention::step::{Angles, Columns, Pages, StepRows, attention_step, page_write};
-use crate::attention::{self, Widths};
+use crate::attention;
+use crate::attention::step::{Pages, page_write};
 use crate::buffer::Buffer;
 use crate::config::Dtype;
 use crate::kv_cache::{KvCache, Sequence};
@@ -27,13 +27,13 @@ pub struct Feed<'a> {
 
 /// The rows of a decoding step: what each holds, where it goes and what it attends to.
 #[derive(Default)]
-struct Step {
+pub(crate) struct Step {
     tokens: Vec<i64>,
-    positions: Vec<i32>,
+    pub(crate) positions: Vec<i32>,
     /// Where the rows of each sequence begin, and how many there are in all.
-    starts: Vec<i32>,
+    pub(crate) starts: Vec<i32>,
     /// Each row's pages, `[N, max_pages]`.
-    table: Vec<i32>,
+    pub(crate) table: Vec<i32>,
 }
 
 /// A prompt and the pages that it is encoded into.
@@ -85,18 +85,19 @@ impl Policy {
         let rows = self.product_rows(prompt.len());
         packed.tokens.resize(rows, 0);
         packed.positions.resize(rows, 0);
-        let heads = self.heads();
         let last_layer = self.config.n_layers - 1;
         let x = (0..last_layer).fold(self.embed(&packed.tokens), |x, layer| {
             let mut attend = |layer: usize, q: &Buffer, key: &Buffer, value: &Buffer| {
+                let heads = self.heads(layer);
                 page_write(to, layer, (key, value), (pages, slots), heads);
                 attention::attention(q, key, value, &packed.segments, heads)
             };
             self.block(layer, &x, &packed.positions, &mut attend).0
         });
         // Of the last block, other rows' keys and values are all that anyone asks for.
-        let (key, value) = self.keys_and_values(last_layer, &x, &packed.positions);
-        page_write(to, last_layer, (&key, &value), (pages, slots), heads);
+        self.write_keys(last_layer, &x, &packed.positions, &mut |key, value| {
+            page_write(to, last_layer, (key, value), (pages, slots), self.heads(last_layer));
+        });
         let (d, end) = (self.config.hidden_dim, prompt.len() - 1);
         let mut last = Buffer::cleared(self.product_rows(1) * d);
         last[..d].copy_from_slice(&x[end * d..][..d]);
@@ -135,26 +136,6 @@ impl Policy {
             observe(&out);
             out
         })
-    }
-
-    /// One block for the rows of a step: its output `[N, D]`.
-    fn step_block(&self, layer: usize, x: &Buffer, step: &Step, pages: &mut Pages<'_>) -> Buffer {
-        let heads = self.heads();
-        let Widths { q: wide, key: narrow, value, .. } = heads.widths();
-        let total = wide + narrow + value;
-        let (joint, normed) = self.joint_projection(layer, x);
-        let columns = |from: usize| Columns { numbers: &joint[from..], step: total };
-        let (q, key) = match &normed {
-            Some([q, key]) => (Columns { numbers: q, step: wide }, Columns { numbers: key, step: narrow }),
-            None => (columns(0), columns(wide)),
-        };
-        let value = columns(wide + narrow);
-        let Step { positions, starts, table, .. } = step;
-        let rows = StepRows { q, key, value, positions, starts, table };
-        let angles = Angles { cosine: &self.cosine, sine: &self.sine };
-        let padded = joint.len() / total;
-        let attended = attention_step(&rows, pages, layer, Some(angles), heads, padded);
-        self.after_attention(layer, x, &attended)
     }
 
     /// Rows that a product of `n` needs: in f32 no others, in bf16 whole blocks.

@@ -1,9 +1,13 @@
 //! `Layout`: where each parameter lies in one flat array.
 //!
 //! Weights, gradients and optimizer moments share it: an optimizer is one loop over flat arrays, a gradient's norm one
-//! sum. Projections that read the same input (q, k and v; gate and up) are neighbours, so that one product serves them.
+//! sum. Projections that read the same input (q, k and v; gate and up) are neighbours, so that one product serves them;
+//! so are the experts of a block, whose products are one grouped product.
+
+mod block;
 
 use crate::config::ModelConfig;
+pub(crate) use block::{AttentionSlots, BlockSlots, DenseSlots, FeedForwardSlots, GroupedSlots, MtpSlots};
 use std::ops::Range;
 
 /// Groups of parameters start at a multiple of this many numbers: 64 bytes.
@@ -18,14 +22,32 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// Its first number in the flat array.
     pub offset: usize,
-    /// Whether weight decay applies: to matrices, not to norms and biases.
-    pub decay: bool,
+    /// What it is to those who train, round and store it.
+    pub role: Role,
+}
+
+/// What a parameter is to those who train, round and store it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A weight of a block's linear layers: what FP8 stores in FP8.
+    Linear,
+    /// Another matrix: embedding, head, router. Its precision is never lowered below that of activations.
+    Matrix,
+    /// A norm's weight or a linear layer's bias: weight decay does not apply.
+    Vector,
+    /// A router's correction bias: no gradient reaches it, a rule moves it (arXiv 2408.15664).
+    Correction,
 }
 
 impl Parameter {
     /// Its numbers in the flat array.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.shape.iter().product::<usize>()
+    }
+
+    /// Whether weight decay applies: to matrices, not to norms and biases.
+    pub fn decay(&self) -> bool {
+        matches!(self.role, Role::Linear | Role::Matrix)
     }
 }
 
@@ -43,63 +65,43 @@ impl Slot {
     }
 }
 
-/// The slots of one block.
-#[derive(Clone, Debug)]
-pub(crate) struct BlockSlots {
-    pub(crate) attention_norm: Slot,
-    pub(crate) qkv: Slot,
-    pub(crate) qkv_bias: Option<Slot>,
-    pub(crate) query_norm: Option<Slot>,
-    pub(crate) key_norm: Option<Slot>,
-    pub(crate) output: Slot,
-    pub(crate) ffn_norm: Slot,
-    pub(crate) gate_up: Slot,
-    pub(crate) down: Slot,
-}
-
-/// All parameters of an architecture in one flat array.
+/// All parameters of an architecture in one flat array: the embedding, the blocks one after the other with those of
+/// multi-token prediction behind them, the last norm and the head.
 #[derive(Clone, Debug)]
 pub struct Layout {
     parameters: Vec<Parameter>,
     len: usize,
     pub(crate) embedding: Slot,
     pub(crate) blocks: Vec<BlockSlots>,
+    pub(crate) mtp: Vec<MtpSlots>,
     pub(crate) norm: Slot,
     pub(crate) head: Slot,
+    /// Where each block lies, those of multi-token prediction among them.
+    block_ranges: Vec<Range<usize>>,
 }
 
 impl Layout {
     /// The layout of `config`.
     pub fn new(config: &ModelConfig) -> Layout {
-        let (d, f, k) = (config.hidden_dim, config.ffn_dim, config.head_dim);
-        let (q, kv) = (config.n_heads * k, config.n_kv_heads * k);
+        let (v, d) = (config.vocab_size, config.hidden_dim);
         let mut list = List::default();
-        let embedding = list.matrix(&["model.embed_tokens"], &[config.vocab_size], d);
-        let blocks = (0..config.n_layers)
-            .map(|layer| {
-                let names = |names: &[&str]| -> Vec<String> {
-                    names.iter().map(|name| format!("model.layers.{layer}.{name}")).collect()
-                };
-                let projections = names(&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]);
-                let mut head_norm = |name: &str| config.qk_norm.then(|| list.vector(&names(&[name]), "weight", &[k]));
-                let (query_norm, key_norm) = (head_norm("self_attn.q_norm"), head_norm("self_attn.k_norm"));
-                BlockSlots {
-                    attention_norm: list.vector(&names(&["input_layernorm"]), "weight", &[d]),
-                    qkv: list.matrix(&projections, &[q, kv, kv], d),
-                    qkv_bias: config.qkv_bias.then(|| list.vector(&projections, "bias", &[q, kv, kv])),
-                    query_norm,
-                    key_norm,
-                    output: list.matrix(&names(&["self_attn.o_proj"]), &[d], q),
-                    ffn_norm: list.vector(&names(&["post_attention_layernorm"]), "weight", &[d]),
-                    gate_up: list.matrix(&names(&["mlp.gate_proj", "mlp.up_proj"]), &[f, f], d),
-                    down: list.matrix(&names(&["mlp.down_proj"]), &[d], f),
-                }
-            })
-            .collect();
+        let embedding = list.matrix(Role::Matrix, &["model.embed_tokens"], &[v], d);
+        let (mut blocks, mut mtp, mut block_ranges) = (Vec::new(), Vec::new(), Vec::new());
+        for layer in 0..config.blocks.len() {
+            list.align();
+            let start = list.len;
+            if layer < config.n_layers {
+                blocks.push(BlockSlots::new(&mut list, config, layer));
+            } else {
+                mtp.push(MtpSlots::new(&mut list, config, layer));
+            }
+            list.align();
+            block_ranges.push(start..list.len);
+        }
         let norm = list.vector(&["model.norm"], "weight", &[d]);
-        let head = if config.tied_head { embedding } else { list.matrix(&["lm_head"], &[config.vocab_size], d) };
+        let head = if config.tied_head { embedding } else { list.matrix(Role::Matrix, &["lm_head"], &[v], d) };
         list.align();
-        Layout { parameters: list.parameters, len: list.len, embedding, blocks, norm, head }
+        Layout { parameters: list.parameters, len: list.len, embedding, blocks, mtp, norm, head, block_ranges }
     }
 
     /// Every parameter, in the order of the flat array.
@@ -119,10 +121,24 @@ impl Layout {
         })
     }
 
-    /// Where the blocks lie: one after the other, each laid out alike.
-    pub(crate) fn block_range(&self) -> Range<usize> {
-        let start = (self.embedding.offset + self.embedding.rows * self.embedding.columns).next_multiple_of(ALIGNMENT);
-        start..self.norm.offset
+    /// Where each block lies, one behind the other, those of multi-token prediction among them.
+    pub(crate) fn block_ranges(&self) -> &[Range<usize>] {
+        &self.block_ranges
+    }
+
+    /// The slots of block `layer`, counted on through those of multi-token prediction.
+    pub(crate) fn block(&self, layer: usize) -> &BlockSlots {
+        match layer.checked_sub(self.blocks.len()) {
+            None => &self.blocks[layer],
+            Some(depth) => &self.mtp[depth].block,
+        }
+    }
+
+    /// Every matrix that rows are multiplied with as a whole, and its bias.
+    pub(crate) fn products(&self) -> Vec<(Slot, Option<Slot>)> {
+        let blocks = (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).products());
+        let ends = self.mtp.iter().map(|mtp| mtp.projection).chain([self.head]);
+        blocks.chain(ends.map(|slot| (slot, None))).collect()
     }
 
     /// Numbers in the flat array, a few of them unused between groups.
@@ -143,18 +159,18 @@ impl List {
         self.len = self.len.next_multiple_of(ALIGNMENT);
     }
 
-    fn add(&mut self, name: String, shape: Vec<usize>, decay: bool) {
-        let parameter = Parameter { name, shape, offset: self.len, decay };
+    fn add(&mut self, name: String, shape: Vec<usize>, role: Role) {
+        let parameter = Parameter { name, shape, offset: self.len, role };
         self.len = parameter.range().end;
         self.parameters.push(parameter);
     }
 
     /// Matrices of one width, one above the other.
-    fn matrix<S: AsRef<str>>(&mut self, names: &[S], rows: &[usize], columns: usize) -> Slot {
+    fn matrix<S: AsRef<str>>(&mut self, role: Role, names: &[S], rows: &[usize], columns: usize) -> Slot {
         self.align();
         let offset = self.len;
         for (name, &rows) in names.iter().zip(rows) {
-            self.add(format!("{}.weight", name.as_ref()), vec![rows, columns], true);
+            self.add(format!("{}.weight", name.as_ref()), vec![rows, columns], role);
         }
         Slot { offset, rows: rows.iter().sum(), columns }
     }
@@ -163,9 +179,13 @@ impl List {
     fn vector<S: AsRef<str>>(&mut self, names: &[S], kind: &str, widths: &[usize]) -> Slot {
         self.align();
         let offset = self.len;
+        let role = if kind == CORRECTION { Role::Correction } else { Role::Vector };
         for (name, &width) in names.iter().zip(widths) {
-            self.add(format!("{}.{kind}", name.as_ref()), vec![width], false);
+            self.add(format!("{}.{kind}", name.as_ref()), vec![width], role);
         }
         Slot { offset, rows: 1, columns: widths.iter().sum() }
     }
 }
+
+/// What a router's correction bias is called.
+const CORRECTION: &str = "e_score_correction_bias";

@@ -28,6 +28,7 @@
 
 pub mod attention;
 pub mod backward;
+mod block;
 pub mod buffer;
 pub mod chat_template;
 pub mod checkpoint;
@@ -52,4 +53,3 @@ pub mod router;
 pub mod share;
 pub mod team;
 pub mod tokenizer;
-mod transformer;

@@ -5,21 +5,23 @@
 //! in bf16. What the network computes is in `transformer.rs`; its gradients are in `backward.rs`, decoding is in
 //! `decode.rs`.
 
+use crate::attention::step::Angles;
 use crate::buffer::Buffer;
 use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};
-use crate::config::{Dtype, ModelConfig, PolicyConfig};
+use crate::config::{Dtype, Family, ModelConfig, PolicyConfig};
 use crate::device::Twin;
 use crate::kernels;
-use crate::layout::{Layout, Slot};
+use crate::layout::{Layout, Role, Slot};
 use crate::philox::{Purpose, Stream};
 use crate::product::{self, Panels};
-use crate::rope;
+use crate::rope::RopeTable;
 use crate::share::Share;
 use crate::team::{self, Team};
 use crate::tokenizer;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// Standard deviation of fresh matrices (GPT-2's, and the default of every family here).
@@ -36,8 +38,8 @@ pub struct Policy {
     pub(crate) layout: Layout,
     pub(crate) parameters: Buffer,
     operands: Operands,
-    pub(crate) cosine: Vec<f32>,
-    pub(crate) sine: Vec<f32>,
+    /// Of each of the config's ropes, shared with copies.
+    ropes: Arc<[RopeTable]>,
     vocabulary: usize,
     source: PathBuf,
     /// A copy that computes in this one's place.
@@ -64,9 +66,8 @@ impl Operands {
         if dtype == Dtype::Bf16 {
             return Operands::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))));
         }
-        let blocks = layout.blocks.iter().flat_map(|b| [b.qkv, b.output, b.gate_up, b.down]);
-        let panels = |slot: Slot| (slot.offset, Panels::new(slot.rows, slot.columns));
-        Operands::F32(blocks.chain([layout.head]).map(panels).collect())
+        let panels = |(slot, _): (Slot, _)| (slot.offset, Panels::new(slot.rows, slot.columns));
+        Operands::F32(layout.products().into_iter().map(panels).collect())
     }
 
     /// Takes over the masters.
@@ -88,22 +89,26 @@ impl Policy {
     /// Reads the weights in `folder`, or draws fresh ones by `seed` where the config asks for that.
     pub fn load(folder: &Path, config: &PolicyConfig, seed: u64) -> Result<Policy, LoadError> {
         let architecture = ModelConfig::from_folder(folder)?;
+        if !matches!(architecture.family, Family::Qwen2 | Family::Qwen3 | Family::Llama) {
+            let reason = format!("policies of {:?} are not computed yet", architecture.family);
+            return Err(LoadError::Parse { file: folder.join("config.json"), reason });
+        }
         let layout = Layout::new(&architecture);
         let mut parameters = Buffer::zeros(layout.len());
         if config.random_init {
-            draw(&layout, &mut parameters, seed);
+            draw(&layout, 1.0 - architecture.norm.offset, &mut parameters, seed);
         } else {
             read(folder, &architecture, &layout, &mut parameters)?;
         }
-        let (cosine, sine) = rope_tables(&architecture);
+        let ropes = architecture.ropes.iter();
+        let ropes = ropes.map(|rope| RopeTable::new(rope, architecture.rope_dim(), architecture.max_positions));
         let mut policy = Policy {
+            ropes: ropes.collect(),
             vocabulary: architecture.vocab_size,
             operands: Operands::new(&layout, config.dtype),
             config: architecture,
             layout,
             parameters,
-            cosine,
-            sine,
             source: folder.to_owned(),
             twin: None,
         };
@@ -131,7 +136,7 @@ impl Policy {
 
     /// How many numbers are trained.
     pub fn n_parameters(&self) -> usize {
-        self.layout.parameters().iter().map(|p| p.range().len()).sum()
+        self.layout.parameters().iter().filter(|p| p.role != Role::Correction).map(|p| p.range().len()).sum()
     }
 
     /// All master weights, as [`Layout`] orders them.
@@ -171,8 +176,7 @@ impl Policy {
             layout: self.layout.clone(),
             parameters: self.parameters.clone(),
             operands,
-            cosine: self.cosine.clone(),
-            sine: self.sine.clone(),
+            ropes: self.ropes.clone(),
             vocabulary: self.vocabulary,
             source: self.source.clone(),
             twin: self.on_device().map(|twin| Twin::new(self, twin.device())),
@@ -214,6 +218,25 @@ impl Policy {
         let parts: Vec<Part<'_>> =
             parameters.map(|p| Part { name: &p.name, shape: &p.shape, numbers: &self.parameters[p.range()] }).collect();
         checkpoint::save(folder, &parts, format, MAX_SHARD_BYTES)
+    }
+
+    /// The angles by which block `layer` rotates.
+    pub(crate) fn angles(&self, layer: usize) -> Angles<'_> {
+        self.rope(self.config.blocks[layer].rope)
+    }
+
+    /// The angles of one of the config's ropes.
+    pub(crate) fn rope(&self, rope: usize) -> Angles<'_> {
+        let table = &self.ropes[rope];
+        Angles { cosine: &table.cosine, sine: &table.sine }
+    }
+
+    /// What embeddings are multiplied with: rounded as the weights are, which is what checkpoints were trained with.
+    pub(crate) fn embedding_scale(&self) -> f32 {
+        match self.operands {
+            Operands::F32(_) => self.config.embedding_scale,
+            Operands::Bf16(_) => half::bf16::from_f32(self.config.embedding_scale).to_f32(),
+        }
     }
 
     /// A vector of weights.
@@ -332,17 +355,17 @@ fn add(to: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Fresh weights: matrices normal, norms one, biases zero.
-fn draw(layout: &Layout, parameters: &mut [f32], seed: u64) {
+/// Fresh weights: matrices normal, norms such that they change nothing, biases zero.
+fn draw(layout: &Layout, norm: f32, parameters: &mut [f32], seed: u64) {
     for (index, parameter) in layout.parameters().iter().enumerate() {
         let stream = Stream::new(seed, Purpose::Weights, 0, index as u64, 0);
         let numbers = &mut parameters[parameter.range()];
-        if parameter.decay {
+        if parameter.decay() {
             for (i, number) in numbers.iter_mut().enumerate() {
                 *number = INITIAL_STD * stream.normal(i as u32);
             }
         } else if !parameter.name.ends_with("bias") {
-            numbers.fill(1.0);
+            numbers.fill(norm);
         }
     }
 }
@@ -361,14 +384,6 @@ fn read(folder: &Path, config: &ModelConfig, layout: &Layout, parameters: &mut [
         }
     }
     Ok(())
-}
-
-/// Cosines and sines of every position, `[positions, K / 2]`, as transformers computes them: the angle in f32.
-fn rope_tables(config: &ModelConfig) -> (Vec<f32>, Vec<f32>) {
-    let (frequencies, factor) = rope::inverse_frequencies(&config.rope, config.head_dim);
-    let angles: Vec<f32> =
-        (0..config.max_positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f)).collect();
-    (angles.iter().map(|a| a.cos() * factor).collect(), angles.iter().map(|a| a.sin() * factor).collect())
 }
 
 #[cfg(test)]

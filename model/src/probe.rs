@@ -32,11 +32,10 @@ impl Policy {
     /// Multiplies each of the policy's shapes with several row counts and compares bits.
     pub fn probe(&self) -> Probe {
         let mut seen = BTreeSet::new();
-        let block = self.layout.blocks.first();
-        let slots = block.map(|b| [(b.qkv, b.qkv_bias), (b.output, None), (b.gate_up, None), (b.down, None)]);
-        let all = slots.into_iter().flatten().chain([(self.layout.head, None)]);
         let mut probe = Probe { shapes: Vec::new(), failed: None };
-        for (slot, bias) in all.filter(|(slot, _)| seen.insert([slot.rows, slot.columns])) {
+        for (slot, bias) in
+            self.layout.products().into_iter().filter(|(slot, _)| seen.insert([slot.rows, slot.columns]))
+        {
             let shape = [slot.rows, slot.columns];
             probe.shapes.push(shape);
             let differing = self.rows_that_differ(slot, bias);

@@ -58,14 +58,39 @@ pub fn inverse_frequencies(rope: &RopeConfig, head_dim: usize) -> (Vec<f32>, f32
     }
 }
 
+/// Cosines and sines of every position.
+#[derive(Clone, Debug)]
+pub struct RopeTable {
+    /// `[positions, K / 2]`
+    pub cosine: Vec<f32>,
+    /// `[positions, K / 2]`
+    pub sine: Vec<f32>,
+}
+
+impl RopeTable {
+    /// For a rotated part of `dim` numbers, as transformers computes them: the angle in f32.
+    pub fn new(rope: &RopeConfig, dim: usize, max_positions: usize) -> RopeTable {
+        let (frequencies, factor) = inverse_frequencies(rope, dim);
+        let angles: Vec<f32> = (0..max_positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f)).collect();
+        RopeTable {
+            cosine: angles.iter().map(|a| a.cos() * factor).collect(),
+            sine: angles.iter().map(|a| a.sin() * factor).collect(),
+        }
+    }
+}
+
 /// YaRN's factor on cos and sin where config.json names none: `0.1 · mscale · ln factor + 1`, and with both
 /// `mscale` and `mscale_all_dim` (each non-zero) the ratio of the two.
 pub fn yarn_attention_factor(factor: f64, mscale: Option<f64>, mscale_all_dim: Option<f64>) -> f64 {
-    let scale = |m: f64| if factor <= 1.0 { 1.0 } else { 0.1 * m * factor.ln() + 1.0 };
     match (mscale, mscale_all_dim) {
-        (Some(a), Some(b)) if a != 0.0 && b != 0.0 => scale(a) / scale(b),
-        _ => scale(1.0),
+        (Some(a), Some(b)) if a != 0.0 && b != 0.0 => yarn_magnitude(factor, a) / yarn_magnitude(factor, b),
+        _ => yarn_magnitude(factor, 1.0),
     }
+}
+
+/// By how much YaRN makes queries and keys larger: `0.1 · mscale · ln factor + 1`.
+pub fn yarn_magnitude(factor: f64, mscale: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
 }
 
 #[cfg(test)]

@@ -15,39 +15,44 @@ use crate::layout::{Layout, Slot};
 /// the order of the layout: embedding 0, then the blocks, then norm and head.
 pub type Hand<'a> = dyn FnMut(usize, Range<usize>, &[f32]) + 'a;
 
-/// Room for one microbatch's gradient.
+/// Room for one microbatch's gradient: the embedding, one block, norm and head.
 pub struct Share {
     numbers: Buffer,
-    /// The blocks in the flat array.
-    blocks: Range<usize>,
-    n_layers: usize,
-    /// Numbers of one block.
-    stride: usize,
-    /// How far what follows the first block is moved to the front.
-    shift: usize,
+    /// The blocks in the flat array, those of multi-token prediction among them.
+    blocks: Vec<Range<usize>>,
+    /// Whose gradient has the block's room.
+    turn: usize,
+    /// Where norm and head begin, here and in the flat array.
+    back: usize,
+    back_there: usize,
 }
 
 impl Share {
     /// Room for a gradient of `layout`, all zero.
     pub fn new(layout: &Layout) -> Share {
-        let (blocks, n_layers) = (layout.block_range(), layout.blocks.len());
-        let stride = blocks.len() / n_layers.max(1);
-        let numbers = Buffer::zeros(layout.len() - blocks.len() + stride);
-        Share { numbers, blocks, n_layers, stride, shift: 0 }
+        let blocks = layout.block_ranges().to_vec();
+        let back_there = blocks.last().map_or(0, |block| block.end);
+        let numbers = Buffer::zeros(Share::room(layout));
+        Share { back: numbers.len() - (layout.len() - back_there), numbers, blocks, turn: 0, back_there }
+    }
+
+    /// Numbers that a share of `layout` holds.
+    pub fn room(layout: &Layout) -> usize {
+        let blocks = layout.block_ranges();
+        layout.len() - blocks.iter().map(Range::len).sum::<usize>() + blocks.iter().map(Range::len).max().unwrap_or(0)
     }
 
     /// Parts that a backward pass hands over.
     pub fn n_parts(layout: &Layout) -> usize {
-        layout.blocks.len() + 2
+        layout.block_ranges().len() + 2
     }
 
     /// Where each part lies in the flat array, in the order of their numbers.
     pub(crate) fn ranges(layout: &Layout) -> Vec<Range<usize>> {
-        let (blocks, n_layers) = (layout.block_range(), layout.blocks.len());
-        let stride = blocks.len() / n_layers.max(1);
-        let block = |layer| blocks.start + layer * stride..blocks.start + (layer + 1) * stride;
-        let (front, back) = (0..blocks.start, blocks.end..layout.len());
-        std::iter::once(front).chain((0..n_layers).map(block)).chain([back]).collect()
+        let blocks = layout.block_ranges();
+        let front = 0..blocks.first().map_or(0, |block| block.start);
+        let back = blocks.last().map_or(0, |block| block.end)..layout.len();
+        std::iter::once(front).chain(blocks.iter().cloned()).chain([back]).collect()
     }
 
     /// Numbers held.
@@ -56,9 +61,9 @@ impl Share {
         self.numbers.len()
     }
 
-    /// From here on slots are those of block `layer`; of norm and head with the number of layers less one.
+    /// From here on a block's slots are those of block `layer`.
     pub(crate) fn turn_to(&mut self, layer: usize) {
-        self.shift = layer * self.stride;
+        self.turn = layer;
     }
 
     pub(crate) fn slot(&mut self, slot: Slot) -> &mut [f32] {
@@ -70,26 +75,35 @@ impl Share {
         self.numbers.matrix(self.place(slot.range()).start, slot.rows, slot.columns)
     }
 
-    /// The embedding stands before all blocks and is never moved.
+    /// Embedding, norm and head are never moved; of the blocks one is here.
     fn place(&self, range: Range<usize>) -> Range<usize> {
-        let shift = if range.start < self.blocks.start { 0 } else { self.shift };
-        range.start - shift..range.end - shift
+        let (from, to) = match self.blocks.first() {
+            Some(_) if range.start >= self.back_there => (self.back_there, self.back),
+            Some(first) if range.start >= first.start => {
+                let here = &self.blocks[self.turn];
+                assert!(here.start <= range.start && range.end <= here.end, "the slot is of block {}", self.turn);
+                (here.start, first.start)
+            }
+            _ => (0, 0),
+        };
+        range.start - from + to..range.end - from + to
     }
 
     /// Hands block `layer` over.
     pub(crate) fn hand_block(&mut self, layer: usize, hand: &mut Hand<'_>) {
-        let here = self.blocks.start..self.blocks.start + self.stride;
-        let there = here.start + layer * self.stride..here.end + layer * self.stride;
+        let there = self.blocks[layer].clone();
+        let start = self.blocks[0].start;
+        let here = start..start + there.len();
         hand(1 + layer, there, &self.numbers[here.clone()]);
         clear(&mut self.numbers[here]);
     }
 
     /// Hands embedding, norm and head over.
     pub(crate) fn hand_ends(&mut self, hand: &mut Hand<'_>) {
-        let (front, back) = (0..self.blocks.start, self.blocks.start + self.stride..self.numbers.len());
+        let (front, back) = (0..self.blocks.first().map_or(0, |block| block.start), self.back..self.numbers.len());
         hand(0, front.clone(), &self.numbers[front.clone()]);
-        let there = self.blocks.end..self.blocks.end + back.len();
-        hand(1 + self.n_layers, there, &self.numbers[back.clone()]);
+        let there = self.back_there..self.back_there + back.len();
+        hand(1 + self.blocks.len(), there, &self.numbers[back.clone()]);
         clear(&mut self.numbers[front]);
         clear(&mut self.numbers[back]);
     }

@@ -103,7 +103,7 @@ struct Span {
 impl Optimizer {
     /// Moments of zero for every parameter of `layout`.
     pub fn new(layout: &Layout, config: &OptimizerConfig) -> Optimizer {
-        let decayed = layout.parameters().iter().filter(|p| p.decay).map(Parameter::range);
+        let decayed = layout.parameters().iter().filter(|p| p.decay()).map(Parameter::range);
         Optimizer::over(spans(layout.len(), decayed), config)
     }
 

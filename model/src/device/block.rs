@@ -1,8 +1,12 @@
 //! The block stack on a device; see `transformer.rs` for what a block is.
 
 use super::policy::DevicePolicy;
-use crate::layout::{BlockSlots, Slot};
+use crate::attention::Heads;
+use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
 use tch::{Kind, Tensor};
+
+/// `Policy::load` takes no other pieces.
+const UNKNOWN: &str = "grouped attention and a dense feed-forward";
 
 /// Attention of one block: q `[N, H, K]`, key and value `[N, kv heads, K]`, to `[N, H · K]`.
 pub(super) type Attend<'a> = dyn FnMut(&Tensor, &Tensor, &Tensor) -> Tensor + 'a;
@@ -31,16 +35,17 @@ pub(super) struct BlockWeights {
 impl BlockWeights {
     /// The weights in `slots`, each made by `read`.
     pub(super) fn new(slots: &BlockSlots, mut read: impl FnMut(Slot, Read) -> Tensor) -> BlockWeights {
-        let head_norms = slots.query_norm.zip(slots.key_norm);
+        let AttentionSlots::Grouped(attention) = &slots.attention else { unreachable!("{UNKNOWN}") };
+        let FeedForwardSlots::Dense(dense) = &slots.feed_forward else { unreachable!("{UNKNOWN}") };
         BlockWeights {
             attention_norm: read(slots.attention_norm, Read::Master),
-            qkv: read(slots.qkv, Read::Operand),
-            qkv_bias: slots.qkv_bias.map(|slot| read(slot, Read::Operand).view([-1])),
-            head_norms: head_norms.map(|(q, key)| [read(q, Read::Master), read(key, Read::Master)]),
+            qkv: read(attention.qkv, Read::Operand),
+            qkv_bias: attention.bias.map(|slot| read(slot, Read::Operand).view([-1])),
+            head_norms: attention.head_norms.map(|norms| norms.map(|slot| read(slot, Read::Master))),
             output: read(slots.output, Read::Operand),
             ffn_norm: read(slots.ffn_norm, Read::Master),
-            gate_up: read(slots.gate_up, Read::Operand),
-            down: read(slots.down, Read::Operand),
+            gate_up: read(dense.gate_up, Read::Operand),
+            down: read(dense.down, Read::Operand),
         }
     }
 }
@@ -86,19 +91,20 @@ impl DevicePolicy {
     }
 
     pub(super) fn scale(&self) -> f64 {
-        1.0 / (self.config.head_dim as f64).sqrt()
+        f64::from(self.config.heads(0).scale)
     }
 
     /// RMSNorm over the last dimension, in f32.
     pub(super) fn norm(&self, x: &Tensor, weight: &Tensor) -> Tensor {
-        x.rms_norm(weight.size(), Some(weight), self.config.norm_eps)
+        x.rms_norm(weight.size(), Some(weight), self.config.norm.eps)
     }
 
     /// One block: the stream `[N, D]` after it.
     pub(super) fn block(&self, w: &BlockWeights, x: &Tensor, angles: &Angles, attend: &mut Attend<'_>) -> Tensor {
         let c = &self.config;
-        let (n, k) = (x.size()[0], c.head_dim as i64);
-        let (heads, kv_heads) = (c.n_heads as i64, c.n_kv_heads as i64);
+        let Heads { n_heads, n_kv_heads, head_dim, .. } = c.heads(0);
+        let [heads, kv_heads, k] = [n_heads, n_kv_heads, head_dim].map(|n| n as i64);
+        let n = x.size()[0];
         let qkv = project(&self.norm(x, &w.attention_norm), &w.qkv, w.qkv_bias.as_ref());
         let joint = qkv.view([n, heads + 2 * kv_heads, k]);
         let mut q = joint.narrow(1, 0, heads);

@@ -34,8 +34,8 @@ impl DeviceCache {
     /// Room for `rows` sequences of up to `positions` each.
     pub fn new(policy: &DevicePolicy, rows: usize, positions: usize) -> DeviceCache {
         let c = &policy.config;
-        let capacity = positions.next_multiple_of(STEP);
-        let shape = [rows as i64, c.n_kv_heads as i64, capacity as i64, c.head_dim as i64];
+        let (heads, capacity) = (c.heads(0), positions.next_multiple_of(STEP));
+        let shape = [rows as i64, heads.n_kv_heads as i64, capacity as i64, heads.head_dim as i64];
         // Zeros, since what lies behind a row's end is read and weighed with zero.
         let zeros = || Tensor::zeros(shape, (policy.kind(), policy.device));
         let layers = (0..c.n_layers).map(|_| [zeros(), zeros()]).collect();
@@ -46,7 +46,7 @@ impl DeviceCache {
     pub fn bytes(policy: &DevicePolicy, rows: usize, positions: usize) -> usize {
         let c = &policy.config;
         let width = if policy.kind() == Kind::BFloat16 { 2 } else { 4 };
-        2 * width * c.n_layers * c.n_kv_heads * c.head_dim * rows * positions.next_multiple_of(STEP)
+        2 * width * c.n_layers * c.heads(0).widths().key * rows * positions.next_multiple_of(STEP)
     }
 
     /// Rows in use.

@@ -25,7 +25,7 @@ impl DevicePolicy {
     /// A copy of `policy` on `device`, that computes in the same precision.
     pub fn new(policy: &Policy, device: Device) -> DevicePolicy {
         let config = policy.config().clone();
-        let width = (config.head_dim / 2) as i64;
+        let width = (config.rope_dim() / 2) as i64;
         let table = |numbers: &[f32]| Tensor::from_slice(numbers).view([-1, width]).to_device(device);
         // Copied even where the device is the CPU: the masters here move by themselves.
         let parameters = Tensor::from_slice(policy.parameters()).to_device(device);
@@ -34,8 +34,8 @@ impl DevicePolicy {
             Dtype::F32 | Dtype::Auto => parameters.shallow_clone(),
         };
         DevicePolicy {
-            cosine: table(&policy.cosine),
-            sine: table(&policy.sine),
+            cosine: table(policy.rope(0).cosine),
+            sine: table(policy.rope(0).sine),
             vocabulary: policy.vocabulary(),
             layout: policy.layout().clone(),
             config,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::attention::Widths;
 use crate::backward::Targets;
 use crate::config::DeviceChoice;
 use crate::packed::Packed;
@@ -214,7 +215,8 @@ fn the_probe_tries_every_shape() {
     let (policy, _) = golden("qwen2");
     let probe = policy.probe();
     let c = policy.config();
-    let widths = [c.n_heads, c.n_kv_heads, c.n_kv_heads].iter().sum::<usize>() * c.head_dim;
+    let Widths { q, key, value, .. } = c.heads(0).widths();
+    let widths = q + key + value;
     assert!(probe.shapes.contains(&[widths, c.hidden_dim]) && probe.shapes.contains(&[c.vocab_size, c.hidden_dim]));
     assert!(probe.shapes.contains(&[2 * c.ffn_dim, c.hidden_dim]) && probe.shapes.contains(&[c.hidden_dim, c.ffn_dim]));
     assert_eq!(probe.failed, None);

@@ -106,7 +106,7 @@ pub(super) fn check(device: Device, tell: &mut dyn FnMut(Check) -> Result<()>) -
 /// Fresh weights give nearly equal probabilities to all tokens; larger ones tell more of what is computed.
 fn sharpen(policy: &mut Policy) {
     let matrices: Vec<Range<usize>> =
-        policy.layout().parameters().iter().filter(|p| p.decay).map(|p| p.range()).collect();
+        policy.layout().parameters().iter().filter(|p| p.decay()).map(|p| p.range()).collect();
     let numbers = policy.parameters_mut();
     matrices.into_iter().for_each(|range| numbers[range].iter_mut().for_each(|x| *x *= 4.0));
     policy.refresh();

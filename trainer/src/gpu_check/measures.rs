@@ -164,20 +164,18 @@ pub(super) fn measure(
 
 /// Weights in the products of one token: those of the blocks, and the head's.
 fn product_weights(c: &ModelConfig) -> f64 {
-    let (d, k) = (c.hidden_dim, c.head_dim);
-    let block = (c.n_heads + 2 * c.n_kv_heads) * k * d + c.n_heads * k * d + 3 * c.ffn_dim * d;
-    (c.n_layers * block + c.vocab_size * d) as f64
+    c.n_product_weights() as f64
 }
 
 /// Operations that the gradient of one token takes: two a weight forward, four backward, and causal attention. What is
 /// computed again is not counted.
 fn training_flops(c: &ModelConfig, length: usize) -> f64 {
-    3.0 * (2.0 * product_weights(c) + (2 * c.n_layers * c.n_heads * c.head_dim * length) as f64)
+    3.0 * (2.0 * product_weights(c) + (2 * c.n_layers * c.heads(0).widths().q * length) as f64)
 }
 
 /// Bytes that one step of decoding reads at least: every weight once, and the keys and values of each row.
 fn decoding_bytes(c: &ModelConfig, batch: usize, positions: usize) -> f64 {
-    2.0 * (product_weights(c) + (batch * positions * 2 * c.n_layers * c.n_kv_heads * c.head_dim) as f64)
+    2.0 * (product_weights(c) + (batch * positions * 2 * c.n_layers * c.heads(0).widths().key) as f64)
 }
 
 /// Times work on a device.

@@ -22,7 +22,7 @@ pub struct DeviceOptimizer {
 impl DeviceOptimizer {
     /// Moments of zero for every parameter of `layout`, where `parameters` are.
     pub fn new(layout: &Layout, parameters: &Tensor, config: &OptimizerConfig) -> DeviceOptimizer {
-        let decayed = layout.parameters().iter().filter(|p| p.decay).map(Parameter::range);
+        let decayed = layout.parameters().iter().filter(|p| p.decay()).map(Parameter::range);
         let cut = |span: Span| {
             let Span { range, decay } = span;
             let end = range.end;

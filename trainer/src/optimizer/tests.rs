@@ -181,7 +181,7 @@ fn layout_decides_what_decays() {
     let mut weights = vec![1.0; layout.len()];
     optimizer.step(&mut weights, &vec![0.0; layout.len()], 1, 1, 1).unwrap();
     for parameter in layout.parameters() {
-        let expected = if parameter.decay { 0.95 } else { 1.0 };
+        let expected = if parameter.decay() { 0.95 } else { 1.0 };
         assert!(weights[parameter.range()].iter().all(|w| *w == expected), "{}", parameter.name);
     }
 }

@@ -8,8 +8,10 @@
 use model::attention::{self, Segment, TILE};
 use model::backward::chunk_rows;
 use model::buffer::slack;
-use model::config::{Dtype, ModelConfig};
+use model::config::{AttentionConfig, Dtype, ModelConfig};
 use model::kv_cache::KvCache;
+use model::layout::Layout;
+use model::share::Share;
 use rollout::draft::DRAFT_ROWS;
 
 use super::{Load, Part, Passes};
@@ -84,12 +86,12 @@ impl<'a> Needs<'a> {
         let looked_up = if self.model.tied_head { 0 } else { (self.model.vocab_size * self.model.hidden_dim) as u64 };
         let copies = if self.is_bf16() { n * BF16 } else { (n - looked_up) * F32 };
         // Cosines and sines of half a head's width.
-        let tables = self.model.max_positions as u64 * self.model.head_dim as u64 * F32;
+        let tables = (self.model.ropes.len() * self.model.max_positions * self.model.rope_dim()) as u64 * F32;
         let weights = n * F32 + copies + tables;
         let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
         let reference = if self.stage == Stage::Grpo && has_reference { weights } else { 0 };
         // The sum, and for each pass the ends and one block.
-        let share = ModelConfig { n_layers: 1, ..self.model.clone() }.n_parameters();
+        let share = Share::room(&Layout::new(self.model)) as u64;
         let gradients = self.rows().map_or(0, |rows| (n + self.passes(rows) * share) * F32);
         vec![
             (Part::Program, self.load.program),
@@ -194,7 +196,7 @@ impl<'a> Needs<'a> {
     }
 
     fn sums(&self, segments: &[Segment]) -> u64 {
-        attention::backward_sums(segments, self.model.heads()) as u64
+        attention::backward_sums(segments, self.model.heads(0)) as u64
     }
 
     /// Backward passes that run at the same time.
@@ -255,6 +257,16 @@ impl<'a> Needs<'a> {
     }
 }
 
+/// The widest feed-forward of one row, all the experts that it goes to side by side.
+fn ffn_width(model: &ModelConfig) -> usize {
+    let experts = model.experts.as_ref().filter(|_| model.blocks.iter().any(|block| block.sparse));
+    experts.map_or(0, |e| e.n_chosen * e.width + e.shared_width.unwrap_or(0)).max(model.ffn_dim)
+}
+
+fn has_head_norms(model: &ModelConfig) -> bool {
+    matches!(&model.attention, AttentionConfig::Grouped(attention) if attention.head_norms)
+}
+
 /// A microbatch of `rows` rows, full of groups of a prompt and completions that are as long as they may be.
 fn groups_of(prompt: usize, completion: usize, group_size: usize, rows: usize) -> Vec<Segment> {
     let (mut segments, mut start) = (Vec::new(), 0);
@@ -286,13 +298,15 @@ struct Sampled {
 impl Widths {
     fn of(model: &ModelConfig, dtype: Dtype) -> Widths {
         let wide = |n: usize| n as u64;
-        let (d, f) = (wide(model.hidden_dim), wide(model.ffn_dim));
-        let (heads, kv_heads, k) = (wide(model.n_heads), wide(model.n_kv_heads), wide(model.head_dim));
-        let (q, kv) = (heads * k, kv_heads * k);
+        let heads = model.heads(0);
+        let (d, f) = (wide(model.hidden_dim), wide(ffn_width(model)));
+        let (q, kv) = (wide(heads.widths().q), wide(heads.widths().key));
+        let (heads, kv_heads) = (wide(heads.n_heads), wide(heads.n_kv_heads));
         // Both norms' roots, q, k, v, attended with its log-sums, the middle of the stream, gate, up; with norms on heads
         // also what went into them.
-        let head_norms = if model.qk_norm { q + kv + heads + kv_heads } else { 0 };
-        let kept = d + 2 + 2 * q + 2 * kv + heads + 2 * f + head_norms;
+        let head_norms = if has_head_norms(model) { q + kv + heads + kv_heads } else { 0 };
+        let after = if model.norm.after { 2 * d } else { 0 };
+        let kept = d + 2 + 2 * q + 2 * kv + heads + 2 * f + head_norms + after;
         // Gated and the output: what else is needed on the way is gone before the rest of what is kept is there.
         let mut forward = d + f;
         // Gradients of the output and of gated; later of the output, of the second norm's output and input. Those of gate,
