@@ -387,4 +387,4 @@ fn read(folder: &Path, config: &ModelConfig, layout: &Layout, parameters: &mut [
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,8 +1,9 @@
 """Write tests/golden/{qwen2,qwen3,llama}/: tiny random checkpoints and what transformers computes with them.
 
 Each folder gets config.json, model.safetensors (the checkpoint), golden.safetensors (ids [B, T] i64,
-logits [B, T, V], logprobs [B, T-1] of each next token, loss: their negated mean) and gradients.safetensors
-(of loss, one per parameter). Everything float32, eager attention, CPU.
+logits [B, T, V], logprobs [B, T-1] of each next token, loss: their negated mean), gradients.safetensors (of loss, one
+per parameter) and greedy.safetensors (as reference.py has it). Everything float32, eager attention, CPU, but for
+logits_bf16 in golden.safetensors, by the same model in bf16.
 
 Usage: python scripts/golden/dense.py   (needs torch and transformers 5; from the repository root)
 """
@@ -10,6 +11,7 @@ Usage: python scripts/golden/dense.py   (needs torch and transformers 5; from th
 from pathlib import Path
 
 import torch
+from reference import PROMPT, greedy, save
 from safetensors.torch import save_file
 from transformers import (
     LlamaConfig,
@@ -105,11 +107,13 @@ def main():
         weights = {k: p.detach().contiguous() for k, p in model.named_parameters()}
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
         golden = {"ids": ids, "logits": logits, "logprobs": logprobs, "loss": loss.reshape(1)}
-        golden = {k: v.detach().contiguous() for k, v in golden.items()}
-        save_file(golden, folder / "golden.safetensors", metadata={"format": "pt"})
         gradients = {k: p.grad.contiguous() for k, p in model.named_parameters()}
+        save(folder, "greedy", greedy(model, ids[0, :PROMPT]))
         assert all(g.abs().max() > 0 for g in gradients.values())
         save_file(gradients, folder / "gradients.safetensors", metadata={"format": "pt"})
+        with torch.no_grad():
+            golden["logits_bf16"] = model.to(torch.bfloat16)(input_ids=ids, use_cache=False).logits
+        save(folder, "golden", golden)
         print(name, f"loss {loss.item():.6f}", sorted(p.stat().st_size for p in folder.iterdir()))
 
 

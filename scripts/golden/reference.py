@@ -8,8 +8,8 @@ golden.safetensors     ids [B, T] i64 · logits [B, T, V] · logprobs [B, T-1] o
                        B*T tokens: experts and experts_bf16 [S, N, k] i32, ascending, with routing_weights [S, N, k] of
                        the first · router_margin [1], the smallest difference between a score chosen and one not chosen
 gradients.safetensors  of loss, named as in the checkpoint
-greedy.safetensors     prompt [P] i64 · tokens [64] i64, the greedy continuation without an end · margins [64] between the
-                       largest logit and the next · logprobs [64] of the tokens
+greedy.safetensors     prompt [P] i64 · tokens [64] i64, the greedy continuation without an end, or as many as the model
+                       has positions for · margins between the largest logit and the next · logprobs of the tokens
 
 Everything float32, eager attention, CPU, except what bf16 is named after.
 """
@@ -130,7 +130,7 @@ def next_logprobs(logits, ids):
 def greedy(model, prompt):
     """The prompt's continuation, each token by a forward pass over all before it."""
     ids, margins, logprobs = prompt[None], [], []
-    for _ in range(GREEDY):
+    for _ in range(min(GREEDY, model.config.max_position_embeddings - len(prompt))):
         last = logits_of(model, ids)[0, -1]
         two = last.topk(2)
         margins.append(two.values[0] - two.values[1])

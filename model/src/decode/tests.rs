@@ -4,6 +4,7 @@ use crate::config::{DeviceChoice, Dtype, PolicyConfig};
 use crate::kernels;
 use crate::kv_cache::KvArena;
 use crate::philox::{Purpose, Stream};
+use crate::policy::tests::FAMILIES;
 use crate::team::Team;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -95,7 +96,7 @@ proptest! {
         threads in 2usize..4,
         seed: u64,
     ) {
-        for family in ["qwen2", "qwen3", "llama"] {
+        for family in FAMILIES {
             for dtype in [Dtype::F32, Dtype::Bf16] {
                 let policy = policy(family, dtype);
                 let v = policy.config.vocab_size;

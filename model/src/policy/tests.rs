@@ -5,24 +5,41 @@ use crate::config::DeviceChoice;
 use crate::packed::Packed;
 use crate::share::Share;
 
+mod golden;
+
+/// Those whose values transformers computed: scripts/golden/{dense,families}.py.
+pub(crate) const FAMILIES: [&str; 3] = ["qwen2", "qwen3", "llama"];
+
 fn config(folder: &Path) -> PolicyConfig {
     PolicyConfig { checkpoint: folder.into(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false }
 }
 
+fn folder(family: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family)
+}
+
+fn read_golden(family: &str, name: &str) -> Vec<(String, Tensor)> {
+    Tensor::read_safetensors(folder(family).join(name).with_extension("safetensors")).unwrap()
+}
+
 fn golden(family: &str) -> (Policy, Vec<(String, Tensor)>) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
-    let policy = Policy::load(&folder, &config(&folder), 0).unwrap();
-    (policy, Tensor::read_safetensors(folder.join("golden.safetensors")).unwrap())
+    let folder = folder(family);
+    (Policy::load(&folder, &config(&folder), 0).unwrap(), read_golden(family, "golden"))
+}
+
+fn half(family: &str) -> Policy {
+    let folder = folder(family);
+    Policy::load(&folder, &PolicyConfig { dtype: Dtype::Bf16, ..config(&folder) }, 0).unwrap()
 }
 
 fn named<'a>(tensors: &'a [(String, Tensor)], name: &str) -> &'a Tensor {
     &tensors.iter().find(|(n, _)| n == name).unwrap().1
 }
 
-/// Logits of transformers in f32 eager (scripts/golden/dense.py), relative to the largest: 1e-5.
+/// Logits of transformers in f32 eager, relative to the largest: 1e-5.
 #[test]
 fn logits_match_transformers() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
         let ids = named(&tensors, "ids");
         let (b, t) = ids.size2().unwrap();
@@ -41,7 +58,7 @@ fn logits_match_transformers() {
 /// A completion packed behind a shared prompt has the logits of the same sequence alone, bit for bit.
 #[test]
 fn shared_prompts_are_exact() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
         let ids = Vec::<i64>::try_from(named(&tensors, "ids").reshape([-1])).unwrap();
         let (prompt, first, second) = (&ids[..35], &ids[35..46], &ids[46..75]);
@@ -79,7 +96,7 @@ fn gradient(policy: &Policy, tensors: &[(String, Tensor)], checkpointing: bool) 
 
 #[test]
 fn logprobs_match_transformers() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
         let (packed, targets) = packed(named(&tensors, "ids"));
         let found = policy.logprobs(&packed, &targets, 1.0);
@@ -94,10 +111,9 @@ fn logprobs_match_transformers() {
 /// Gradients of transformers' autograd, each tensor within 1e-5 of its own largest number.
 #[test]
 fn gradients_match_transformers() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
-        let golden = Tensor::read_safetensors(folder.join("gradients.safetensors")).unwrap();
+        let golden = read_golden(family, "gradients");
         let gradient = gradient(&policy, &tensors, false);
         for parameter in policy.layout().parameters() {
             let expected = Buffer::of(named(&golden, &parameter.name).reshape([-1]));
@@ -111,7 +127,7 @@ fn gradients_match_transformers() {
 
 #[test]
 fn checkpointing_changes_no_bit_of_a_gradient() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
         assert!(gradient(&policy, &tensors, false)[..] == gradient(&policy, &tensors, true)[..], "{family}");
     }
@@ -120,7 +136,7 @@ fn checkpointing_changes_no_bit_of_a_gradient() {
 /// One prompt shared by two completions has the gradient of two whole sequences, up to the order of summation.
 #[test]
 fn a_shared_prompt_has_the_same_gradient() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
         let ids = Vec::<i64>::try_from(named(&tensors, "ids").reshape([-1])).unwrap();
         let (prompt, completions) = (&ids[..35], [&ids[35..46], &ids[46..75]]);
@@ -160,10 +176,9 @@ fn a_shared_prompt_has_the_same_gradient() {
 /// With bf16 products the gradient keeps its direction, and the copy follows the masters.
 #[test]
 fn bf16_follows_f32() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
-        let mut half = Policy::load(&folder, &PolicyConfig { dtype: Dtype::Bf16, ..config(&folder) }, 0).unwrap();
+        let mut half = half(family);
         let (packed, targets) = packed(named(&tensors, "ids"));
         let (a, b) = (policy.logprobs(&packed, &targets, 1.0), half.logprobs(&packed, &targets, 1.0));
         let mean =
@@ -195,7 +210,7 @@ fn saved_in_place_keeps_what_is_beside() {
 /// What is saved is loaded again, bit for bit; bf16 files hold the rounded numbers.
 #[test]
 fn saved_policies_load_again() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, _) = golden(family);
         let folder = tempfile::tempdir().unwrap();
         policy.save(folder.path(), Format::F32).unwrap();
@@ -225,7 +240,7 @@ fn the_probe_tries_every_shape() {
 /// Handed over in parts, a gradient is the same numbers, every one of them once, and the share is left as zeros.
 #[test]
 fn parts_make_the_whole_gradient() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in FAMILIES {
         let (policy, tensors) = golden(family);
         let whole = gradient(&policy, &tensors, false);
         let (packed, targets) = packed(named(&tensors, "ids"));
