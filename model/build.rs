@@ -5,11 +5,13 @@ fn main() {
     cxx_build::bridges([
         "src/attention.rs",
         "src/attention/step.rs",
+        "src/fp8.rs",
         "src/gumbel.rs",
         "src/kernels.rs",
         "src/product.rs",
     ])
     .file("bridge/attention.cpp")
+    .file("bridge/fp8.cpp")
     .file("bridge/kernels.cpp")
     .file("bridge/product.cpp")
     .include("bridge")

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "attention.h"
+#include "fp8.h"
 #include "kernels.h"
 
 namespace grouper::avx2 {
@@ -34,11 +35,20 @@ static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
   return _mm256_and_ps(scaled, _mm256_cmp_ps(x, _mm256_set1_ps(limit), _CMP_NLT_UQ));
 }
 
+// Codes as halves with the same digits, which are 2^8 times less.
+constexpr float kTimes = 256.0f;
+static inline Vector decoded(const uint8_t* codes) {
+  const __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes)));
+  return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16(static_cast<short>(0xbfff))));
+}
+
 // The tile comes first: the others are made of it.
 #include "tile.inc"
 
 #include "attention.inc"
 #include "attention_backward.inc"
 #include "product.inc"
+// Made of the products' panels.
+#include "fp8.inc"
 
 }  // namespace grouper::avx2

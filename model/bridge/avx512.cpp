@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "attention.h"
+#include "fp8.h"
 #include "kernels.h"
 
 namespace grouper::avx512 {
@@ -22,11 +23,20 @@ static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
   return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_NLT_UQ), p, n);
 }
 
+// Codes as halves with the same digits, which are 2^8 times less.
+constexpr float kTimes = 256.0f;
+static inline Vector decoded(const uint8_t* codes) {
+  const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+  return _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(static_cast<short>(0xbfff))));
+}
+
 // The tile comes first: the others are made of it.
 #include "tile.inc"
 
 #include "attention.inc"
 #include "attention_backward.inc"
 #include "product.inc"
+// Made of the products' panels.
+#include "fp8.inc"
 
 }  // namespace grouper::avx512

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "attention.h"
+#include "fp8.h"
 #include "kernels.h"
 
 namespace grouper::sse2 {
@@ -33,11 +34,26 @@ static inline Vector scaled_above(Vector p, Vector n, Vector x, float limit) {
   return _mm_and_ps(scaled, _mm_cmpnlt_ps(x, _mm_set1_ps(limit)));
 }
 
+// As the other sets have it: there codes become halves with the same digits, which are 2^8 times less. Here they become
+// floats, another 2^112 times less.
+constexpr float kTimes = 256.0f;
+static inline Vector decoded(const uint8_t* codes) {
+  int32_t four;
+  __builtin_memcpy(&four, codes, sizeof four);
+  const __m128i words = _mm_unpacklo_epi8(_mm_setzero_si128(), _mm_cvtsi32_si128(four));
+  const __m128i high = _mm_unpacklo_epi16(_mm_setzero_si128(), words);
+  const __m128i digits = _mm_srli_epi32(_mm_slli_epi32(high, 1), 5);
+  const __m128i sign = _mm_and_si128(high, _mm_set1_epi32(static_cast<int32_t>(0x80000000)));
+  return _mm_mul_ps(_mm_castsi128_ps(_mm_or_si128(sign, digits)), _mm_set1_ps(0x1p112f));
+}
+
 // The tile comes first: the others are made of it.
 #include "tile.inc"
 
 #include "attention.inc"
 #include "attention_backward.inc"
 #include "product.inc"
+// Made of the products' panels.
+#include "fp8.inc"
 
 }  // namespace grouper::sse2

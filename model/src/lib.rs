@@ -37,6 +37,7 @@ pub mod decode;
 pub mod device;
 mod diagnose;
 pub mod dispatch;
+pub mod fp8;
 pub mod grouped;
 pub mod gumbel;
 pub mod kernels;

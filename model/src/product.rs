@@ -22,7 +22,7 @@ const FEW_ROWS: usize = 8;
 const PANEL_WORK: usize = 2_000;
 
 /// Numbers that are worth a chunk of their own where several threads lay out weights.
-const PACK_GRAIN: usize = 16_384;
+pub(crate) const PACK_GRAIN: usize = 16_384;
 
 /// Rows of a weight's gradient that make an item; whole tiles on every machine.
 pub(crate) const GRADIENT_ROWS: usize = 24;
@@ -120,7 +120,7 @@ impl Panels {
         let m = rows(x, self.k);
         let mut y = Buffer::unwritten(m * self.n);
         let all = Cells(y.as_mut_ptr());
-        self.spread(m, self.panels(), |rows, panels| {
+        spread(m, self.k, self.panels(), TILES, |rows, panels| {
             self.part(x, rows.clone(), panels.clone(), all.at(0));
             then(rows, self.columns(panels), &all);
         });
@@ -137,7 +137,7 @@ impl Panels {
         }
         let (mut both, mut y) = (Buffer::unwritten(m * self.n), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
-        self.spread(m, half, |rows, panels| {
+        spread(m, self.k, half, TILES, |rows, panels| {
             self.part(x, rows.clone(), panels.clone(), both.at(0));
             self.part(x, rows.clone(), panels.start + half..panels.end + half, both.at(0));
             // SAFETY: the two calls above wrote these columns of these rows in both halves; nobody else has them.
@@ -153,20 +153,6 @@ impl Panels {
     /// Columns of the product that panels compute.
     fn columns(&self, panels: Range<usize>) -> Range<usize> {
         panels.start * panel_rows()..self.n.min(panels.end * panel_rows())
-    }
-
-    /// Calls `work` for parts that cover `m` rows and so many panels once.
-    fn spread(&self, m: usize, panels: usize, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
-        if m >= MANY_ROWS {
-            // Each thread keeps its rows in its cache and goes through all the weights.
-            let height = tile_rows();
-            team::spread(m.div_ceil(height), TILES, |tiles| {
-                work(tiles.start * height..m.min(tiles.end * height), 0..panels);
-            });
-        } else {
-            // Each thread goes through its share of the weights; how long that takes, few rows do not change.
-            team::spread(panels, PANEL_WORK.div_ceil(m.max(FEW_ROWS) * self.k), |panels| work(0..m, panels));
-        }
     }
 
     /// Some rows and panels of the product y.
@@ -196,6 +182,27 @@ pub(crate) fn pack(weights: &[f32], k: usize, panels: &mut [f32]) {
     unsafe { ffi::pack_panels(weights.as_ptr(), n as i64, k as i64, panels.as_mut_ptr()) };
 }
 
+/// Calls `work` for parts of a product over `k` numbers that cover `m` rows and so many panels once; where rows are
+/// shared, at least `tiles` tiles of them are a part.
+pub(crate) fn spread(
+    m: usize,
+    k: usize,
+    panels: usize,
+    tiles: usize,
+    work: impl Fn(Range<usize>, Range<usize>) + Sync,
+) {
+    if m >= MANY_ROWS {
+        // Each thread keeps its rows in its cache and goes through all the weights.
+        let height = tile_rows();
+        team::spread(m.div_ceil(height), tiles, |tiles| {
+            work(tiles.start * height..m.min(tiles.end * height), 0..panels);
+        });
+    } else {
+        // Each thread goes through its share of the weights; how long that takes, few rows do not change.
+        team::spread(panels, PANEL_WORK.div_ceil(m.max(FEW_ROWS) * k), |panels| work(0..m, panels));
+    }
+}
+
 /// Rows of a weight matrix that lie in one panel.
 pub(crate) fn panel_rows() -> usize {
     ffi::panel_rows() as usize
@@ -212,22 +219,28 @@ pub fn input_gradient(dy: &[f32], weights: &[f32], k: usize) -> Buffer {
     let m = rows(dy, n);
     let mut dx = Buffer::unwritten(m * k);
     let all = Cells(dx.as_mut_ptr());
-    let panels = k.div_ceil(panel_rows());
-    let blocks = m.div_ceil(INPUT_ROWS);
+    spread_input_gradient(m, n, k, |rows, panel| {
+        let (from, to) = (&dy[rows.start * n..rows.end * n], all.at(rows.start * k));
+        // SAFETY: dx holds rows of k numbers from there on, of which nobody else has this panel's.
+        unsafe { input_part(from, weights, k, panel..panel + 1, to) };
+    });
+    dx
+}
+
+/// Calls `work` for parts of an input's gradient `[M, K]`, a sum over `n` numbers, that cover it once: some rows, and a
+/// panel of its columns.
+pub(crate) fn spread_input_gradient(m: usize, n: usize, k: usize, work: impl Fn(Range<usize>, usize) + Sync) {
+    let (panels, blocks) = (k.div_ceil(panel_rows()), m.div_ceil(INPUT_ROWS));
     team::spread(panels * blocks, PANEL_WORK.div_ceil(m.clamp(1, INPUT_ROWS) * n), |items| {
         let mut at = items.start;
         while at < items.end {
             // The blocks of one panel's rows.
             let (panel, first) = (at / blocks, at % blocks);
             let last = blocks.min(first + items.end - at);
-            let rows = first * INPUT_ROWS..m.min(last * INPUT_ROWS);
+            work(first * INPUT_ROWS..m.min(last * INPUT_ROWS), panel);
             at += last - first;
-            let (from, to) = (&dy[rows.start * n..rows.end * n], all.at(rows.start * k));
-            // SAFETY: dx holds rows of k numbers from there on, of which nobody else has this panel's.
-            unsafe { input_part(from, weights, k, panel..panel + 1, to) };
         }
     });
-    dx
 }
 
 /// Columns in groups of a panel's rows, those of `panels`, of [`input_gradient`].
@@ -267,7 +280,7 @@ pub(crate) unsafe fn weight_part(dy: &[f32], x: &[f32], [n, k]: [usize; 2], part
     unsafe { ffi::product_weight_gradient(dy.as_ptr(), x.as_ptr(), m, n, k, first, last, gradient) };
 }
 
-fn rows(x: &[f32], width: usize) -> usize {
+pub(crate) fn rows(x: &[f32], width: usize) -> usize {
     assert!(width > 0 && x.len().is_multiple_of(width), "{} numbers are not rows of {width}", x.len());
     x.len() / width
 }
