@@ -189,3 +189,6 @@ impl List {
 
 /// What a router's correction bias is called.
 const CORRECTION: &str = "e_score_correction_bias";
+
+#[cfg(test)]
+mod tests;

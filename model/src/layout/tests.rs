@@ -1,0 +1,36 @@
+use super::*;
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Every parameter is a tensor of the published layout, by name and shape, and every tensor a parameter.
+#[test]
+fn parameters_are_the_tensors_of_checkpoints() {
+    for family in [
+        "qwen2",
+        "qwen3",
+        "llama",
+        "gemma3",
+        "mixtral",
+        "qwen3_moe",
+        "deepseek_v2",
+        "deepseek_v2_lite",
+        "deepseek_v3",
+        "deepseek_v3_direct",
+        "deepseek_v3_fp8",
+        "deepseek_v3_mtp",
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
+        let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file.iter().map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec()));
+        // Scales of FP8 weights, and the copies of embedding and head that a module of multi-token prediction has.
+        let beside = ["weight_scale_inv", "layers.2.embed_tokens.weight", "layers.2.shared_head.head.weight"];
+        let tensors: BTreeMap<_, _> = tensors.filter(|(name, _)| !beside.iter().any(|b| name.ends_with(b))).collect();
+        let layout = Layout::new(&ModelConfig::from_folder(&folder).unwrap());
+        let parameters: BTreeMap<_, _> =
+            layout.parameters().iter().map(|p| (p.name.clone(), p.shape.clone())).collect();
+        assert_eq!(parameters, tensors, "{family}");
+        assert_eq!(parameters.len(), layout.parameters().len(), "{family}: each name once");
+    }
+}
