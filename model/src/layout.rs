@@ -7,6 +7,7 @@
 mod block;
 
 use crate::config::ModelConfig;
+use crate::grouped::Stack;
 pub(crate) use block::{AttentionSlots, BlockSlots, DenseSlots, FeedForwardSlots, GroupedSlots, MtpSlots};
 use std::ops::Range;
 
@@ -62,6 +63,28 @@ pub(crate) struct Slot {
 impl Slot {
     pub(crate) fn range(self) -> Range<usize> {
         self.offset..self.offset + self.rows * self.columns
+    }
+}
+
+/// Matrices of one shape inside the flat array, each met by the rows of its own group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StackSlot {
+    /// The first number of the first matrix.
+    pub(crate) offset: usize,
+    pub(crate) stack: Stack,
+    /// Whether rows meet the matrices' columns: x · W and not x · Wᵀ.
+    pub(crate) turned: bool,
+}
+
+impl StackSlot {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.offset..self.offset + self.stack.span()
+    }
+
+    /// The stack as products lay it out.
+    pub(crate) fn laid_out(self) -> Stack {
+        let Stack { rows, columns, groups, .. } = self.stack;
+        if self.turned { Stack { rows: columns, columns: rows, stride: rows * columns, groups } } else { self.stack }
     }
 }
 
@@ -139,6 +162,11 @@ impl Layout {
         let blocks = (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).products());
         let ends = self.mtp.iter().map(|mtp| mtp.projection).chain([self.head]);
         blocks.chain(ends.map(|slot| (slot, None))).collect()
+    }
+
+    /// Every stack of matrices whose groups of rows are multiplied each with its own.
+    pub(crate) fn stacks(&self) -> Vec<StackSlot> {
+        (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).stacks()).collect()
     }
 
     /// Numbers in the flat array, a few of them unused between groups.

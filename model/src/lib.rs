@@ -43,6 +43,7 @@ pub mod gumbel;
 pub mod kernels;
 pub mod kv_cache;
 pub mod layout;
+mod operands;
 pub mod packed;
 pub mod pages;
 pub mod philox;

@@ -1,28 +1,23 @@
 //! `Policy`: a checkpoint's weights, loaded, moved by an optimizer, and saved again.
 //!
 //! Masters are f32, all in one flat array that [`Layout`] describes. Products read a copy that is made once an update
-//! ([`Policy::refresh`]) and shared by everyone who multiplies with the weights: panels in f32, or the rounded numbers
-//! in bf16. What the network computes is in `transformer.rs`; its gradients are in `backward.rs`, decoding is in
-//! `decode.rs`.
+//! ([`Policy::refresh`]) and shared by everyone who multiplies with the weights (`operands.rs`). What the network computes
+//! is in `block.rs`; its gradients are in `backward.rs`, decoding is in `decode.rs`.
 
 use crate::attention::step::Angles;
 use crate::buffer::Buffer;
 use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};
 use crate::config::{Dtype, Family, ModelConfig, PolicyConfig};
 use crate::device::Twin;
-use crate::kernels;
 use crate::layout::{Layout, Role, Slot};
+use crate::operands::Operands;
 use crate::philox::{Purpose, Stream};
-use crate::product::{self, Panels};
 use crate::rope::RopeTable;
-use crate::share::Share;
-use crate::team::{self, Team};
+use crate::team;
 use crate::tokenizer;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tch::{Device, Kind, Tensor};
 
 /// Standard deviation of fresh matrices (GPT-2's, and the default of every family here).
 const INITIAL_STD: f32 = 0.02;
@@ -37,52 +32,13 @@ pub struct Policy {
     pub(crate) config: ModelConfig,
     pub(crate) layout: Layout,
     pub(crate) parameters: Buffer,
-    operands: Operands,
+    pub(crate) operands: Operands,
     /// Of each of the config's ropes, shared with copies.
     ropes: Arc<[RopeTable]>,
     vocabulary: usize,
     source: PathBuf,
     /// A copy that computes in this one's place.
     pub(crate) twin: Option<Twin>,
-}
-
-/// The weights as products read them.
-enum Operands {
-    /// Panels of each matrix, by its offset in the flat array.
-    F32(BTreeMap<usize, Panels>),
-    /// A rounded copy of the flat array.
-    Bf16(Half),
-}
-
-/// A bf16 copy of all weights.
-struct Half(Tensor);
-
-// SAFETY: the tensor is written only through `&mut Policy`; everyone else reads it, which libtorch permits from any
-// number of threads (its reference counts are atomic).
-unsafe impl Sync for Half {}
-
-impl Operands {
-    fn new(layout: &Layout, dtype: Dtype) -> Operands {
-        if dtype == Dtype::Bf16 {
-            return Operands::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))));
-        }
-        let panels = |(slot, _): (Slot, _)| (slot.offset, Panels::new(slot.rows, slot.columns));
-        Operands::F32(layout.products().into_iter().map(panels).collect())
-    }
-
-    /// Takes over the masters.
-    fn refresh(&mut self, masters: &Buffer) {
-        match self {
-            Operands::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
-            Operands::F32(panels) => {
-                Team::new(team::cores()).lead(|| {
-                    for (&offset, one) in panels {
-                        one.pack(&masters[offset..][..one.len()]);
-                    }
-                });
-            }
-        }
-    }
 }
 
 impl Policy {
@@ -151,7 +107,7 @@ impl Policy {
 
     /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
-        self.operands.refresh(&self.parameters);
+        self.operands.refresh(&self.layout, &self.parameters);
         if let Some(mut twin) = self.on_device() {
             twin.take(self);
         }
@@ -170,7 +126,7 @@ impl Policy {
     /// A policy of its own with the same weights.
     pub fn deep_copy(&self) -> Policy {
         let mut operands = Operands::new(&self.layout, self.dtype());
-        operands.refresh(&self.parameters);
+        operands.refresh(&self.layout, &self.parameters);
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),
@@ -242,116 +198,6 @@ impl Policy {
     /// A vector of weights.
     pub(crate) fn vector(&self, slot: Slot) -> &[f32] {
         &self.parameters[slot.range()]
-    }
-
-    /// x · Wᵀ + b for rows x `[N, in]`: `[N, out]`. In bf16 N must be a multiple of the row block.
-    pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
-        match &self.operands {
-            Operands::F32(panels) => {
-                let panels = &panels[&weight.offset];
-                let Some(bias) = bias.map(|slot| self.vector(slot)) else { return panels.product(x) };
-                panels.product_then(x, |rows, columns, y| {
-                    for row in rows {
-                        // SAFETY: the part of the product that this thread has just written.
-                        let y = unsafe { y.slice(row * weight.rows + columns.start, columns.len()) };
-                        add(y, &bias[columns.clone()]);
-                    }
-                })
-            }
-            Operands::Bf16(half) => {
-                let bias = bias.map(|slot| half.matrix(slot).view([-1]));
-                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
-                Buffer::of(x.linear(&half.matrix(weight), bias.as_ref()))
-            }
-        }
-    }
-
-    /// `onto` + x · Wᵀ, for rows x `[N, in]` and `onto` `[N, out]`.
-    pub(crate) fn project_onto(&self, onto: &Buffer, x: &Buffer, weight: Slot) -> Buffer {
-        let Operands::F32(panels) = &self.operands else {
-            let mut y = self.project(x, weight, None);
-            y.add(onto);
-            return y;
-        };
-        panels[&weight.offset].product_then(x, |rows, columns, y| {
-            for row in rows {
-                let at = row * weight.rows + columns.start;
-                // SAFETY: the part of the product that this thread has just written.
-                add(unsafe { y.slice(at, columns.len()) }, &onto[at..at + columns.len()]);
-            }
-        })
-    }
-
-    /// [`kernels::swiglu`] of a projection to gate and up: `[N, F]`.
-    pub(crate) fn project_gated(&self, x: &Buffer, weight: Slot) -> Buffer {
-        match &self.operands {
-            Operands::F32(panels) => panels[&weight.offset].gated_product(x),
-            Operands::Bf16(_) => kernels::swiglu(&self.project(x, weight, None), weight.rows / 2),
-        }
-    }
-
-    /// Gradient of [`Policy::project`] with respect to its input; adds those of weight and bias to `gradient`.
-    pub(crate) fn project_backward(
-        &self,
-        dy: &Buffer,
-        x: &Buffer,
-        weight: Slot,
-        bias: Option<Slot>,
-        gradient: &mut Share,
-    ) -> Buffer {
-        self.project_weight_backward(dy, x, weight, bias, gradient);
-        self.project_input_backward(dy, weight)
-    }
-
-    /// Adds the gradients of weight and bias of [`Policy::project`] to `gradient`.
-    pub(crate) fn project_weight_backward(
-        &self,
-        dy: &Buffer,
-        x: &Buffer,
-        weight: Slot,
-        bias: Option<Slot>,
-        gradient: &mut Share,
-    ) {
-        if let Some(bias) = bias {
-            let d_bias = gradient.slot(bias);
-            // A column's sum goes through the rows in order, so threads share the columns.
-            team::spread_rows(d_bias, 1, 64, |columns, part| {
-                dy.chunks_exact(weight.rows).for_each(|row| add(part, &row[columns.clone()]));
-            });
-        }
-        match &self.operands {
-            Operands::F32(_) => product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight)),
-            Operands::Bf16(_) => {
-                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
-                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
-                let mut d_weight = gradient.matrix(weight);
-                let _ = d_weight.g_add_(&dy.transpose(0, 1).matmul(&x).to_kind(Kind::Float));
-            }
-        }
-    }
-
-    /// Gradient of [`Policy::project`] with respect to its input, `[N, in]`.
-    pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
-        match &self.operands {
-            Operands::F32(_) => product::input_gradient(dy, self.vector(weight), weight.columns),
-            Operands::Bf16(half) => {
-                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
-                Buffer::of(dy.matmul(&half.matrix(weight)))
-            }
-        }
-    }
-}
-
-impl Half {
-    fn matrix(&self, slot: Slot) -> Tensor {
-        let flat = self.0.narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64);
-        flat.view([slot.rows as i64, slot.columns as i64])
-    }
-}
-
-fn add(to: &mut [f32], from: &[f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += from;
     }
 }
 

@@ -71,6 +71,17 @@ impl Share {
         &mut self.numbers[range]
     }
 
+    /// Numbers of one block, or of the ends.
+    pub(crate) fn part(&mut self, range: Range<usize>) -> &mut [f32] {
+        let range = self.place(range);
+        &mut self.numbers[range]
+    }
+
+    /// [`Share::part`] as a flat tensor on its memory.
+    pub(crate) fn flat(&self, range: Range<usize>) -> Tensor {
+        self.numbers.matrix(self.place(range.clone()).start, 1, range.len()).view([-1])
+    }
+
     pub(crate) fn matrix(&self, slot: Slot) -> Tensor {
         self.numbers.matrix(self.place(slot.range()).start, slot.rows, slot.columns)
     }

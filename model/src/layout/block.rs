@@ -1,8 +1,9 @@
 //! The slots of one block: which pieces it has, and what their tensors are called.
 
-use super::{CORRECTION, List, Role, Slot};
+use super::{CORRECTION, List, Role, Slot, StackSlot};
 use crate::config::experts::ExpertsConfig;
 use crate::config::{AttentionConfig, Family, GroupedAttention, LatentAttention, ModelConfig};
+use crate::grouped::Stack;
 
 /// The slots of one block.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub(crate) struct LatentSlots {
     pub(crate) norm: Slot,
     /// Keys and values out of the latent: for each head the rows of its key, then those of its values.
     pub(crate) up: Slot,
+    /// Of `up` the rows of each head's key, turned: what makes a query meet latents instead of keys.
+    pub(crate) keys: StackSlot,
+    /// Of `up` the rows of each head's values.
+    pub(crate) values: StackSlot,
 }
 
 /// What a block feeds forward through.
@@ -67,10 +72,10 @@ pub(crate) struct DenseSlots {
 pub(crate) struct ExpertSlots {
     pub(crate) router: Slot,
     pub(crate) correction: Option<Slot>,
-    /// Gate and up of each expert, `[E · 2F, D]`.
-    pub(crate) gate_up: Slot,
-    /// Down of each expert, `[E · D, F]`.
-    pub(crate) down: Slot,
+    /// Gate and up of each expert, `[2F, D]`.
+    pub(crate) gate_up: StackSlot,
+    /// Down of each expert, `[D, F]`.
+    pub(crate) down: StackSlot,
     pub(crate) shared: Option<DenseSlots>,
 }
 
@@ -131,6 +136,20 @@ impl BlockSlots {
     }
 }
 
+impl BlockSlots {
+    /// Its stacks of matrices.
+    pub(super) fn stacks(&self) -> Vec<StackSlot> {
+        let mut stacks = Vec::new();
+        if let AttentionSlots::Latent(latent) = &self.attention {
+            stacks.extend([latent.keys, latent.values]);
+        }
+        if let FeedForwardSlots::Experts(experts) = &self.feed_forward {
+            stacks.extend([experts.gate_up, experts.down]);
+        }
+        stacks
+    }
+}
+
 fn grouped(list: &mut List, a: &GroupedAttention, d: usize, at: impl Fn(&str) -> String) -> AttentionSlots {
     let (q, kv) = (a.n_heads * a.head_dim, a.n_kv_heads * a.head_dim);
     let projections = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"].map(&at);
@@ -159,7 +178,10 @@ fn latent(list: &mut List, a: &LatentAttention, d: usize, at: impl Fn(&str) -> S
     let norm = list.vector(&[at("self_attn.kv_a_layernorm")], "weight", &[a.rank]);
     let rows = a.n_heads * (a.nope_dim + a.value_dim);
     let up = list.matrix(Role::Linear, &[at("self_attn.kv_b_proj")], &[rows], a.rank);
-    AttentionSlots::Latent(LatentSlots { down, query, norm, up })
+    let stack = |rows| Stack { rows, columns: a.rank, stride: up.range().len() / a.n_heads, groups: a.n_heads };
+    let keys = StackSlot { offset: up.offset, stack: stack(a.nope_dim), turned: true };
+    let values = StackSlot { offset: up.offset + a.nope_dim * a.rank, stack: stack(a.value_dim), turned: false };
+    AttentionSlots::Latent(LatentSlots { down, query, norm, up, keys, values })
 }
 
 impl DenseSlots {
@@ -191,11 +213,18 @@ impl ExpertSlots {
         ExpertSlots {
             router: list.matrix(Role::Matrix, &[&router], &[e], d),
             correction: experts.correction_bias.then(|| list.vector(&[&router], CORRECTION, &[e])),
-            gate_up: list.matrix(Role::Linear, &gate_up, &vec![f; 2 * e], d),
-            down: list.matrix(Role::Linear, &downs, &vec![d; e], f),
+            gate_up: stack(list.matrix(Role::Linear, &gate_up, &vec![f; 2 * e], d), e),
+            down: stack(list.matrix(Role::Linear, &downs, &vec![d; e], f), e),
             shared: experts.shared_width.map(|width| DenseSlots::new(list, &at("mlp.shared_experts"), width, d)),
         }
     }
+}
+
+/// Matrices one above the other, as a stack of `groups`.
+fn stack(slot: Slot, groups: usize) -> StackSlot {
+    let rows = slot.rows / groups;
+    let stack = Stack { rows, columns: slot.columns, stride: rows * slot.columns, groups };
+    StackSlot { offset: slot.offset, stack, turned: false }
 }
 
 impl MtpSlots {

@@ -4,6 +4,7 @@ use crate::backward::Targets;
 use crate::config::DeviceChoice;
 use crate::packed::Packed;
 use crate::share::Share;
+use tch::Tensor;
 
 mod golden;
 

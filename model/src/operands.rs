@@ -1,0 +1,190 @@
+//! `Operands`: the weights as products read them, and the products of rows with them.
+//!
+//! Masters are f32 in one flat array. What products read is made of them once an update: panels in f32, or the rounded
+//! numbers in bf16. Matrices that stand alone are multiplied with all rows; those of a stack (experts, heads) each with the
+//! rows of its own group.
+
+mod stacks;
+
+use crate::buffer::Buffer;
+use crate::config::Dtype;
+use crate::grouped::StackPanels;
+use crate::kernels;
+use crate::layout::{Layout, Slot, StackSlot};
+use crate::policy::Policy;
+use crate::product::{self, Panels};
+use crate::share::Share;
+use crate::team::{self, Team};
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor};
+
+/// The weights as products read them.
+pub(crate) enum Operands {
+    /// Panels of each matrix, by its offset in the flat array.
+    F32(AllPanels),
+    /// A rounded copy of the flat array.
+    Bf16(Half),
+}
+
+/// Panels of all matrices, by their offsets in the flat array.
+pub(crate) struct AllPanels {
+    alone: BTreeMap<usize, Panels>,
+    /// By the offset of a stack's first matrix, and whether rows meet the matrices' columns.
+    stacks: BTreeMap<(usize, bool), StackPanels>,
+}
+
+/// A bf16 copy of all weights.
+pub(crate) struct Half(Tensor);
+
+// SAFETY: the tensor is written only through `&mut Policy`; everyone else reads it, which libtorch permits from any
+// number of threads (its reference counts are atomic).
+unsafe impl Sync for Half {}
+
+impl Operands {
+    pub(crate) fn new(layout: &Layout, dtype: Dtype) -> Operands {
+        if dtype == Dtype::Bf16 {
+            return Operands::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))));
+        }
+        let panels = |(slot, _): (Slot, _)| (slot.offset, Panels::new(slot.rows, slot.columns));
+        let alone = layout.products().into_iter().map(panels).collect();
+        let stacks = layout.stacks().into_iter();
+        let stacks = stacks.map(|slot| ((slot.offset, slot.turned), StackPanels::new(slot.laid_out()))).collect();
+        Operands::F32(AllPanels { alone, stacks })
+    }
+
+    /// Takes over the masters.
+    pub(crate) fn refresh(&mut self, layout: &Layout, masters: &Buffer) {
+        match self {
+            Operands::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
+            Operands::F32(panels) => {
+                Team::new(team::cores()).lead(|| {
+                    for (&offset, one) in &mut panels.alone {
+                        one.pack(&masters[offset..][..one.len()]);
+                    }
+                    for slot in layout.stacks() {
+                        if let Some(stack) = panels.stacks.get_mut(&(slot.offset, slot.turned)) {
+                            slot.pack(&masters[slot.range()], stack);
+                        }
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Policy {
+    /// x · Wᵀ + b for rows x `[N, in]`: `[N, out]`. In bf16 N must be a multiple of the row block.
+    pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
+        match &self.operands {
+            Operands::F32(panels) => {
+                let panels = &panels.alone[&weight.offset];
+                let Some(bias) = bias.map(|slot| self.vector(slot)) else { return panels.product(x) };
+                panels.product_then(x, |rows, columns, y| {
+                    for row in rows {
+                        // SAFETY: the part of the product that this thread has just written.
+                        let y = unsafe { y.slice(row * weight.rows + columns.start, columns.len()) };
+                        add(y, &bias[columns.clone()]);
+                    }
+                })
+            }
+            Operands::Bf16(half) => {
+                let bias = bias.map(|slot| half.matrix(slot).view([-1]));
+                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
+                Buffer::of(x.linear(&half.matrix(weight), bias.as_ref()))
+            }
+        }
+    }
+
+    /// `onto` + x · Wᵀ, for rows x `[N, in]` and `onto` `[N, out]`.
+    pub(crate) fn project_onto(&self, onto: &Buffer, x: &Buffer, weight: Slot) -> Buffer {
+        let Operands::F32(panels) = &self.operands else {
+            let mut y = self.project(x, weight, None);
+            y.add(onto);
+            return y;
+        };
+        panels.alone[&weight.offset].product_then(x, |rows, columns, y| {
+            for row in rows {
+                let at = row * weight.rows + columns.start;
+                // SAFETY: the part of the product that this thread has just written.
+                add(unsafe { y.slice(at, columns.len()) }, &onto[at..at + columns.len()]);
+            }
+        })
+    }
+
+    /// [`kernels::swiglu`] of a projection to gate and up: `[N, F]`.
+    pub(crate) fn project_gated(&self, x: &Buffer, weight: Slot) -> Buffer {
+        match &self.operands {
+            Operands::F32(panels) => panels.alone[&weight.offset].gated_product(x),
+            Operands::Bf16(_) => kernels::swiglu(&self.project(x, weight, None), weight.rows / 2),
+        }
+    }
+
+    /// Gradient of [`Policy::project`] with respect to its input; adds those of weight and bias to `gradient`.
+    pub(crate) fn project_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        weight: Slot,
+        bias: Option<Slot>,
+        gradient: &mut Share,
+    ) -> Buffer {
+        self.project_weight_backward(dy, x, weight, bias, gradient);
+        self.project_input_backward(dy, weight)
+    }
+
+    /// Adds the gradients of weight and bias of [`Policy::project`] to `gradient`.
+    pub(crate) fn project_weight_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        weight: Slot,
+        bias: Option<Slot>,
+        gradient: &mut Share,
+    ) {
+        if let Some(bias) = bias {
+            let d_bias = gradient.slot(bias);
+            // A column's sum goes through the rows in order, so threads share the columns.
+            team::spread_rows(d_bias, 1, 64, |columns, part| {
+                dy.chunks_exact(weight.rows).for_each(|row| add(part, &row[columns.clone()]));
+            });
+        }
+        match &self.operands {
+            Operands::F32(_) => product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight)),
+            Operands::Bf16(_) => {
+                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
+                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
+                let mut d_weight = gradient.matrix(weight);
+                let _ = d_weight.g_add_(&dy.transpose(0, 1).matmul(&x).to_kind(Kind::Float));
+            }
+        }
+    }
+
+    /// Gradient of [`Policy::project`] with respect to its input, `[N, in]`.
+    pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
+        match &self.operands {
+            Operands::F32(_) => product::input_gradient(dy, self.vector(weight), weight.columns),
+            Operands::Bf16(half) => {
+                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
+                Buffer::of(dy.matmul(&half.matrix(weight)))
+            }
+        }
+    }
+}
+
+impl Half {
+    /// The numbers of a stack, from its first matrix on.
+    fn flat(&self, slot: StackSlot) -> Tensor {
+        self.0.narrow(0, slot.offset as i64, slot.stack.span() as i64)
+    }
+
+    fn matrix(&self, slot: Slot) -> Tensor {
+        let flat = self.0.narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64);
+        flat.view([slot.rows as i64, slot.columns as i64])
+    }
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}

@@ -1,0 +1,81 @@
+//! Products of rows in groups with the matrices of a stack: the experts of a block, the heads of a latent attention.
+
+use super::Operands;
+use crate::buffer::Buffer;
+use crate::grouped::{self, StackPanels, half};
+use crate::kernels;
+use crate::layout::StackSlot;
+use crate::policy::Policy;
+use crate::share::Share;
+use crate::team;
+
+impl StackSlot {
+    /// Lays the matrices out, turned where rows meet their columns. `weights` begins with the first.
+    pub(super) fn pack(self, weights: &[f32], panels: &mut StackPanels) {
+        if !self.turned {
+            panels.pack(weights);
+            return;
+        }
+        let (stack, size) = (self.stack, self.stack.rows * self.stack.columns);
+        let mut turned = Buffer::unwritten(stack.groups * size);
+        team::spread_rows(&mut turned, size, 1, |groups, part| {
+            for (group, to) in groups.zip(part.chunks_exact_mut(size)) {
+                for (i, row) in weights[stack.matrix(group)].chunks_exact(stack.columns).enumerate() {
+                    row.iter().enumerate().for_each(|(j, number)| to[j * stack.rows + i] = *number);
+                }
+            }
+        });
+        panels.pack(&turned);
+    }
+}
+
+#[expect(dead_code, reason = "blocks with stacks come next")]
+impl Policy {
+    /// Rows x, sorted in groups that end at `ends`, times each group's matrix: x · Wᵀ, or x · W where the slot is turned.
+    pub(crate) fn project_stack(&self, x: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
+        match &self.operands {
+            Operands::F32(panels) => panels.stacks[&(slot.offset, slot.turned)].product(x, ends),
+            Operands::Bf16(half) if slot.turned => half::input_gradient(x, ends, &half.flat(slot), slot.stack),
+            Operands::Bf16(half) => half::product(x, ends, &half.flat(slot), slot.stack),
+        }
+    }
+
+    /// The gated activation of [`Policy::project_stack`] with matrices of gate and up: `[M, F]`.
+    pub(crate) fn project_stack_gated(&self, x: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
+        match &self.operands {
+            Operands::F32(panels) => panels.stacks[&(slot.offset, slot.turned)].gated_product(x, ends),
+            Operands::Bf16(_) => kernels::swiglu(&self.project_stack(x, ends, slot), slot.stack.rows / 2),
+        }
+    }
+
+    /// Gradient of [`Policy::project_stack`] with respect to its input.
+    pub(crate) fn project_stack_input_backward(&self, dy: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
+        match &self.operands {
+            Operands::F32(_) if slot.turned => {
+                let mut panels = StackPanels::new(slot.stack);
+                panels.pack(&self.parameters[slot.range()]);
+                panels.product(dy, ends)
+            }
+            Operands::F32(_) => grouped::input_gradient(dy, ends, &self.parameters[slot.range()], slot.stack),
+            Operands::Bf16(half) if slot.turned => half::product(dy, ends, &half.flat(slot), slot.stack),
+            Operands::Bf16(half) => half::input_gradient(dy, ends, &half.flat(slot), slot.stack),
+        }
+    }
+
+    /// Adds the gradient of the matrices of [`Policy::project_stack`] to `gradient`.
+    pub(crate) fn project_stack_weight_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        ends: &[usize],
+        slot: StackSlot,
+        gradient: &mut Share,
+    ) {
+        // Of turned matrices the rows belong to the input.
+        let (dy, x) = if slot.turned { (x, dy) } else { (dy, x) };
+        match &self.operands {
+            Operands::F32(_) => grouped::add_weight_gradient(dy, x, ends, slot.stack, gradient.part(slot.range())),
+            Operands::Bf16(_) => half::add_weight_gradient(dy, x, ends, slot.stack, &gradient.flat(slot.range())),
+        }
+    }
+}
