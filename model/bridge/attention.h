@@ -20,8 +20,8 @@ struct Part {
   int32_t prefix_length;  // rows of its prefix, 0 for none
   int32_t first;          // the part's first query, counted from `start`
   int32_t count;          // its queries
-  int32_t prefix_sum;     // where sums for the prefix begin
-  int32_t own_sum;        // where sums for the segment's own rows begin
+  int32_t prefix_sum;     // where sums for the prefix begin, or would if it were seen from its first row on
+  int32_t own_sum;        // the same for the segment's own rows
 };
 
 // A run of sums and the packed rows they belong to.
@@ -30,9 +30,10 @@ struct Span {
 };
 
 // What an attention is made of: `heads` queries a row, each k numbers, and `kv_heads` keys of k and values of v numbers.
-// Scores are products of queries and keys, times `scale`.
+// Scores are products of queries and keys, times `scale`. A query sees the last `window` positions up to its own, which
+// may be more than there are; tiles that no query of a call sees are not visited.
 struct AttentionForm {
-  int64_t heads, kv_heads, k, v;
+  int64_t heads, kv_heads, k, v, window;
   float scale;
 };
 
@@ -66,7 +67,7 @@ struct StepPointers {
 };
 
 // Rotates queries and keys (see `rope`; not at all where `cosine` is null), writes keys and values into their pages of the
-// layer and attends to all positions up to each row's own: out is [n, heads, v]. `stride` is a page's numbers. Item i is sequence i % sequences of
+// layer and attends to the positions that each row sees: out is [n, heads, v]. `stride` is a page's numbers. Item i is sequence i % sequences of
 // kv head i / sequences: neighbours that share a page read it once. No two sequences write to one page.
 void attention_step(const StepPointers& rows, const AttentionForm& form, const float* cosine, const float* sine,
                     float* arena, int64_t stride, int64_t layer, int64_t first, int64_t last, float* out);

@@ -65,6 +65,9 @@ mod ffi {
 /// Positions of a key tile, and of a page of the cache.
 pub const TILE: usize = 32;
 
+/// More positions than any sequence has.
+const ENDLESS: usize = i32::MAX as usize;
+
 /// Rows of keys whose gradients are collected by one thread at a time.
 const COLLECT_GRAIN: usize = 64;
 
@@ -123,14 +126,20 @@ impl Heads {
         self.n_heads / self.n_kv_heads
     }
 
+    /// Positions that a query sees at most.
+    fn reach(self) -> usize {
+        self.window.map_or(ENDLESS, |window| window.min(ENDLESS))
+    }
+
     /// As the kernels take it; heads that they cannot take are a mistake of the caller.
     fn form(self) -> Form {
         let Heads { n_heads, n_kv_heads, head_dim, value_dim, latent, scale, window } = self;
-        assert!(!latent && window.is_none(), "keys and values of their own, and all of them");
+        assert!(window != Some(0), "a query sees itself");
+        assert!(!latent, "keys and values of their own");
         assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
         assert!(n_heads > 0 && head_dim > 0 && value_dim > 0, "heads have a width");
         let [heads, kv_heads, k, v] = [n_heads, n_kv_heads, head_dim, value_dim].map(|n| n as i64);
-        Form { heads, kv_heads, k, v, scale }
+        Form { heads, kv_heads, k, v, window: self.reach() as i64, scale }
     }
 }
 
@@ -154,6 +163,7 @@ struct Form {
     kv_heads: i64,
     k: i64,
     v: i64,
+    window: i64,
     scale: f32,
 }
 
@@ -170,9 +180,9 @@ pub fn attention(q: &[f32], key: &[f32], value: &[f32], segments: &[Segment], he
     let n = attention_rows(q, key, value, segments, heads);
     let (mut out, mut log_sum) = (Buffer::cleared(n * heads.widths().out), Buffer::cleared(n * heads.n_heads));
     let form = heads.form();
-    let mut parts = parts(segments, heads.per_kv());
+    let mut parts = parts(segments, heads);
     // Those with most to do first: what is left for the end is small.
-    parts.sort_by_key(|part| std::cmp::Reverse(part.work()));
+    parts.sort_by_key(|part| std::cmp::Reverse(part.work(heads)));
     let (outs, log_sums) = (Cells(out.as_mut_ptr()), Cells(log_sum.as_mut_ptr()));
     team::spread(parts.len() * heads.n_kv_heads, 1, |items| {
         // SAFETY: every part's rows and prefix lie inside n, checked by `attention_rows` with all sizes; `Part` is a

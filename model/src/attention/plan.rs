@@ -1,6 +1,7 @@
 //! How attention is cut into work: by the segments alone, never by the number of threads.
 
 use super::{Heads, Segment, TILE};
+use std::ops::Range;
 
 /// Queries (of all heads that share keys) that a part aims at: enough that laying out a key tile costs little beside
 /// what is done with it.
@@ -24,14 +25,15 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Keys that its last query sees.
-    fn visible(&self) -> i32 {
-        self.prefix_length + self.first + self.count
+    /// Positions that some of its queries see.
+    pub(super) fn visible(&self, heads: Heads) -> Range<i32> {
+        let first = self.prefix_length + self.first;
+        (first + 1 - heads.reach() as i32).max(0)..first + self.count
     }
 
     /// What it costs, in keys times queries.
-    pub(super) fn work(&self) -> u64 {
-        self.visible() as u64 * self.count as u64
+    pub(super) fn work(&self, heads: Heads) -> u64 {
+        self.visible(heads).len() as u64 * self.count as u64
     }
 }
 
@@ -45,8 +47,8 @@ pub(super) struct Span {
 }
 
 /// The queries of all segments, in order, in parts that end where key tiles do.
-pub(super) fn parts(segments: &[Segment], per_kv: usize) -> Vec<Part> {
-    let size = ((PART_QUERIES / per_kv) / TILE).max(1) * TILE;
+pub(super) fn parts(segments: &[Segment], heads: Heads) -> Vec<Part> {
+    let size = ((PART_QUERIES / heads.per_kv()) / TILE).max(1) * TILE;
     let mut parts = Vec::new();
     for &Segment { start, length, prefix_start, prefix_length } in segments {
         let mut first = 0;
@@ -75,8 +77,8 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(segments: &[Segment], heads: Heads) -> Chunks {
-        let mut parts = parts(segments, heads.per_kv());
-        let total: u64 = parts.iter().map(Part::work).sum();
+        let mut parts = parts(segments, heads);
+        let total: u64 = parts.iter().map(|part| part.work(heads)).sum();
         let n = PIECES.div_ceil(heads.n_kv_heads) as u64;
         let (mut ends, mut sum_ends, mut spans) = (Vec::new(), Vec::new(), Vec::new());
         let (mut begin, mut done, mut sums) = (0, 0, 0);
@@ -85,10 +87,10 @@ impl Chunks {
             let goal = (done * n / total.max(1) + 1) * total;
             let mut end = begin;
             while end < parts.len() && (end == begin || done * n < goal) {
-                done += parts[end].work();
+                done += parts[end].work(heads);
                 end += 1;
             }
-            sums = place(&mut parts[begin..end], sums, &mut spans);
+            sums = place(&mut parts[begin..end], heads, sums, &mut spans);
             ends.push(end as i32);
             sum_ends.push(sums);
             begin = end;
@@ -101,9 +103,9 @@ impl Chunks {
     }
 }
 
-/// Gives the keys that a chunk's parts see sums from `next` on, those of a prefix that several share only once; returns
+/// Gives the keys that a chunk's parts see sums from `next` on, those of a prefix that several see alike only once; returns
 /// what follows them.
-fn place(parts: &mut [Part], mut next: i32, spans: &mut Vec<Span>) -> i32 {
+fn place(parts: &mut [Part], heads: Heads, mut next: i32, spans: &mut Vec<Span>) -> i32 {
     let begin = spans.len();
     let mut take = |row: i32, length: i32, spans: &mut Vec<Span>| {
         let sum = next;
@@ -117,19 +119,18 @@ fn place(parts: &mut [Part], mut next: i32, spans: &mut Vec<Span>) -> i32 {
         let part = parts[i];
         let same = |other: &&Part| (other.start, other.prefix_start) == (part.start, part.prefix_start);
         if let Some(before) = parts[..i].last().filter(same) {
-            // The segment's own keys have their sums: its last part saw to that.
+            // The segment's keys have their sums: its last part saw to that, and a later one sees none before its first's.
             (parts[i].prefix_sum, parts[i].own_sum) = (before.prefix_sum, before.own_sum);
             continue;
         }
-        let last = parts[i..].iter().take_while(same).last().unwrap_or(&part);
-        let own = last.first + last.count;
-        let shared = spans[begin..].iter().find(|s| (s.row, s.length) == (part.prefix_start, part.prefix_length));
-        let prefix_sum = shared.map(|span| span.sum);
-        parts[i].prefix_sum = match prefix_sum {
-            Some(sum) => sum,
-            None => take(part.prefix_start, part.prefix_length, spans),
-        };
-        parts[i].own_sum = take(part.start, own, spans);
+        let end = parts[i..].iter().take_while(same).last().map_or(0, |last| last.first + last.count);
+        let seen = part.visible(heads).start;
+        // Of the prefix and of the segment's own rows those that are seen; sums are found as if all were.
+        let (hidden, own_hidden) = (seen.min(part.prefix_length), (seen - part.prefix_length).max(0));
+        let (row, length) = (part.prefix_start + hidden, part.prefix_length - hidden);
+        let shared = spans[begin..].iter().find(|s| (s.row, s.length) == (row, length)).map(|span| span.sum);
+        parts[i].prefix_sum = shared.unwrap_or_else(|| take(row, length, spans)) - hidden;
+        parts[i].own_sum = take(part.start + own_hidden, end - own_hidden, spans) - own_hidden;
     }
     next
 }

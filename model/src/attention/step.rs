@@ -150,7 +150,7 @@ pub fn page_floats(heads: Heads) -> usize {
 }
 
 /// Rotates queries and keys of a decoding step if there are angles, writes keys and values into the pages, and attends to
-/// every position up to each row's own. Returns `[padded, H, value width]`, of which rows past the step's are zeros. Bit
+/// the positions that each row sees. Returns `[padded, H, value width]`, of which rows past the step's are zeros. Bit
 /// for bit what [`crate::kernels::rope`] and [`crate::attention::attention`] give such a row.
 pub fn attention_step(
     rows: &StepRows<'_>,
@@ -198,7 +198,7 @@ pub fn attention_step(
         sequences: sequences as i64,
         max_pages: max_pages as i64,
     };
-    let seen: usize = positions.iter().map(|&at| at as usize + 1).sum();
+    let seen: usize = positions.iter().map(|&at| heads.reach().min(at as usize + 1)).sum();
     team::spread(sequences * heads.n_kv_heads, (STEP_GRAIN * sequences).div_ceil(seen.max(1)), |items| {
         let (first, last) = (items.start as i64, items.end as i64);
         // SAFETY: the assertions above are what the kernel reads and writes; an item's rows, heads and last pages are

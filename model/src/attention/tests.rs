@@ -60,6 +60,7 @@ impl Inputs {
                     .map(|p| segment.prefix_start as usize + p)
                     .chain(segment.start as usize..=row)
                     .collect();
+                let visible = &visible[visible.len().saturating_sub(heads.window.unwrap_or(usize::MAX))..];
                 for head in 0..n_heads {
                     let (query, to) = ((row * n_heads + head) * k, (row * n_heads + head) * v);
                     let of = |j: usize| j * n_kv_heads + head / heads.per_kv();
@@ -115,7 +116,9 @@ fn output_and_gradients_match_their_formulas() {
         [(4, 2, 12, 12), (3, 3, 24, 24), (5, 1, 40, 40), (6, 2, 64, 64), (2, 1, 80, 80), (3, 3, 24, 16), (4, 2, 7, 19)];
     for (n_heads, n_kv_heads, head_dim, value_dim) in widths {
         let heads = Heads { value_dim, scale: 0.2, ..Heads::new(n_heads, n_kv_heads, head_dim) };
-        for segments in &shapes {
+        let windows = [None, Some(1), Some(20), Some(32), Some(50), Some(1000)];
+        for (segments, window) in shapes.iter().flat_map(|shape| windows.map(|window| (shape, window))) {
+            let heads = Heads { window, ..heads };
             let inputs = Inputs::new(9, rows_of(segments), heads);
             let (found, expected) = (inputs.run(segments, heads), inputs.expected(segments, heads));
             for (name, (found, expected)) in ["out", "dq", "dkey", "dvalue"].iter().zip(found.iter().zip(&expected)) {
@@ -218,10 +221,15 @@ fn any_width() -> impl Strategy<Value = usize> {
     prop_oneof![1usize..20, Just(24), Just(40), Just(64), Just(80)]
 }
 
+/// Smaller and larger than a tile, and than what is attended to.
+fn any_window() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![Just(None), (1usize..70).prop_map(Some), (1usize..400).prop_map(Some)]
+}
+
 prop_compose! {
-    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in any_width(), value_dim in any_width(), same: bool) -> Heads {
+    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in any_width(), value_dim in any_width(), same: bool, window in any_window()) -> Heads {
         let heads = Heads::new(per_kv * n_kv_heads, n_kv_heads, head_dim);
-        Heads { value_dim: if same { head_dim } else { value_dim }, scale: 0.4, ..heads }
+        Heads { value_dim: if same { head_dim } else { value_dim }, scale: 0.4, window, ..heads }
     }
 }
 
@@ -271,6 +279,26 @@ proptest! {
         }
     }
 
+    /// A query's output does not know of keys outside its window, and their gradients do not know of it.
+    #[test]
+    fn what_a_window_hides_changes_no_bit(length in 1i32..200, window in 1usize..120, heads in any_heads(), seed: u64) {
+        let heads = Heads { window: Some(window), ..heads };
+        let n = length as usize;
+        let alone = [Segment { start: 0, length, prefix_start: 0, prefix_length: 0 }];
+        let inputs = Inputs::new(seed, n, heads);
+        let mut other = Inputs::new(seed ^ 77, n, heads);
+        let (hidden, widths) = (n.saturating_sub(window), heads.widths());
+        other.q.clone_from(&inputs.q);
+        other.key[hidden * widths.key..].copy_from_slice(&inputs.key[hidden * widths.key..]);
+        other.value[hidden * widths.value..].copy_from_slice(&inputs.value[hidden * widths.value..]);
+        let [out, found] = [&inputs, &other].map(|i| attention(&i.q, &i.key, &i.value, &alone, heads).0);
+        prop_assert_eq!(bits(&out[(n - 1) * widths.out..]), bits(&found[(n - 1) * widths.out..]));
+        if window >= n {
+            let whole = inputs.run(&alone, Heads { window: None, ..heads }).map(|x| bits(&x));
+            prop_assert_eq!(inputs.run(&alone, heads).map(|x| bits(&x)), whole);
+        }
+    }
+
     /// Every query is in one part, parts end where key tiles do, and each chunk's sums hold the keys that it sees, those
     /// of a shared prompt once.
     #[test]
@@ -281,7 +309,7 @@ proptest! {
             segments.push(Segment { start, length, prefix_start: 0, prefix_length: prefix });
             start += length;
         }
-        let covered: Vec<i32> = parts(&segments, heads.per_kv()).iter().flat_map(|p| p.start + p.first..p.start + p.first + p.count).collect();
+        let covered: Vec<i32> = parts(&segments, heads).iter().flat_map(|p| p.start + p.first..p.start + p.first + p.count).collect();
         prop_assert_eq!(covered, (0..start).collect::<Vec<_>>());
 
         let chunks = Chunks::new(&segments, heads);
@@ -296,9 +324,10 @@ proptest! {
         for (&end, &sum_end) in chunks.ends.iter().zip(&chunks.sum_ends) {
             let sums = &owner[first_sum as usize..sum_end as usize];
             let rows: std::collections::HashSet<_> = sums.iter().flatten().collect();
-            prop_assert_eq!(rows.len(), sums.len(), "a key has one sum in a chunk");
+            // With a window completions may see different parts of their prompt.
+            prop_assert!(heads.window.is_some() || rows.len() == sums.len(), "a key has one sum in a chunk");
             for part in &chunks.parts[begin as usize..end as usize] {
-                for position in 0..part.prefix_length + part.first + part.count {
+                for position in part.visible(heads) {
                     let own = position - part.prefix_length;
                     let (row, sum) = if own < 0 { (part.prefix_start + position, part.prefix_sum + position) } else { (part.start + own, part.own_sum + own) };
                     prop_assert_eq!(owner[sum as usize], Some(row));
@@ -317,4 +346,13 @@ fn sums_of_a_long_sequence_grow_with_its_length() {
     let (short, long) = (sums(4096), sums(65536));
     assert!(long as f64 / 16.0 < short as f64 * 1.1, "{short} sums at 4096 positions, {long} at 65536");
     assert!(long < 65536 * 12, "{long} sums");
+}
+
+#[test]
+fn work_and_sums_follow_the_window() {
+    let heads = Heads { window: Some(256), ..Heads::new(6, 2, 64) };
+    let chunks = |length| Chunks::new(&[Segment { start: 0, length, prefix_start: 0, prefix_length: 0 }], heads);
+    let work = |length| chunks(length).parts.iter().map(|part| part.work(heads)).sum::<u64>();
+    assert!(work(65536) < 9 * work(8192), "work grows with the length, not with its square");
+    assert!(chunks(65536).n_sums() < 65536 * 5 / 4, "a key has one sum, but for those at the ends of chunks");
 }
