@@ -26,13 +26,22 @@ GROUPER_ATTENTION(sse2)
 
 int64_t padded_width(int64_t k) { return (k + 15) / 16 * 16; }
 
-int64_t page_floats(const AttentionForm& form) { return form.kv_heads * kTile * (form.k + padded_width(form.v)); }
+int64_t page_floats(const AttentionForm& form) {
+  return form.kv_heads * kTile * (form.k + (form.latent ? 0 : padded_width(form.v)));
+}
 
-int64_t sum_floats(const AttentionForm& form) { return padded_width(form.k) + padded_width(form.v); }
+int64_t sum_floats(const AttentionForm& form) {
+  return padded_width(form.k) + (form.latent ? 0 : padded_width(form.v));
+}
 
 void page_write(const float* key, const float* value, const int32_t* page, const int32_t* slot, int64_t n,
                 const AttentionForm& form, int64_t stride, int64_t layer, float* arena) {
   const int64_t kv_heads = form.kv_heads, k = form.k, v = form.v;
+  if (form.latent) {
+    for (int64_t row = 0; row < n; ++row)
+      std::copy(key + row * k, key + (row + 1) * k, arena + page[row] * stride + (layer * kTile + slot[row]) * k);
+    return;
+  }
   const int64_t padded = padded_width(v), head_floats = kTile * (k + padded);
   for (int64_t row = 0; row < n; ++row)
     for (int64_t kv = 0; kv < kv_heads; ++kv) {

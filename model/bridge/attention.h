@@ -31,9 +31,10 @@ struct Span {
 
 // What an attention is made of: `heads` queries a row, each k numbers, and `kv_heads` keys of k and values of v numbers.
 // Scores are products of queries and keys, times `scale`. A query sees the last `window` positions up to its own, which
-// may be more than there are; tiles that no query of a call sees are not visited.
+// may be more than there are; tiles that no query of a call sees are not visited. Where `latent` is not 0 there is one key,
+// whose first v numbers are the value, and arrays of values are not read or written.
 struct AttentionForm {
-  int64_t heads, kv_heads, k, v, window;
+  int64_t heads, kv_heads, k, v, window, latent;
   float scale;
 };
 
@@ -43,7 +44,8 @@ void attention_forward(const float* q, const float* key, const float* value, con
                        const AttentionForm& form, int64_t first, int64_t last, float* out, float* log_sum);
 
 // The key-value cache is an arena of pages. A page holds kTile positions of every layer: for each layer and head, keys
-// [k, kTile] with positions side by side, then values [kTile, v rounded up to whole vectors].
+// [k, kTile] with positions side by side, then values [kTile, v rounded up to whole vectors]. Of latents it holds only the
+// keys, [kTile, k].
 
 // A width rounded up to whole vectors of the widest set.
 int64_t padded_width(int64_t k);
@@ -72,7 +74,8 @@ struct StepPointers {
 void attention_step(const StepPointers& rows, const AttentionForm& form, const float* cosine, const float* sine,
                     float* arena, int64_t stride, int64_t layer, int64_t first, int64_t last, float* out);
 
-// Numbers of one row of a kv head's sums: those of its key, then those of its value, each rounded up to whole vectors.
+// Numbers of one row of a kv head's sums: those of its key, then those of its value if it has one of its own, each rounded
+// up to whole vectors.
 int64_t sum_floats(const AttentionForm& form);
 
 // Gradients of attention_forward: dq is written, those of key and value go to sums: for each kv head, n_sums of keys, then

@@ -113,11 +113,11 @@ impl Heads {
 
     /// Numbers in a row's queries, its keys, its values and its output.
     pub fn widths(self) -> Widths {
-        let Heads { n_heads, n_kv_heads, head_dim, value_dim, .. } = self;
+        let Heads { n_heads, n_kv_heads, head_dim, value_dim, latent, .. } = self;
         Widths {
             q: n_heads * head_dim,
             key: n_kv_heads * head_dim,
-            value: n_kv_heads * value_dim,
+            value: if latent { 0 } else { n_kv_heads * value_dim },
             out: n_heads * value_dim,
         }
     }
@@ -135,11 +135,11 @@ impl Heads {
     fn form(self) -> Form {
         let Heads { n_heads, n_kv_heads, head_dim, value_dim, latent, scale, window } = self;
         assert!(window != Some(0), "a query sees itself");
-        assert!(!latent, "keys and values of their own");
+        assert!(!latent || (n_kv_heads == 1 && value_dim <= head_dim), "a latent's first numbers are its value");
         assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
         assert!(n_heads > 0 && head_dim > 0 && value_dim > 0, "heads have a width");
         let [heads, kv_heads, k, v] = [n_heads, n_kv_heads, head_dim, value_dim].map(|n| n as i64);
-        Form { heads, kv_heads, k, v, window: self.reach() as i64, scale }
+        Form { heads, kv_heads, k, v, window: self.reach() as i64, latent: latent.into(), scale }
     }
 }
 
@@ -150,7 +150,7 @@ pub struct Widths {
     pub q: usize,
     /// Kv heads · K.
     pub key: usize,
-    /// Kv heads · value width.
+    /// Kv heads · value width; 0 for latents.
     pub value: usize,
     /// H · value width.
     pub out: usize,
@@ -164,6 +164,7 @@ struct Form {
     k: i64,
     v: i64,
     window: i64,
+    latent: i64,
     scale: f32,
 }
 

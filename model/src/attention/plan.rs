@@ -46,9 +46,11 @@ pub(super) struct Span {
     pub(super) length: i32,
 }
 
-/// The queries of all segments, in order, in parts that end where key tiles do.
+/// The queries of all segments, in order, in parts. They end where key tiles do, but for those of latents.
 pub(super) fn parts(segments: &[Segment], heads: Heads) -> Vec<Part> {
-    let size = ((PART_QUERIES / heads.per_kv()) / TILE).max(1) * TILE;
+    let rows = PART_QUERIES / heads.per_kv();
+    // Latents are not laid out: any number of queries will do.
+    let size = if heads.latent { rows.max(1) } else { (rows / TILE).max(1) * TILE };
     let mut parts = Vec::new();
     for &Segment { start, length, prefix_start, prefix_length } in segments {
         let mut first = 0;

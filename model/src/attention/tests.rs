@@ -53,6 +53,8 @@ impl Inputs {
         let Heads { n_heads, n_kv_heads, head_dim: k, value_dim: v, .. } = heads;
         let (mut out, mut dq) = (vec![0.0; d_out.len()], vec![0.0; q.len()]);
         let (mut dkey, mut dvalue) = (vec![0.0; key.len()], vec![0.0; value.len()]);
+        // Latents are values too.
+        let (value, step) = if heads.latent { (key, k) } else { (value, v) };
         let scale = f64::from(heads.scale);
         for segment in segments {
             for row in segment.start as usize..(segment.start + segment.length) as usize {
@@ -69,7 +71,7 @@ impl Inputs {
                     let total: f64 = scores.iter().map(|s| s.exp()).sum();
                     let chances: Vec<f64> = scores.iter().map(|s| s.exp() / total).collect();
                     let grads: Vec<f64> =
-                        visible.iter().map(|&j| dot(&d_out[to..][..v], &value[of(j) * v..][..v])).collect();
+                        visible.iter().map(|&j| dot(&d_out[to..][..v], &value[of(j) * step..][..v])).collect();
                     let mean: f64 = chances.iter().zip(&grads).map(|(p, g)| p * g).sum();
                     for ((&j, p), g) in visible.iter().zip(&chances).zip(&grads) {
                         let d_score = p * (g - mean) * scale;
@@ -78,8 +80,9 @@ impl Inputs {
                             dkey[of(j) * k + i] += d_score * f64::from(q[query + i]);
                         }
                         for i in 0..v {
-                            out[to + i] += p * f64::from(value[of(j) * v + i]);
-                            dvalue[of(j) * v + i] += p * f64::from(d_out[to + i]);
+                            out[to + i] += p * f64::from(value[of(j) * step + i]);
+                            let gradient = if heads.latent { &mut dkey } else { &mut dvalue };
+                            gradient[of(j) * step + i] += p * f64::from(d_out[to + i]);
                         }
                     }
                 }
@@ -114,8 +117,12 @@ fn output_and_gradients_match_their_formulas() {
     ];
     let widths =
         [(4, 2, 12, 12), (3, 3, 24, 24), (5, 1, 40, 40), (6, 2, 64, 64), (2, 1, 80, 80), (3, 3, 24, 16), (4, 2, 7, 19)];
-    for (n_heads, n_kv_heads, head_dim, value_dim) in widths {
-        let heads = Heads { value_dim, scale: 0.2, ..Heads::new(n_heads, n_kv_heads, head_dim) };
+    let latents = [(4, 24, 16), (3, 19, 7), (21, 80, 64), (2, 12, 12), (40, 13, 9)];
+    let latents = latents.map(|(n_heads, head_dim, value_dim)| (n_heads, 1, head_dim, value_dim, true));
+    let plain =
+        widths.map(|(n_heads, n_kv_heads, head_dim, value_dim)| (n_heads, n_kv_heads, head_dim, value_dim, false));
+    for (n_heads, n_kv_heads, head_dim, value_dim, latent) in plain.into_iter().chain(latents) {
+        let heads = Heads { value_dim, latent, scale: 0.2, ..Heads::new(n_heads, n_kv_heads, head_dim) };
         let windows = [None, Some(1), Some(20), Some(32), Some(50), Some(1000)];
         for (segments, window) in shapes.iter().flat_map(|shape| windows.map(|window| (shape, window))) {
             let heads = Heads { window, ..heads };
@@ -134,15 +141,17 @@ fn output_and_gradients_match_their_formulas() {
 
 #[test]
 fn gradients_match_differences() {
-    let heads = Heads { value_dim: 3, ..Heads::new(2, 1, 4) };
-    let segments = branches(34, 3, 2);
-    let Inputs { q, key, value, d_out } = Inputs::new(12, 39, heads);
-    let (out, log_sum) = attention(&q, &key, &value, &segments, heads);
-    let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &out, log_sum: &log_sum };
-    let (dq, dkey, dvalue) = attention_backward(&d_out, saved, &segments, heads);
-    check_gradient(&q, &dq, |q| dot(&attention(q, &key, &value, &segments, heads).0, &d_out));
-    check_gradient(&key, &dkey, |k| dot(&attention(&q, k, &value, &segments, heads).0, &d_out));
-    check_gradient(&value, &dvalue, |v| dot(&attention(&q, &key, v, &segments, heads).0, &d_out));
+    let plain = Heads { value_dim: 3, ..Heads::new(2, 1, 4) };
+    for heads in [plain, Heads { latent: true, ..plain }, Heads { window: Some(9), ..plain }] {
+        let segments = branches(34, 3, 2);
+        let Inputs { q, key, value, d_out } = Inputs::new(12, 39, heads);
+        let (out, log_sum) = attention(&q, &key, &value, &segments, heads);
+        let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &out, log_sum: &log_sum };
+        let (dq, dkey, dvalue) = attention_backward(&d_out, saved, &segments, heads);
+        check_gradient(&q, &dq, |q| dot(&attention(q, &key, &value, &segments, heads).0, &d_out));
+        check_gradient(&key, &dkey, |k| dot(&attention(&q, k, &value, &segments, heads).0, &d_out));
+        check_gradient(&value, &dvalue, |v| dot(&attention(&q, &key, v, &segments, heads).0, &d_out));
+    }
 }
 
 #[test]
@@ -227,10 +236,20 @@ fn any_window() -> impl Strategy<Value = Option<usize>> {
 }
 
 prop_compose! {
-    fn any_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in any_width(), value_dim in any_width(), same: bool, window in any_window()) -> Heads {
+    fn plain_heads()(per_kv in 1usize..5, n_kv_heads in 1usize..3, head_dim in any_width(), value_dim in any_width(), same: bool, window in any_window()) -> Heads {
         let heads = Heads::new(per_kv * n_kv_heads, n_kv_heads, head_dim);
         Heads { value_dim: if same { head_dim } else { value_dim }, scale: 0.4, window, ..heads }
     }
+}
+
+prop_compose! {
+    fn latent_heads()(n_heads in prop_oneof![1usize..9, Just(16), Just(21), Just(37)], value_dim in any_width(), rest in prop_oneof![Just(0usize), 1usize..20], window in any_window()) -> Heads {
+        Heads { value_dim, latent: true, scale: 0.4, window, ..Heads::new(n_heads, 1, value_dim + rest) }
+    }
+}
+
+fn any_heads() -> impl Strategy<Value = Heads> {
+    prop_oneof![plain_heads(), latent_heads()]
 }
 
 proptest! {
@@ -355,4 +374,12 @@ fn work_and_sums_follow_the_window() {
     let work = |length| chunks(length).parts.iter().map(|part| part.work(heads)).sum::<u64>();
     assert!(work(65536) < 9 * work(8192), "work grows with the length, not with its square");
     assert!(chunks(65536).n_sums() < 65536 * 5 / 4, "a key has one sum, but for those at the ends of chunks");
+}
+
+/// 576 numbers a position and layer for the latents of DeepSeek-V3 (arXiv 2412.19437, §2.1.1).
+#[test]
+fn a_page_holds_each_latent_once() {
+    let heads = Heads { value_dim: 512, latent: true, ..Heads::new(128, 1, 576) };
+    assert_eq!(page_floats(heads), TILE * 576);
+    assert_eq!(heads.widths(), Widths { q: 128 * 576, key: 576, value: 0, out: 128 * 512 });
 }
