@@ -171,7 +171,9 @@ def seeds(fields, prepare=lambda model: model):
         fill(model, seed)
         model = prepare(model)
         generator = torch.Generator().manual_seed(7000 + seed)
-        ids = torch.randint(0, fields["vocab_size"], (BATCH, LENGTH), generator=generator)
+        # The embedding of padding has no gradient of its own in transformers: Gemma's, which is token 0.
+        lowest = 0 if model.config.pad_token_id is None else model.config.pad_token_id + 1
+        ids = torch.randint(lowest, fields["vocab_size"], (BATCH, LENGTH), generator=generator)
         routing = Routing(model)
         with torch.no_grad():
             logits_of(model, ids)
