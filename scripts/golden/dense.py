@@ -3,15 +3,16 @@
 Each folder gets config.json, model.safetensors (the checkpoint), golden.safetensors (ids [B, T] i64,
 logits [B, T, V], logprobs [B, T-1] of each next token, loss: their negated mean), gradients.safetensors (of loss, one
 per parameter) and greedy.safetensors (as reference.py has it). Everything float32, eager attention, CPU, but for
-logits_bf16 in golden.safetensors, by the same model in bf16.
+logits_bf16 and gradient_cosine_bf16 in golden.safetensors, by the same model in bf16.
 
 Usage: python scripts/golden/dense.py   (needs torch and transformers 5; from the repository root)
 """
 
+import copy
 from pathlib import Path
 
 import torch
-from reference import PROMPT, greedy, save
+from reference import PROMPT, cosine, greedy, next_logprobs, save
 from safetensors.torch import save_file
 from transformers import (
     LlamaConfig,
@@ -111,8 +112,12 @@ def main():
         save(folder, "greedy", greedy(model, ids[0, :PROMPT]))
         assert all(g.abs().max() > 0 for g in gradients.values())
         save_file(gradients, folder / "gradients.safetensors", metadata={"format": "pt"})
-        with torch.no_grad():
-            golden["logits_bf16"] = model.to(torch.bfloat16)(input_ids=ids, use_cache=False).logits
+        half = copy.deepcopy(model).to(torch.bfloat16)
+        half.zero_grad()
+        golden["logits_bf16"] = half(input_ids=ids, use_cache=False).logits
+        (-next_logprobs(golden["logits_bf16"].float(), ids).mean()).backward()
+        half_gradients = {k: p.grad for k, p in half.named_parameters()}
+        golden["gradient_cosine_bf16"] = cosine(gradients, half_gradients)
         save(folder, "golden", golden)
         print(name, f"loss {loss.item():.6f}", sorted(p.stat().st_size for p in folder.iterdir()))
 

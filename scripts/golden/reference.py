@@ -4,7 +4,8 @@ config.json            as published checkpoints spell it
 config_v5.json         the same, as transformers 5 spells it
 model.safetensors      the weights in the published layout, each expert's matrices apart
 golden.safetensors     ids [B, T] i64 · logits [B, T, V] · logprobs [B, T-1] of each next token · loss, their negated
-                       mean · logits_bf16 [B, T, V], by a bf16 model · with experts also, over sparse layers S and the N =
+                       mean · logits_bf16 [B, T, V], by a bf16 model, and the cosine between its gradient and the other,
+                       gradient_cosine_bf16 [1] · with experts also, over sparse layers S and the N =
                        B*T tokens: experts and experts_bf16 [S, N, k] i32, ascending, with routing_weights [S, N, k] of
                        the first · router_margin [1], the smallest difference between a score chosen and one not chosen
 gradients.safetensors  of loss, named as in the checkpoint
@@ -158,6 +159,12 @@ def gradients(model):
     return found
 
 
+def cosine(a, b):
+    """Between two gradients, as one vector each: [1]."""
+    dot = lambda x, y: sum((x[k].double() * y[k].double()).sum() for k in x)
+    return (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).float().reshape(1)
+
+
 def save(folder, name, tensors):
     tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
     save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
@@ -202,14 +209,17 @@ def write(name, fields, seed, model, ids, continuation):
     logprobs = next_logprobs(logits, ids)
     loss = -logprobs.mean()
     loss.backward()
-    save(folder, "gradients", gradients(model))
+    learned = gradients(model)
+    save(folder, "gradients", learned)
     save(folder, "greedy", continuation)
 
     half = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, **EAGER).eval()
     half_routing = Routing(half)
-    with torch.no_grad():
-        half_logits = logits_of(half, ids)
+    half_logits = logits_of(half, ids)
+    half_routing.stop()
     golden = {"ids": ids, "logits": logits, "logprobs": logprobs, "loss": loss.reshape(1), "logits_bf16": half_logits}
+    (-next_logprobs(half_logits.float(), ids).mean()).backward()
+    golden["gradient_cosine_bf16"] = cosine(learned, gradients(half))
     if routing.calls:
         golden["experts"], golden["routing_weights"] = routing.experts()
         golden["experts_bf16"], _ = half_routing.experts()
@@ -222,6 +232,7 @@ def write(name, fields, seed, model, ids, continuation):
     print(
         f"{name}: seed {seed}, loss {loss.item():.4f}, greedy margin {continuation['margins'].min():.4f}, "
         f"router margin {routing.margin() if routing.calls else float('nan'):.1e}, same experts in bf16 {same:.3f}, "
-        f"bf16 logits off by {far:.4f} of {logits.std().item():.2f}, {size} bytes"
+        f"bf16 logits off by {far:.4f} of {logits.std().item():.2f}, "
+        f"gradient's cosine {golden['gradient_cosine_bf16'].item():.5f}, {size} bytes"
     )
     return folder, golden
