@@ -5,6 +5,7 @@
 //! closure `attend`.
 
 mod dense;
+mod experts;
 mod grouped;
 
 use crate::attention::step::Pages;
@@ -17,13 +18,14 @@ use crate::policy::Policy;
 use crate::share::Share;
 use crate::team;
 use dense::KeptDense;
+use experts::KeptExperts;
 use grouped::KeptGrouped;
 
 /// Numbers that are worth a chunk of their own where several threads copy.
 const COPY_GRAIN: usize = 8_192;
 
 /// `Policy::load` takes no other pieces.
-const UNKNOWN: &str = "grouped attention and a dense feed-forward";
+const UNKNOWN: &str = "grouped attention";
 
 /// Attention of one block: (layer, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
 pub(crate) type Attend<'a> = dyn FnMut(usize, &Buffer, &Buffer, &Buffer) -> (Buffer, Buffer) + 'a;
@@ -48,6 +50,7 @@ enum KeptAttention {
 
 enum KeptFeedForward {
     Dense(KeptDense),
+    Experts(Box<KeptExperts>),
 }
 
 /// What went into a norm, and its reciprocal roots.
@@ -128,7 +131,11 @@ impl Policy {
                 let (out, after) = self.add_projected(&middle, &gated, dense.down, slots.ffn_after);
                 (out, KeptFeedForward::Dense(kept), after)
             }
-            FeedForwardSlots::Experts(_) => unreachable!("{UNKNOWN}"),
+            FeedForwardSlots::Experts(experts) => {
+                let (fed, kept) = self.experts(experts, normed);
+                let (out, after) = self.add_fed(&middle, fed, slots.ffn_after);
+                (out, KeptFeedForward::Experts(Box::new(kept)), after)
+            }
         };
         (out, Kept { rstd, attention, attended, attention_after, middle, ffn_rstd, feed_forward, ffn_after })
     }
@@ -167,7 +174,9 @@ impl Policy {
                 let gated = self.project_gated(&normed, dense.gate_up);
                 self.add_projected(&middle, &gated, dense.down, slots.ffn_after).0
             }
-            FeedForwardSlots::Experts(_) => unreachable!("{UNKNOWN}"),
+            FeedForwardSlots::Experts(experts) => {
+                self.add_fed(&middle, self.experts_step(experts, &normed), slots.ffn_after).0
+            }
         }
     }
 
@@ -186,6 +195,17 @@ impl Policy {
         match after {
             None => (self.project_onto(onto, rows, weight), None),
             Some(after) => self.add_normed(onto, self.project(rows, weight, None), after),
+        }
+    }
+
+    /// `onto` + `x`, which is normed before where `after` says so.
+    fn add_fed(&self, onto: &Buffer, mut x: Buffer, after: Option<Slot>) -> (Buffer, Option<KeptNorm>) {
+        match after {
+            None => {
+                x.add(onto);
+                (x, None)
+            }
+            Some(after) => self.add_normed(onto, x, after),
         }
     }
 
@@ -216,6 +236,9 @@ impl Policy {
         let d_normed = match (&slots.feed_forward, feed_forward) {
             (FeedForwardSlots::Dense(dense), KeptFeedForward::Dense(kept)) => {
                 self.dense_backward(*dense, d_fed, &normed, kept, gradient)
+            }
+            (FeedForwardSlots::Experts(experts), KeptFeedForward::Experts(kept)) => {
+                self.experts_backward(experts, d_fed, &normed, *kept, gradient)
             }
             _ => unreachable!("what a block kept is of its kind"),
         };

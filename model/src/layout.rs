@@ -8,7 +8,7 @@ mod block;
 
 use crate::config::ModelConfig;
 use crate::grouped::Stack;
-pub(crate) use block::{AttentionSlots, BlockSlots, DenseSlots, FeedForwardSlots, GroupedSlots, MtpSlots};
+pub(crate) use block::{AttentionSlots, BlockSlots, DenseSlots, ExpertSlots, FeedForwardSlots, GroupedSlots, MtpSlots};
 use std::ops::Range;
 
 /// Groups of parameters start at a multiple of this many numbers: 64 bytes.
@@ -162,6 +162,16 @@ impl Layout {
         let blocks = (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).products());
         let ends = self.mtp.iter().map(|mtp| mtp.projection).chain([self.head]);
         blocks.chain(ends.map(|slot| (slot, None))).collect()
+    }
+
+    /// The weights of every router.
+    pub(crate) fn routers(&self) -> Vec<Slot> {
+        let blocks = (0..self.block_ranges.len()).map(|layer| self.block(layer));
+        let router = |block: &BlockSlots| match &block.feed_forward {
+            FeedForwardSlots::Experts(experts) => Some(experts.router),
+            FeedForwardSlots::Dense(_) => None,
+        };
+        blocks.filter_map(router).collect()
     }
 
     /// Every stack of matrices whose groups of rows are multiplied each with its own.

@@ -4,6 +4,7 @@
 //! numbers in bf16. Matrices that stand alone are multiplied with all rows; those of a stack (experts, heads) each with the
 //! rows of its own group.
 
+mod routers;
 mod stacks;
 
 use crate::buffer::Buffer;
@@ -15,6 +16,7 @@ use crate::policy::Policy;
 use crate::product::{self, Panels};
 use crate::share::Share;
 use crate::team::{self, Team};
+pub(crate) use routers::Routers;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 

@@ -10,7 +10,7 @@ use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weight
 use crate::config::{Dtype, Family, ModelConfig, PolicyConfig};
 use crate::device::Twin;
 use crate::layout::{Layout, Role, Slot};
-use crate::operands::Operands;
+use crate::operands::{Operands, Routers};
 use crate::philox::{Purpose, Stream};
 use crate::rope::RopeTable;
 use crate::team;
@@ -33,6 +33,7 @@ pub struct Policy {
     pub(crate) layout: Layout,
     pub(crate) parameters: Buffer,
     pub(crate) operands: Operands,
+    pub(crate) routers: Routers,
     /// Of each of the config's ropes, shared with copies.
     ropes: Arc<[RopeTable]>,
     vocabulary: usize,
@@ -45,7 +46,10 @@ impl Policy {
     /// Reads the weights in `folder`, or draws fresh ones by `seed` where the config asks for that.
     pub fn load(folder: &Path, config: &PolicyConfig, seed: u64) -> Result<Policy, LoadError> {
         let architecture = ModelConfig::from_folder(folder)?;
-        if !matches!(architecture.family, Family::Qwen2 | Family::Qwen3 | Family::Llama) {
+        if !matches!(
+            architecture.family,
+            Family::Qwen2 | Family::Qwen3 | Family::Qwen3Moe | Family::Llama | Family::Mixtral
+        ) {
             let reason = format!("policies of {:?} are not computed yet", architecture.family);
             return Err(LoadError::Parse { file: folder.join("config.json"), reason });
         }
@@ -62,6 +66,7 @@ impl Policy {
             ropes: ropes.collect(),
             vocabulary: architecture.vocab_size,
             operands: Operands::new(&layout, config.dtype),
+            routers: Routers::new(&layout),
             config: architecture,
             layout,
             parameters,
@@ -108,6 +113,7 @@ impl Policy {
     /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
         self.operands.refresh(&self.layout, &self.parameters);
+        self.routers.refresh(&self.parameters);
         if let Some(mut twin) = self.on_device() {
             twin.take(self);
         }
@@ -127,11 +133,14 @@ impl Policy {
     pub fn deep_copy(&self) -> Policy {
         let mut operands = Operands::new(&self.layout, self.dtype());
         operands.refresh(&self.layout, &self.parameters);
+        let mut routers = Routers::new(&self.layout);
+        routers.refresh(&self.parameters);
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),
             parameters: self.parameters.clone(),
             operands,
+            routers,
             ropes: self.ropes.clone(),
             vocabulary: self.vocabulary,
             source: self.source.clone(),

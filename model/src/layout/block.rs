@@ -67,7 +67,6 @@ pub(crate) struct DenseSlots {
 }
 
 /// Experts and their router.
-#[expect(dead_code, reason = "what computes it comes next")]
 #[derive(Clone, Debug)]
 pub(crate) struct ExpertSlots {
     pub(crate) router: Slot,
@@ -117,22 +116,19 @@ impl BlockSlots {
 }
 
 impl BlockSlots {
-    /// Its matrices that rows are multiplied with as a whole, and their biases.
+    /// Its matrices that rows are multiplied with as a whole in the policy's precision, and their biases.
     pub(super) fn products(&self) -> Vec<(Slot, Option<Slot>)> {
         let (first, bias, second) = match &self.attention {
             AttentionSlots::Grouped(grouped) => (grouped.qkv, grouped.bias, None),
             AttentionSlots::Latent(latent) => (latent.down, None, latent.query.map(|(_, up)| up)),
         };
-        let mut slots: Vec<Slot> = second.into_iter().chain([self.output]).collect();
         let dense = match &self.feed_forward {
             FeedForwardSlots::Dense(dense) => Some(*dense),
-            FeedForwardSlots::Experts(experts) => {
-                slots.push(experts.router);
-                experts.shared
-            }
+            FeedForwardSlots::Experts(experts) => experts.shared,
         };
-        slots.extend(dense.into_iter().flat_map(|dense| [dense.gate_up, dense.down]));
-        std::iter::once((first, bias)).chain(slots.into_iter().map(|slot| (slot, None))).collect()
+        let dense = dense.into_iter().flat_map(|dense| [dense.gate_up, dense.down]);
+        let slots = second.into_iter().chain([self.output]).chain(dense);
+        std::iter::once((first, bias)).chain(slots.map(|slot| (slot, None))).collect()
     }
 }
 

@@ -29,7 +29,6 @@ impl StackSlot {
     }
 }
 
-#[expect(dead_code, reason = "blocks with stacks come next")]
 impl Policy {
     /// Rows x, sorted in groups that end at `ends`, times each group's matrix: x · Wᵀ, or x · W where the slot is turned.
     pub(crate) fn project_stack(&self, x: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 mod golden;
 
 /// Those whose values transformers computed: scripts/golden/{dense,families}.py.
-pub(crate) const FAMILIES: [&str; 3] = ["qwen2", "qwen3", "llama"];
+pub(crate) const FAMILIES: [&str; 5] = ["qwen2", "qwen3", "llama", "qwen3_moe", "mixtral"];
 
 fn config(folder: &Path) -> PolicyConfig {
     PolicyConfig { checkpoint: folder.into(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false }
