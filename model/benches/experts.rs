@@ -14,6 +14,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use model::buffer::Buffer;
+use model::config::Activation;
 use model::config::experts::{ExpertsConfig, Scoring};
 use model::dispatch::Dispatch;
 use model::grouped::{Stack, StackPanels};
@@ -106,7 +107,7 @@ impl Layer {
         let (d, c) = (self.stacks[0].columns, &self.config);
         let routing = router::route(&self.router.product(x), None, c);
         let dispatch = Dispatch::new(&routing.chosen, c.n_chosen, c.n_experts, 1);
-        let gated = self.panels[0].gated_product(&dispatch.sort(x, d), dispatch.ends());
+        let gated = self.panels[0].gated_product(Activation::Silu, &dispatch.sort(x, d), dispatch.ends());
         let y = self.panels[1].product(&gated, dispatch.ends());
         let mut out = x.clone();
         dispatch.combine_onto(&mut out, &y, &routing.weights, d);

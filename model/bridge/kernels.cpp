@@ -33,6 +33,13 @@ GROUPER_INLINE void store_part(float* to, const Lanes& from, int64_t count) {
   std::memcpy(to, &from, static_cast<size_t>(count) * sizeof(float));
 }
 
+// What is added to sixteen weights: where that is nothing -0, which leaves every number as it is, -0 among them.
+GROUPER_INLINE Lanes shift_of(float offset) {
+  Lanes shift;
+  for (int64_t i = 0; i < kLanes; ++i) shift[i] = offset == 0.0f ? -0.0f : offset;
+  return shift;
+}
+
 // The sum of sixteen lanes, as a balanced tree.
 GROUPER_INLINE float sum(const Lanes& lanes) {
   float part[16];
@@ -87,10 +94,66 @@ GROUPER_INLINE Lanes exponential(Lanes x) {
   return tiny ? zero : p * power;
 }
 
+// sqrt(8 / pi), and the share of the cube in what GELU's sigmoid is of.
+constexpr float kGeluScale = 1.5957691216057308f, kGeluCube = 0.044715f;
+
+// Within +-20: the sigmoid is 0 or 1 long before, and a cube beyond may be infinite.
+GROUPER_INLINE Lanes bounded(Lanes x) {
+  const Lanes zero{};
+  x = x > zero + 20.0f ? zero + 20.0f : x;
+  return x < zero - 20.0f ? zero - 20.0f : x;
+}
+
+// What an activation's sigmoid is of.
+template <int32_t kActivation>
+GROUPER_INLINE Lanes inner(Lanes x) {
+  if (kActivation == kSilu) return x;
+  x = bounded(x);
+  return (x * x * kGeluCube + 1.0f) * (x * kGeluScale);
+}
+
+// x times the derivative of that.
+template <int32_t kActivation>
+GROUPER_INLINE Lanes slope(Lanes x) {
+  if (kActivation == kSilu) return x;
+  x = bounded(x);
+  return (x * x * (3.0f * kGeluCube) + 1.0f) * (x * kGeluScale);
+}
+
+template <int32_t kActivation>
+GROUPER_INLINE void gate_rows(const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y,
+                              int64_t y_step) {
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t i = 0; i < f; i += kLanes) {
+      const int64_t count = std::min(kLanes, f - i);
+      Lanes a, b;
+      load_part(a, gate + row * step + i, count);
+      load_part(b, up + row * step + i, count);
+      store_part(y + row * y_step + i, a / (exponential(-inner<kActivation>(a)) + 1.0f) * b, count);
+    }
+}
+
+template <int32_t kActivation>
+GROUPER_INLINE void gate_gradient(float* dy, float* gate_up, int64_t n, int64_t f) {
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t i = 0; i < f; i += kLanes) {
+      const int64_t count = std::min(kLanes, f - i);
+      Lanes g, gate, up;
+      load_part(g, dy + row * f + i, count);
+      load_part(gate, gate_up + row * 2 * f + i, count);
+      load_part(up, gate_up + row * 2 * f + f + i, count);
+      const Lanes below = exponential(-inner<kActivation>(gate)) + 1.0f, s = 1.0f / below;
+      store_part(dy + row * f + i, gate / below * up, count);
+      store_part(gate_up + row * 2 * f + i, g * up * (s * (slope<kActivation>(gate) * (1.0f - s) + 1.0f)), count);
+      store_part(gate_up + row * 2 * f + f + i, g * (gate * s), count);
+    }
+}
+
 }  // namespace
 
-GROUPER_CLONES void rms_norm_forward(const float* x, const float* w, float eps, int64_t n, int64_t d, float* y,
-                                     float* rstd) {
+GROUPER_CLONES void rms_norm_forward(const float* x, const float* w, float offset, float eps, int64_t n, int64_t d,
+                                     float* y, float* rstd) {
+  const Lanes shift = shift_of(offset);
   for (int64_t row = 0; row < n; ++row) {
     const float* in = x + row * d;
     Lanes squares{};
@@ -106,13 +169,14 @@ GROUPER_CLONES void rms_norm_forward(const float* x, const float* w, float eps, 
       Lanes a, b;
       load_part(a, in + i, count);
       load_part(b, w + i, count);
-      store_part(y + row * d + i, b * (a * scale), count);
+      store_part(y + row * d + i, (b + shift) * (a * scale), count);
     }
   }
 }
 
-GROUPER_CLONES void rms_norm_backward(const float* dy, const float* x, const float* w, const float* rstd, int64_t n,
-                                      int64_t d, float* dx) {
+GROUPER_CLONES void rms_norm_backward(const float* dy, const float* x, const float* w, float offset, const float* rstd,
+                                      int64_t n, int64_t d, float* dx) {
+  const Lanes shift = shift_of(offset);
   for (int64_t row = 0; row < n; ++row) {
     const float scale = rstd[row];
     Lanes products{};
@@ -122,7 +186,7 @@ GROUPER_CLONES void rms_norm_backward(const float* dy, const float* x, const flo
       load_part(g, dy + row * d + i, count);
       load_part(a, x + row * d + i, count);
       load_part(b, w + i, count);
-      products += (g * b) * (a * scale);
+      products += (g * (b + shift)) * (a * scale);
     }
     const float mean = sum(products) / static_cast<float>(d);
     for (int64_t i = 0; i < d; i += kLanes) {
@@ -131,7 +195,7 @@ GROUPER_CLONES void rms_norm_backward(const float* dy, const float* x, const flo
       load_part(g, dy + row * d + i, count);
       load_part(a, x + row * d + i, count);
       load_part(b, w + i, count);
-      store_part(dx + row * d + i, (g * b - (a * scale) * mean) * scale, count);
+      store_part(dx + row * d + i, (g * (b + shift) - (a * scale) * mean) * scale, count);
     }
   }
 }
@@ -149,42 +213,30 @@ GROUPER_CLONES void rms_norm_weight_gradient(const float* dy, const float* x, co
     }
 }
 
-GROUPER_CLONES void swiglu_forward(const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y,
-                                   int64_t y_step) {
-  for (int64_t row = 0; row < n; ++row)
-    for (int64_t i = 0; i < f; i += kLanes) {
-      const int64_t count = std::min(kLanes, f - i);
-      Lanes a, b;
-      load_part(a, gate + row * step + i, count);
-      load_part(b, up + row * step + i, count);
-      store_part(y + row * y_step + i, a / (exponential(-a) + 1.0f) * b, count);
-    }
+GROUPER_CLONES void gated_forward(int32_t activation, const float* gate, const float* up, int64_t n, int64_t step,
+                                  int64_t f, float* y, int64_t y_step) {
+  if (activation == kSilu)
+    gate_rows<kSilu>(gate, up, n, step, f, y, y_step);
+  else
+    gate_rows<kGeluTanh>(gate, up, n, step, f, y, y_step);
 }
 
-GROUPER_CLONES void swiglu_backward(float* dy, float* gate_up, int64_t n, int64_t f) {
-  for (int64_t row = 0; row < n; ++row)
-    for (int64_t i = 0; i < f; i += kLanes) {
-      const int64_t count = std::min(kLanes, f - i);
-      Lanes g, gate, up;
-      load_part(g, dy + row * f + i, count);
-      load_part(gate, gate_up + row * 2 * f + i, count);
-      load_part(up, gate_up + row * 2 * f + f + i, count);
-      const Lanes below = exponential(-gate) + 1.0f, s = 1.0f / below;
-      store_part(dy + row * f + i, gate / below * up, count);
-      store_part(gate_up + row * 2 * f + i, g * up * (s * (gate * (1.0f - s) + 1.0f)), count);
-      store_part(gate_up + row * 2 * f + f + i, g * (gate * s), count);
-    }
+GROUPER_CLONES void gated_backward(int32_t activation, float* dy, float* gate_up, int64_t n, int64_t f) {
+  if (activation == kSilu)
+    gate_gradient<kSilu>(dy, gate_up, n, f);
+  else
+    gate_gradient<kGeluTanh>(dy, gate_up, n, f);
 }
 
 GROUPER_CLONES void rope(const float* x, const int32_t* position, const float* cosine, const float* sine,
-                         float direction, int64_t n, int64_t heads, int64_t k, float* y) {
-  const int64_t half = k / 2;
+                         float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width, float* y) {
+  const int64_t half = width / 2;
   for (int64_t row = 0; row < n; ++row) {
     const float* c = cosine + position[row] * half;
     const float* s = sine + position[row] * half;
     for (int64_t head = 0; head < heads; ++head) {
-      const float* in = x + (row * heads + head) * k;
-      float* out = y + (row * heads + head) * k;
+      const float* in = x + (row * heads + head) * k + from;
+      float* out = y + (row * heads + head) * k + from;
       for (int64_t i = 0; i < half; i += kLanes) {
         const int64_t count = std::min(kLanes, half - i);
         Lanes a, b, cosines, sines;
@@ -195,6 +247,37 @@ GROUPER_CLONES void rope(const float* x, const int32_t* position, const float* c
         sines = sines * direction;
         store_part(out + i, a * cosines - b * sines, count);
         store_part(out + half + i, b * cosines + a * sines, count);
+      }
+    }
+  }
+}
+
+GROUPER_CLONES void rope_pairs(const float* x, const int32_t* position, const float* cosine, const float* sine,
+                               float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width,
+                               float* y) {
+  const Words evens = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30}, odds = evens + 1;
+  const Words front = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23}, back = front + 8;
+  const int64_t half = width / 2;
+  for (int64_t row = 0; row < n; ++row) {
+    const float* c = cosine + position[row] * half;
+    const float* s = sine + position[row] * half;
+    for (int64_t head = 0; head < heads; ++head) {
+      const float* in = x + (row * heads + head) * k + from;
+      float* out = y + (row * heads + head) * k + from;
+      for (int64_t i = 0; i < half; i += kLanes) {
+        const int64_t count = std::min(kLanes, half - i);
+        // Sixteen pairs, or what is left of them.
+        const int64_t left = std::min(kLanes, 2 * count), right = 2 * count - left;
+        Lanes first, second, cosines, sines;
+        load_part(first, in + 2 * i, left);
+        load_part(second, in + 2 * i + kLanes, right);
+        load_part(cosines, c + i, count);
+        load_part(sines, s + i, count);
+        sines = sines * direction;
+        const Lanes a = __builtin_shuffle(first, second, evens), b = __builtin_shuffle(first, second, odds);
+        const Lanes turned_a = a * cosines - b * sines, turned_b = b * cosines + a * sines;
+        store_part(out + 2 * i, __builtin_shuffle(turned_a, turned_b, front), left);
+        store_part(out + 2 * i + kLanes, __builtin_shuffle(turned_a, turned_b, back), right);
       }
     }
   }

@@ -9,27 +9,38 @@
 
 namespace grouper {
 
-// y = x / sqrt(mean(x^2) + eps) * w for each of n rows of width d; rstd receives the n reciprocal roots.
-void rms_norm_forward(const float* x, const float* w, float eps, int64_t n, int64_t d, float* y, float* rstd);
+// y = x / sqrt(mean(x^2) + eps) * (offset + w) for each of n rows of width d; rstd receives the n reciprocal roots.
+void rms_norm_forward(const float* x, const float* w, float offset, float eps, int64_t n, int64_t d, float* y,
+                      float* rstd);
 
 // Gradient of rms_norm with respect to x.
-void rms_norm_backward(const float* dy, const float* x, const float* w, const float* rstd, int64_t n, int64_t d,
-                       float* dx);
+void rms_norm_backward(const float* dy, const float* x, const float* w, float offset, const float* rstd, int64_t n,
+                       int64_t d, float* dx);
 
 // Adds to columns first to last of dw the gradient of rms_norm with respect to w, row by row.
 void rms_norm_weight_gradient(const float* dy, const float* x, const float* rstd, int64_t n, int64_t d, int64_t first,
                               int64_t last, float* dw);
 
-// y = silu(gate) * up for f columns of n rows; rows of gate and up begin `step` numbers apart, those of y y_step.
-void swiglu_forward(const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y, int64_t y_step);
+// What a gate goes through. Both are x * sigmoid(z): z is x for SiLU, and sqrt(8 / pi) * (x + 0.044715 x^3) for GELU by its
+// tanh approximation, since 1 + tanh(z / 2) = 2 sigmoid(z).
+constexpr int32_t kSilu = 0, kGeluTanh = 1;
 
-// Turns gate_up into the gradient of swiglu with respect to it, and dy into what swiglu gave.
-void swiglu_backward(float* dy, float* gate_up, int64_t n, int64_t f);
+// y = activation(gate) * up for f columns of n rows; rows of gate and up begin `step` numbers apart, those of y y_step.
+void gated_forward(int32_t activation, const float* gate, const float* up, int64_t n, int64_t step, int64_t f, float* y,
+                   int64_t y_step);
 
-// Rotates each head's halves (x1, x2) to (x1 cos - x2 sin, x2 cos + x1 sin). cos and sin are [positions, k / 2];
-// direction is 1 forward and -1 for the gradient.
+// Turns gate_up into the gradient of the gated product with respect to it, and dy into that product.
+void gated_backward(int32_t activation, float* dy, float* gate_up, int64_t n, int64_t f);
+
+// Rotates columns `from` to `from + width` of heads of k numbers: their halves (x1, x2) to (x1 cos - x2 sin,
+// x2 cos + x1 sin). cos and sin are [positions, width / 2]; direction is 1 forward and -1 for the gradient. Columns beside
+// those are not written. y may be x.
 void rope(const float* x, const int32_t* position, const float* cosine, const float* sine, float direction, int64_t n,
-          int64_t heads, int64_t k, float* y);
+          int64_t heads, int64_t k, int64_t from, int64_t width, float* y);
+
+// The same with neighbouring columns as x1 and x2.
+void rope_pairs(const float* x, const int32_t* position, const float* cosine, const float* sine, float direction,
+                int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width, float* y);
 
 // For each row of logits: the log-probability of target under softmax(logits * inverse_temperature) over the first
 // `vocabulary` ids, the entropy of that distribution, and its log-normaliser.

@@ -12,7 +12,7 @@ use crate::attention::step::Pages;
 use crate::attention::{Heads, Segment};
 use crate::buffer::Buffer;
 use crate::decode::Step;
-use crate::kernels::{self, Rotation};
+use crate::kernels::{self, Rotary, Rotation};
 use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
 use crate::policy::Policy;
 use crate::share::Share;
@@ -92,7 +92,7 @@ impl Policy {
 
     /// RMSNorm of rows with the weights of `slot`, and its reciprocal roots.
     pub(crate) fn norm(&self, x: &[f32], slot: Slot) -> (Buffer, Buffer) {
-        kernels::rms_norm(x, self.vector(slot), self.eps())
+        kernels::rms_norm(x, self.vector(slot), self.config.norm.offset, self.eps())
     }
 
     /// Gradient of [`Policy::norm`] with respect to its input; adds that of its weight to `gradient`.
@@ -104,7 +104,7 @@ impl Policy {
         rstd: &[f32],
         gradient: &mut Share,
     ) -> Buffer {
-        kernels::rms_norm_backward(dy, x, self.vector(slot), rstd, gradient.slot(slot))
+        kernels::rms_norm_backward(dy, x, self.vector(slot), self.config.norm.offset, rstd, gradient.slot(slot))
     }
 
     /// The final norm of rows `[M, D]`, with its reciprocal roots.
@@ -276,7 +276,8 @@ impl Policy {
     /// Rotates the heads of rows by the angles of their positions, or back.
     fn rotate(&self, layer: usize, x: &mut [f32], positions: &[i32], to: Rotation) {
         let table = self.angles(layer);
-        kernels::rope_in_place(x, positions, table.cosine, table.sine, self.heads(layer).head_dim, to);
+        let rotary = Rotary::halves(self.heads(layer).head_dim);
+        kernels::rope(x, positions, table.cosine, table.sine, rotary, to);
     }
 }
 

@@ -12,6 +12,7 @@
 use std::ops::Range;
 
 use crate::buffer::Buffer;
+use crate::config::Activation;
 use crate::kernels;
 use crate::product::{self, GRADIENT_ROWS, PACK_GRAIN, panel_rows, rows};
 use crate::team::{self, Cells};
@@ -251,12 +252,12 @@ impl Fp8Panels {
         y
     }
 
-    /// What [`kernels::swiglu`] says of the product with weights that are those of the gate `[F, K]`, then those of the
+    /// What [`kernels::gated`] says of the product with weights that are those of the gate `[F, K]`, then those of the
     /// other half: `[M, F]`.
-    pub fn gated_product(&self, x: &[f32], scales: Scales) -> Buffer {
+    pub fn gated_product(&self, activation: Activation, x: &[f32], scales: Scales) -> Buffer {
         let (m, f) = (rows(x, self.k()), self.n() / 2);
         if !f.is_multiple_of(panel_rows()) {
-            return kernels::swiglu(&self.product(x, scales), f);
+            return kernels::gated(activation, &self.product(x, scales), f);
         }
         let x = Tiles::of_rows(x, &self.k_starts, scales);
         let (mut both, mut y) = (Buffer::unwritten(2 * m * f), Buffer::unwritten(m * f));
@@ -266,7 +267,7 @@ impl Fp8Panels {
             self.part(&x, rows.clone(), panels.clone(), &both);
             self.part(&x, rows.clone(), panels.start + half..panels.end + half, &both);
             // SAFETY: the two calls above wrote these columns of these rows in both halves; nobody else has them.
-            unsafe { kernels::swiglu_part(both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
+            unsafe { kernels::gated_part(activation, both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
         });
         y
     }

@@ -12,6 +12,7 @@ pub mod half;
 use std::ops::Range;
 
 use crate::buffer::Buffer;
+use crate::config::Activation;
 use crate::kernels;
 use crate::product::{self, GRADIENT_ROWS, INPUT_ROWS, panel_rows, tile_rows};
 use crate::team::{self, Cells};
@@ -110,12 +111,12 @@ impl StackPanels {
         y
     }
 
-    /// What [`kernels::swiglu`] says of the product with matrices that are those of the gate `[F, K]`, then those of the
+    /// What [`kernels::gated`] says of the product with matrices that are those of the gate `[F, K]`, then those of the
     /// other half: `[M, F]`.
-    pub fn gated_product(&self, x: &[f32], ends: &[usize]) -> Buffer {
+    pub fn gated_product(&self, activation: Activation, x: &[f32], ends: &[usize]) -> Buffer {
         let f = self.stack.rows / 2;
         if !f.is_multiple_of(panel_rows()) {
-            return kernels::swiglu(&self.product(x, ends), f);
+            return kernels::gated(activation, &self.product(x, ends), f);
         }
         let (m, half) = (check_ends(ends, self.stack.groups, x, self.stack.columns), self.panels() / 2);
         let (mut both, mut y) = (Buffer::unwritten(m * 2 * f), Buffer::unwritten(m * f));
@@ -126,7 +127,7 @@ impl StackPanels {
                 self.part(x, group, rows.clone(), panels.clone(), &both);
                 self.part(x, group, rows.clone(), panels.start + half..panels.end + half, &both);
                 let columns = panels.start * panel_rows()..panels.end * panel_rows();
-                kernels::swiglu_part(both.at(0), f, rows, columns, y_all.at(0));
+                kernels::gated_part(activation, both.at(0), f, rows, columns, y_all.at(0));
             }
         });
         y

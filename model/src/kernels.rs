@@ -5,6 +5,7 @@
 //! `bridge/kernels.h`. All arrays are row-major f32.
 
 use crate::buffer::Buffer;
+use crate::config::Activation;
 use crate::team::{self, Cells};
 use std::ops::Range;
 
@@ -15,11 +16,21 @@ pub(crate) mod ffi {
     unsafe extern "C++" {
         include!("kernels.h");
 
-        unsafe fn rms_norm_forward(x: *const f32, w: *const f32, eps: f32, n: i64, d: i64, y: *mut f32, rstd: *mut f32);
+        unsafe fn rms_norm_forward(
+            x: *const f32,
+            w: *const f32,
+            offset: f32,
+            eps: f32,
+            n: i64,
+            d: i64,
+            y: *mut f32,
+            rstd: *mut f32,
+        );
         unsafe fn rms_norm_backward(
             dy: *const f32,
             x: *const f32,
             w: *const f32,
+            offset: f32,
             rstd: *const f32,
             n: i64,
             d: i64,
@@ -35,8 +46,17 @@ pub(crate) mod ffi {
             last: i64,
             dw: *mut f32,
         );
-        unsafe fn swiglu_forward(gate: *const f32, up: *const f32, n: i64, step: i64, f: i64, y: *mut f32, y_step: i64);
-        unsafe fn swiglu_backward(dy: *mut f32, gate_up: *mut f32, n: i64, f: i64);
+        unsafe fn gated_forward(
+            activation: i32,
+            gate: *const f32,
+            up: *const f32,
+            n: i64,
+            step: i64,
+            f: i64,
+            y: *mut f32,
+            y_step: i64,
+        );
+        unsafe fn gated_backward(activation: i32, dy: *mut f32, gate_up: *mut f32, n: i64, f: i64);
         unsafe fn rope(
             x: *const f32,
             position: *const i32,
@@ -46,6 +66,21 @@ pub(crate) mod ffi {
             n: i64,
             heads: i64,
             k: i64,
+            from: i64,
+            width: i64,
+            y: *mut f32,
+        );
+        unsafe fn rope_pairs(
+            x: *const f32,
+            position: *const i32,
+            cosine: *const f32,
+            sine: *const f32,
+            direction: f32,
+            n: i64,
+            heads: i64,
+            k: i64,
+            from: i64,
+            width: i64,
             y: *mut f32,
         );
         unsafe fn token_logprobs_forward(
@@ -83,8 +118,9 @@ fn row_grain(width: usize) -> usize {
     GRAIN.div_ceil(width.max(1))
 }
 
-/// RMSNorm of each row (Zhang and Sennrich 2019); returns y `[N, D]` and the reciprocal roots `[N]`.
-pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Buffer, Buffer) {
+/// RMSNorm of each row (Zhang and Sennrich 2019) with weights to which `offset` is added in f32 (1 in Gemma, 0 elsewhere);
+/// returns y `[N, D]` and the reciprocal roots `[N]`.
+pub fn rms_norm(x: &[f32], weight: &[f32], offset: f32, eps: f32) -> (Buffer, Buffer) {
     let (n, d) = rows(x, weight.len());
     let (mut y, mut rstd) = (Buffer::unwritten(n * d), Buffer::unwritten(n));
     let roots = Cells(rstd.as_mut_ptr());
@@ -92,13 +128,20 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> (Buffer, Buffer) {
         let x = &x[rows.start * d..rows.end * d];
         let (n, d, rstd) = (rows.len() as i64, d as i64, roots.at(rows.start));
         // SAFETY: x and y hold n × d numbers, weight d, rstd n from here on, which no other thread writes.
-        unsafe { ffi::rms_norm_forward(x.as_ptr(), weight.as_ptr(), eps, n, d, y.as_mut_ptr(), rstd) };
+        unsafe { ffi::rms_norm_forward(x.as_ptr(), weight.as_ptr(), offset, eps, n, d, y.as_mut_ptr(), rstd) };
     });
     (y, rstd)
 }
 
 /// Gradients of [`rms_norm`]: returns dx `[N, D]` and adds to `dweight` `[D]`.
-pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dweight: &mut [f32]) -> Buffer {
+pub fn rms_norm_backward(
+    dy: &[f32],
+    x: &[f32],
+    weight: &[f32],
+    offset: f32,
+    rstd: &[f32],
+    dweight: &mut [f32],
+) -> Buffer {
     let (n, d) = rows(x, weight.len());
     assert_eq!((dy.len(), rstd.len(), dweight.len()), (n * d, n, d), "shapes of an RMSNorm's gradient");
     let mut dx = Buffer::unwritten(n * d);
@@ -107,7 +150,7 @@ pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dw
         let (rstd, n, d) = (&rstd[rows.start..], rows.len() as i64, d as i64);
         let (dy, x, rstd, dx) = (dy.as_ptr(), x.as_ptr(), rstd.as_ptr(), dx.as_mut_ptr());
         // SAFETY: the assertion above and the part's n rows are the sizes the kernel reads and writes.
-        unsafe { ffi::rms_norm_backward(dy, x, weight.as_ptr(), rstd, n, d, dx) };
+        unsafe { ffi::rms_norm_backward(dy, x, weight.as_ptr(), offset, rstd, n, d, dx) };
     });
     // A column's sum goes through the rows in order, so threads share the columns.
     let all = Cells(dweight.as_mut_ptr());
@@ -122,24 +165,37 @@ pub fn rms_norm_backward(dy: &[f32], x: &[f32], weight: &[f32], rstd: &[f32], dw
     dx
 }
 
-/// `silu(gate) · up` (Shazeer 2020) for rows that hold gate `[F]` then up `[F]`; returns `[N, F]`.
-pub fn swiglu(gate_up: &[f32], ffn_dim: usize) -> Buffer {
+impl Activation {
+    /// The bridge's number for it.
+    fn number(self) -> i32 {
+        match self {
+            Activation::Silu => 0,
+            Activation::GeluTanh => 1,
+        }
+    }
+}
+
+/// `activation(gate) · up` (GLU variants, arXiv 2002.05202) for rows that hold gate `[F]` then up `[F]`; returns `[N, F]`.
+pub fn gated(activation: Activation, gate_up: &[f32], ffn_dim: usize) -> Buffer {
     let (n, width) = rows(gate_up, 2 * ffn_dim);
     let mut y = Buffer::unwritten(n * ffn_dim);
     team::spread_rows(&mut y, ffn_dim, row_grain(width), |rows, y| {
         let (gate, up) = (&gate_up[rows.start * width..], &gate_up[rows.start * width + ffn_dim..]);
         let (n, step, f) = (rows.len() as i64, width as i64, ffn_dim as i64);
         // SAFETY: the part has that many rows, gate_up as many from here on.
-        unsafe { ffi::swiglu_forward(gate.as_ptr(), up.as_ptr(), n, step, f, y.as_mut_ptr(), f) };
+        unsafe {
+            ffi::gated_forward(activation.number(), gate.as_ptr(), up.as_ptr(), n, step, f, y.as_mut_ptr(), f);
+        }
     });
     y
 }
 
-/// Some columns of some rows of [`swiglu`].
+/// Some columns of some rows of [`gated`].
 ///
 /// # Safety
 /// Rows of gate and up are `[N, 2F]`, of y `[N, F]`; nobody else reads or writes these columns.
-pub(crate) unsafe fn swiglu_part(
+pub(crate) unsafe fn gated_part(
+    activation: Activation,
     gate_up: *const f32,
     ffn_dim: usize,
     rows: Range<usize>,
@@ -150,19 +206,19 @@ pub(crate) unsafe fn swiglu_part(
     let (up, y) = (gate.wrapping_add(ffn_dim), y.wrapping_add(rows.start * ffn_dim + columns.start));
     let (n, step, f) = (rows.len() as i64, 2 * ffn_dim as i64, columns.len() as i64);
     // SAFETY: as the caller says.
-    unsafe { ffi::swiglu_forward(gate, up, n, step, f, y, ffn_dim as i64) };
+    unsafe { ffi::gated_forward(activation.number(), gate, up, n, step, f, y, ffn_dim as i64) };
 }
 
-/// Turns `gate_up` `[N, 2F]` into the gradient of [`swiglu`] with respect to it, given that of its output, `dy` `[N, F]`;
+/// Turns `gate_up` `[N, 2F]` into the gradient of [`gated`] with respect to it, given that of its output, `dy` `[N, F]`;
 /// and `dy` into that output, bit for bit, which the product behind it needs for its own gradient.
-pub fn swiglu_backward(dy: &mut [f32], gate_up: &mut [f32], ffn_dim: usize) {
+pub fn gated_backward(activation: Activation, dy: &mut [f32], gate_up: &mut [f32], ffn_dim: usize) {
     let (n, width) = rows(gate_up, 2 * ffn_dim);
     assert_eq!(dy.len(), n * ffn_dim, "dy is [N, F]");
     let dy = Cells(dy.as_mut_ptr());
     team::spread_rows(gate_up, width, row_grain(width), |rows, gate_up| {
         let (dy, n, f) = (dy.at(rows.start * ffn_dim), rows.len() as i64, ffn_dim as i64);
         // SAFETY: the part has n rows, dy as many from here on, which no other thread touches.
-        unsafe { ffi::swiglu_backward(dy, gate_up.as_mut_ptr(), n, f) };
+        unsafe { ffi::gated_backward(activation.number(), dy, gate_up.as_mut_ptr(), n, f) };
     });
 }
 
@@ -175,42 +231,47 @@ pub enum Rotation {
     Backward,
 }
 
-/// Rotates the halves of every head (RoPE, arXiv 2104.09864, in the half-split layout). x is `[N, heads, K]`, the
-/// tables are `[positions, K / 2]`.
-pub fn rope(x: &[f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) -> Buffer {
-    let mut y = Buffer::unwritten(x.len());
-    turn(x.as_ptr(), &mut y, positions, (cosine, sine), head_dim, to);
-    y
+/// Which columns of a head rotate (RoPE, arXiv 2104.09864), and how they are paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotary {
+    /// Numbers from one head of a row to the next.
+    pub head_dim: usize,
+    /// The first column of a head that rotates.
+    pub from: usize,
+    /// Columns that rotate: an even number.
+    pub width: usize,
+    /// Whether a pair is two neighbours, as in DeepSeek's checkpoints, and not a column of each half. They stay neighbours:
+    /// where queries and keys have one order of columns, scores do not depend on it.
+    pub interleaved: bool,
 }
 
-/// [`rope`] in place.
-pub fn rope_in_place(x: &mut [f32], positions: &[i32], cosine: &[f32], sine: &[f32], head_dim: usize, to: Rotation) {
-    turn(x.as_ptr(), x, positions, (cosine, sine), head_dim, to);
+impl Rotary {
+    /// All of a head, in halves.
+    pub fn halves(head_dim: usize) -> Rotary {
+        Rotary { head_dim, from: 0, width: head_dim, interleaved: false }
+    }
 }
 
-/// Rotates as many numbers from `x` on as `y` has into `y`, which begins there or overlaps with none of them.
-fn turn(
-    x: *const f32,
-    y: &mut [f32],
-    positions: &[i32],
-    (cosine, sine): (&[f32], &[f32]),
-    head_dim: usize,
-    to: Rotation,
-) {
-    let n = positions.len();
-    assert!(head_dim.is_multiple_of(2) && y.len().is_multiple_of((n * head_dim).max(1)), "rows are [heads, K]");
-    let table = cosine.len() / (head_dim / 2);
+/// Rotates columns of every head by the angle of its row's position, in place. x is `[N, heads, head_dim]`, the tables are
+/// `[positions, width / 2]`.
+pub fn rope(x: &mut [f32], positions: &[i32], cosine: &[f32], sine: &[f32], rotary: Rotary, to: Rotation) {
+    let (n, Rotary { head_dim, from, width, interleaved }) = (positions.len(), rotary);
+    assert!(width.is_multiple_of(2) && from + width <= head_dim, "pairs of a head's columns rotate");
+    assert!(x.len().is_multiple_of((n * head_dim).max(1)), "rows are [heads, K]");
+    let table = cosine.len().checked_div(width / 2).unwrap_or(usize::MAX);
     assert_eq!(cosine.len(), sine.len(), "both tables have one shape");
     assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
-    let width = y.len() / n.max(1);
+    let row = x.len() / n.max(1);
     let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
-    let x = Cells(x.cast_mut());
-    team::spread_rows(y, width, row_grain(width), |rows, y| {
-        let (x, positions) = (x.at(rows.start * width).cast_const(), positions[rows.clone()].as_ptr());
-        let (n, heads, k) = (rows.len() as i64, (width / head_dim) as i64, head_dim as i64);
-        // SAFETY: the part holds n × heads × K numbers, x as many from here on, and every position has its row in both
-        // tables. A pair is read before it is written.
-        unsafe { ffi::rope(x, positions, cosine.as_ptr(), sine.as_ptr(), direction, n, heads, k, y.as_mut_ptr()) };
+    let turn = if interleaved { ffi::rope_pairs } else { ffi::rope };
+    team::spread_rows(x, row, row_grain(row), |rows, x| {
+        let (n, heads) = (rows.len() as i64, (row / head_dim) as i64);
+        let [k, from, width] = [head_dim, from, width].map(|n| n as i64);
+        let (positions, cosine, sine) = (positions[rows].as_ptr(), cosine.as_ptr(), sine.as_ptr());
+        let x = x.as_mut_ptr();
+        // SAFETY: the part holds n × heads × K numbers, from + width ≤ K, and every position has its row in both tables. A
+        // pair is read before it is written.
+        unsafe { turn(x, positions, cosine, sine, direction, n, heads, k, from, width, x) };
     });
 }
 

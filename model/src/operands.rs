@@ -113,11 +113,13 @@ impl Policy {
         })
     }
 
-    /// [`kernels::swiglu`] of a projection to gate and up: `[N, F]`.
+    /// [`kernels::gated`] of a projection to gate and up: `[N, F]`.
     pub(crate) fn project_gated(&self, x: &Buffer, weight: Slot) -> Buffer {
         match &self.operands {
-            Operands::F32(panels) => panels.alone[&weight.offset].gated_product(x),
-            Operands::Bf16(_) => kernels::swiglu(&self.project(x, weight, None), weight.rows / 2),
+            Operands::F32(panels) => panels.alone[&weight.offset].gated_product(self.config.activation, x),
+            Operands::Bf16(_) => {
+                kernels::gated(self.config.activation, &self.project(x, weight, None), weight.rows / 2)
+            }
         }
     }
 

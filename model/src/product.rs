@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::buffer::Buffer;
+use crate::config::Activation;
 use crate::kernels;
 use crate::team::{self, Cells};
 
@@ -127,13 +128,13 @@ impl Panels {
         y
     }
 
-    /// What [`kernels::swiglu`] says of the product with weights that are those of the gate `[F, K]`, then those of the
+    /// What [`kernels::gated`] says of the product with weights that are those of the gate `[F, K]`, then those of the
     /// other half: `[M, F]`.
-    pub(crate) fn gated_product(&self, x: &[f32]) -> Buffer {
+    pub(crate) fn gated_product(&self, activation: Activation, x: &[f32]) -> Buffer {
         let (m, f) = (rows(x, self.k), self.n / 2);
         let half = self.panels() / 2;
         if !f.is_multiple_of(panel_rows()) {
-            return kernels::swiglu(&self.product(x), f);
+            return kernels::gated(activation, &self.product(x), f);
         }
         let (mut both, mut y) = (Buffer::unwritten(m * self.n), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
@@ -141,7 +142,7 @@ impl Panels {
             self.part(x, rows.clone(), panels.clone(), both.at(0));
             self.part(x, rows.clone(), panels.start + half..panels.end + half, both.at(0));
             // SAFETY: the two calls above wrote these columns of these rows in both halves; nobody else has them.
-            unsafe { kernels::swiglu_part(both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
+            unsafe { kernels::gated_part(activation, both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
         });
         y
     }

@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use model::kernels::{self, Rotation};
+use model::config::Activation;
+use model::kernels::{self, Rotary, Rotation};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -36,7 +37,7 @@ fn norm(place: Place) -> Operation {
         name: "RMSNorm",
         rows: place.padded,
         calls: place.calls * 2 * BLOCKS,
-        ours: Box::new(move || drop(black_box(kernels::rms_norm(&x, &w, EPS as f32)))),
+        ours: Box::new(move || drop(black_box(kernels::rms_norm(&x, &w, 0.0, EPS as f32)))),
         theirs: vec![
             ("rms_norm", Box::new(move || drop(black_box(t.rms_norm([D as i64], Some(&tw), EPS))))),
             ("mean, rsqrt, mul", Box::new(move || drop(black_box(norm_by_hand(&t2, &tw2))))),
@@ -53,7 +54,7 @@ fn norm_backward(place: Place) -> Operation {
     let (x, w, dy) = (noise(place.padded * D), noise(D), noise(place.padded * D));
     let t = x.rows(D).narrow(0, 0, place.rows as i64).copy().set_requires_grad(true);
     let tw = w.rows(D).view([-1]).copy().set_requires_grad(true);
-    let (_, rstd) = kernels::rms_norm(&x, &w, EPS as f32);
+    let (_, rstd) = kernels::rms_norm(&x, &w, 0.0, EPS as f32);
     let mut dw = noise(D);
     let fused = gradient_of(t.rms_norm([D as i64], Some(&tw), EPS), vec![t.shallow_clone(), tw.shallow_clone()]);
     let by_hand = gradient_of(norm_by_hand(&t, &tw), vec![t, tw]);
@@ -61,7 +62,7 @@ fn norm_backward(place: Place) -> Operation {
         name: "RMSNorm, gradient",
         rows: place.padded,
         calls: place.calls * 2 * BLOCKS,
-        ours: Box::new(move || drop(black_box(kernels::rms_norm_backward(&dy, &x, &w, &rstd, &mut dw)))),
+        ours: Box::new(move || drop(black_box(kernels::rms_norm_backward(&dy, &x, &w, 0.0, &rstd, &mut dw)))),
         theirs: vec![("rms_norm, autograd", fused), ("mean, rsqrt, mul, autograd", by_hand)],
     }
 }
@@ -79,7 +80,7 @@ fn swiglu(place: Place) -> Operation {
         name: "SwiGLU",
         rows: place.padded,
         calls: place.calls * BLOCKS,
-        ours: Box::new(move || drop(black_box(kernels::swiglu(&x, F)))),
+        ours: Box::new(move || drop(black_box(kernels::gated(Activation::Silu, &x, F)))),
         theirs: vec![
             ("silu, mul", Box::new(move || drop(black_box(gated(&t))))),
             (
@@ -110,7 +111,7 @@ fn swiglu_backward(place: Place) -> Operation {
         ours: Box::new(move || {
             d.copy_from_slice(&dy);
             d_gate_up.copy_from_slice(&x);
-            kernels::swiglu_backward(&mut d, &mut d_gate_up, F);
+            kernels::gated_backward(Activation::Silu, &mut d, &mut d_gate_up, F);
         }),
         theirs: vec![("silu, mul, autograd", joint), ("of two arrays, autograd", apart)],
     }
@@ -132,10 +133,12 @@ fn rope(place: Place) -> Operation {
     };
     let ((c, cc), (s, ss)) = (table(&cosine), table(&sine));
     let (t2, t3, c2, s2) = (t.shallow_clone(), t.shallow_clone(), c.shallow_clone(), s.shallow_clone());
+    let mut turned = x.to_vec();
     let ours = move || {
-        let queries = n * HEADS * HEAD_DIM;
-        for part in [&x[..queries], &x[queries..]] {
-            drop(black_box(kernels::rope(part, &positions, &cosine, &sine, HEAD_DIM, Rotation::Forward)));
+        let (queries, keys) = turned.split_at_mut(n * HEADS * HEAD_DIM);
+        for part in [queries, keys] {
+            kernels::rope(part, &positions, &cosine, &sine, Rotary::halves(HEAD_DIM), Rotation::Forward);
+            black_box(part);
         }
     };
     let half = half as i64;

@@ -16,7 +16,7 @@ impl Policy {
     pub(super) fn dense(&self, slots: DenseSlots, normed: Buffer) -> (Buffer, KeptDense) {
         let gate_up = self.project(&normed, slots.gate_up, None);
         drop(normed);
-        let gated = kernels::swiglu(&gate_up, slots.down.columns);
+        let gated = kernels::gated(self.config.activation, &gate_up, slots.down.columns);
         (gated, KeptDense { gate_up })
     }
 
@@ -31,7 +31,7 @@ impl Policy {
     ) -> Buffer {
         let KeptDense { mut gate_up } = kept;
         let mut gated = self.project_input_backward(d_out, slots.down);
-        kernels::swiglu_backward(&mut gated, &mut gate_up, slots.down.columns);
+        kernels::gated_backward(self.config.activation, &mut gated, &mut gate_up, slots.down.columns);
         self.project_weight_backward(d_out, &gated, slots.down, None, gradient);
         drop(gated);
         self.project_backward(&gate_up, &normed(), slots.gate_up, None, gradient)

@@ -30,7 +30,7 @@ impl Policy {
         let sorted = dispatch.sort(&normed, slots.router.columns);
         let gate_up = self.project_stack(&sorted, dispatch.ends(), slots.gate_up);
         drop(sorted);
-        let gated = kernels::swiglu(&gate_up, slots.down.stack.columns);
+        let gated = kernels::gated(self.config.activation, &gate_up, slots.down.stack.columns);
         let y = self.project_stack(&gated, dispatch.ends(), slots.down);
         drop(gated);
         let (gated, shared) = match slots.shared {
@@ -100,9 +100,9 @@ impl Policy {
         let (d, f, ends) = (slots.router.columns, slots.down.stack.columns, dispatch.ends());
         let d_sorted = dispatch.sort(d_out, d);
         let mut gated = self.project_stack_input_backward(&d_sorted, ends, slots.down);
-        let d_weights = dispatch.dots(&gated, &kernels::swiglu(&gate_up, f), f);
+        let d_weights = dispatch.dots(&gated, &kernels::gated(self.config.activation, &gate_up, f), f);
         dispatch.weigh(&mut gated, &routing.weights, f);
-        kernels::swiglu_backward(&mut gated, &mut gate_up, f);
+        kernels::gated_backward(self.config.activation, &mut gated, &mut gate_up, f);
         dispatch.weigh(&mut gated, &routing.weights, f);
         self.project_stack_weight_backward(&d_sorted, &gated, ends, slots.down, gradient);
         drop((d_sorted, gated));

@@ -38,7 +38,7 @@ impl Case {
         let mut gradient = weights.clone();
         add_weight_gradient(&dy, &x, &self.ends, self.stack, &mut gradient);
         let y = panels.product(&x, &self.ends);
-        let gated = panels.gated_product(&x, &self.ends);
+        let gated = panels.gated_product(Activation::Silu, &x, &self.ends);
         let dx = input_gradient(&dy, &self.ends, &weights, self.stack);
         bits([&y[..], &gated, &dx, &gradient].concat())
     }
@@ -55,7 +55,7 @@ impl Case {
             for row in rows.clone() {
                 let product = panels.product(&x[row * k..][..k]);
                 y.extend_from_slice(&product);
-                gated.extend_from_slice(&kernels::swiglu(&product, n / 2));
+                gated.extend_from_slice(&kernels::gated(Activation::Silu, &product, n / 2));
                 dx.extend_from_slice(&input_one(&dy[row * n..][..n], &weights[matrix.clone()], k));
             }
             let (dy, x) = (&dy[rows.start * n..rows.end * n], &x[rows.start * k..rows.end * k]);

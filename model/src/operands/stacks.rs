@@ -42,8 +42,12 @@ impl Policy {
     /// The gated activation of [`Policy::project_stack`] with matrices of gate and up: `[M, F]`.
     pub(crate) fn project_stack_gated(&self, x: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
         match &self.operands {
-            Operands::F32(panels) => panels.stacks[&(slot.offset, slot.turned)].gated_product(x, ends),
-            Operands::Bf16(_) => kernels::swiglu(&self.project_stack(x, ends, slot), slot.stack.rows / 2),
+            Operands::F32(panels) => {
+                panels.stacks[&(slot.offset, slot.turned)].gated_product(self.config.activation, x, ends)
+            }
+            Operands::Bf16(_) => {
+                kernels::gated(self.config.activation, &self.project_stack(x, ends, slot), slot.stack.rows / 2)
+            }
         }
     }
 
