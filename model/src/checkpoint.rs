@@ -3,7 +3,8 @@
 mod format;
 mod save;
 
-use format::Piece;
+use crate::fp8::BLOCK;
+use format::{BlockScales, Piece, SCALES};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype as Stored, SafeTensors, TensorInfo};
 use serde_json::Value;
@@ -64,7 +65,7 @@ pub enum LoadError {
         expected: Vec<usize>,
     },
     /// The tensor holds numbers of a format weights do not come in here.
-    #[error("{}: `{tensor}` is stored as {found}, expected F32, BF16 or F16", file.display())]
+    #[error("{}: `{tensor}` is stored as {found}, expected F32, BF16, F16 or F8_E4M3", file.display())]
     Dtype {
         /// The file.
         file: PathBuf,
@@ -207,7 +208,7 @@ impl Weights {
     }
 
     /// Reads tensors into `targets` as f32, each straight out of its file: nothing of their size is held beside them. What
-    /// of a file was read is not kept mapped.
+    /// of a file was read is not kept mapped. What is stored in FP8 is read times its scales.
     ///
     /// The work is shared by `threads` threads, a large tensor by several.
     pub fn read(&self, targets: Vec<Target<'_>>, threads: usize) -> Result<(), LoadError> {
@@ -259,6 +260,7 @@ impl Weights {
             Stored::F32 => Format::F32,
             Stored::BF16 => Format::Bf16,
             Stored::F16 => Format::F16,
+            Stored::F8_E4M3 => Format::Fp8,
             other => {
                 let found = format!("{other:?}");
                 return Err(LoadError::Dtype { file: file(), tensor: tensor(), found });
@@ -272,7 +274,20 @@ impl Weights {
             file: file(),
             reason: format!("`{name}` does not fill its place at bytes {from} to {to}"),
         })?;
-        Ok(Piece { map: &shard.map, place, format })
+        let scales = (format == Format::Fp8).then(|| self.scales(name, expected)).transpose()?;
+        Ok(Piece { map: &shard.map, place, format, scales })
+    }
+
+    /// The scales of a matrix in FP8.
+    fn scales(&self, name: &str, shape: &[usize]) -> Result<BlockScales, LoadError> {
+        let &[rows, columns] = shape else {
+            let (file, tensor) = (self.file(name).unwrap_or(&self.listing).to_owned(), name.to_owned());
+            return Err(LoadError::Dtype { file, tensor, found: "F8_E4M3, and is no matrix".into() });
+        };
+        let stored = self.stored(&format!("{name}{SCALES}"), &[rows, columns].map(|side| side.div_ceil(BLOCK)))?;
+        let mut scales = vec![0.0; stored.len()];
+        stored.read(&mut scales);
+        Ok(BlockScales { scales: scales.into(), columns, first: 0 })
     }
 
     /// The name nearest to `name`: under another prefix, or sharing most at its two ends.

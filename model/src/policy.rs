@@ -4,9 +4,11 @@
 //! ([`Policy::refresh`]) and shared by everyone who multiplies with the weights (`operands.rs`). What the network computes
 //! is in `block.rs`; its gradients are in `backward.rs`, decoding is in `decode.rs`.
 
+mod save;
+
 use crate::attention::step::Angles;
 use crate::buffer::Buffer;
-use crate::checkpoint::{self, Format, LoadError, Part, SaveError, Target, Weights};
+use crate::checkpoint::{LoadError, Target, Weights};
 use crate::config::{Dtype, Family, ModelConfig, PolicyConfig};
 use crate::device::Twin;
 use crate::layout::{Layout, Role, Slot};
@@ -14,16 +16,11 @@ use crate::operands::{Operands, Routers};
 use crate::philox::{Purpose, Stream};
 use crate::rope::RopeTable;
 use crate::team;
-use crate::tokenizer;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Standard deviation of fresh matrices (GPT-2's, and the default of every family here).
 const INITIAL_STD: f32 = 0.02;
-
-/// Weights of a saved checkpoint are cut into files of at most this many bytes, as `huggingface_hub` does.
-const MAX_SHARD_BYTES: u64 = 5_000_000_000;
 
 /// A network with its weights.
 ///
@@ -146,43 +143,6 @@ impl Policy {
             source: self.source.clone(),
             twin: self.on_device().map(|twin| Twin::new(self, twin.device())),
         }
-    }
-
-    /// Writes weights as `format`, `config.json` and the tokenizer's files into `folder`, as Hugging Face tools expect
-    /// them. The folder the policy was loaded from must still be there.
-    pub fn save(&self, folder: &Path, format: Format) -> Result<(), SaveError> {
-        let io = |file: &Path| {
-            let file = file.to_owned();
-            move |source| SaveError::Io { file, source }
-        };
-        fs::create_dir_all(folder).map_err(io(folder))?;
-        for name in tokenizer::FILES.into_iter().chain(["generation_config.json"]) {
-            let from = self.source.join(name);
-            let to = folder.join(name);
-            // Copied onto itself, a file would be empty.
-            if from.is_file() && fs::canonicalize(&from).ok() != fs::canonicalize(&to).ok() {
-                fs::copy(&from, &to).map_err(io(&to))?;
-            }
-        }
-        let from = self.source.join("config.json");
-        let text = fs::read(&from).map_err(io(&from))?;
-        let mut config: serde_json::Value =
-            serde_json::from_slice(&text).map_err(|e| io(&from)(std::io::Error::from(e)))?;
-        if let Some(config) = config.as_object_mut() {
-            let name = match format {
-                Format::F32 => "float32",
-                Format::Bf16 => "bfloat16",
-                Format::F16 => "float16",
-            };
-            let key = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
-            config.insert(key.into(), name.into());
-        }
-        let to = folder.join("config.json");
-        fs::write(&to, format!("{config:#}\n")).map_err(io(&to))?;
-        let parameters = self.layout.parameters().iter();
-        let parts: Vec<Part<'_>> =
-            parameters.map(|p| Part { name: &p.name, shape: &p.shape, numbers: &self.parameters[p.range()] }).collect();
-        checkpoint::save(folder, &parts, format, MAX_SHARD_BYTES)
     }
 
     /// The angles by which block `layer` rotates.

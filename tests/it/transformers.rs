@@ -56,9 +56,10 @@ fn with_tokenizer(folder: &Path, to: &Path) {
 fn save_in_shards(policy: &Policy, folder: &Path, max_shard_bytes: u64) {
     policy.save(folder, Format::F32).unwrap();
     let parameters = policy.layout().parameters().iter();
-    let parts: Vec<Part<'_>> =
-        parameters.map(|p| Part { name: &p.name, shape: &p.shape, numbers: &policy.parameters()[p.range()] }).collect();
-    checkpoint::save(folder, &parts, Format::F32, max_shard_bytes).unwrap();
+    let parts: Vec<Part<'_>> = parameters
+        .map(|p| Part { name: &p.name, shape: &p.shape, numbers: &policy.parameters()[p.range()], format: Format::F32 })
+        .collect();
+    checkpoint::save(folder, &parts, max_shard_bytes).unwrap();
     assert!(folder.join("model.safetensors.index.json").is_file());
 }
 
@@ -128,5 +129,42 @@ fn transformers_reads_what_was_saved() {
         assert!(off <= 1e-5 * largest, "{name}: {off} of {largest}");
         let ours = Tokenizer::from_folder(folder).unwrap().encode(TEXT, true);
         assert_eq!(json!(ours), answer["ids"], "{name}");
+    }
+}
+
+/// Writes the dequantised weights of a file as f32 into another, by torch alone.
+const DEQUANTISE: &str = "
+import sys, torch
+from safetensors.torch import load_file, save_file
+weights = load_file(sys.argv[1])
+found = {}
+for name, weight in weights.items():
+    scales = weights.get(name + '_scale_inv')
+    if scales is not None:
+        wide = scales.repeat_interleave(128, 0).repeat_interleave(128, 1)
+        weight = weight.float() * wide[: weight.shape[0], : weight.shape[1]]
+    if not name.endswith('_scale_inv'):
+        found[name] = weight.float()
+save_file(found, sys.argv[2])
+";
+
+/// What a policy saved in FP8 holds is to torch what it is here, number by number.
+#[test]
+fn torch_reads_fp8_as_it_was_saved() {
+    let Ok(python) = std::env::var("GROUPER_PEERS_PYTHON") else {
+        eprintln!("skipped: GROUPER_PEERS_PYTHON names no interpreter with torch and transformers");
+        return;
+    };
+    for family in ["tests/golden/qwen2", "configs/checkpoints/tiny"] {
+        let scratch = tempdir().unwrap();
+        load(&root().join(family)).save(scratch.path(), Format::Fp8).unwrap();
+        let policy = load(scratch.path());
+        let [from, to] = ["model.safetensors", "dequantised.safetensors"].map(|name| scratch.path().join(name));
+        let output = System::new(&python).args(["-c", DEQUANTISE]).args([&from, &to]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs = checkpoint::Weights::open_file(&to).unwrap();
+        for p in policy.layout().parameters() {
+            assert!(theirs.equals(&p.name, &p.shape, &policy.parameters()[p.range()]).unwrap(), "{family}: {}", p.name);
+        }
     }
 }

@@ -120,6 +120,7 @@ pub fn save_final(run: &RunDir, policy: &Policy, dtype: SaveDtype) -> Result<Pat
     let format = match dtype {
         SaveDtype::F32 => Format::F32,
         SaveDtype::Bf16 => Format::Bf16,
+        SaveDtype::Fp8 => Format::Fp8,
     };
     let fill = |inside: &Path| -> Result<()> {
         policy.save(inside, format)?;

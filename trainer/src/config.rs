@@ -157,6 +157,9 @@ pub enum SaveDtype {
     F32,
     /// bfloat16, rounded to nearest.
     Bf16,
+    /// Weights of the blocks' linear layers in E4M3 with a scale for each 128 × 128, as DeepSeek-V3 is published; the
+    /// others in bfloat16.
+    Fp8,
 }
 
 /// What happens when a rollout's log-probability is not that of the training forward.

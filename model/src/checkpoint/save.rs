@@ -1,7 +1,8 @@
 //! Writing weights in the Hugging Face layout.
 
-use super::format::Format;
+use super::format::{Format, SCALES};
 use super::{INDEX, SINGLE};
+use crate::fp8::{self, BLOCK};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -25,6 +26,9 @@ pub enum SaveError {
     /// Two tensors of one name, or one that the format keeps for itself.
     #[error("`{0}`: the name is taken")]
     Name(String),
+    /// FP8 has no form for it.
+    #[error("`{0}` holds a number that is infinite or NaN, which has no form in FP8")]
+    NotFinite(String),
 }
 
 /// A tensor to be written.
@@ -36,16 +40,62 @@ pub struct Part<'a> {
     pub shape: &'a [usize],
     /// As many numbers as the shape says.
     pub numbers: &'a [f32],
+    /// What they are stored as; in FP8 a second tensor holds the scales.
+    pub format: Format,
 }
 
-/// Writes tensors as `format` in the Hugging Face layout: `model.safetensors`, or where they exceed `max_shard_bytes`
+impl Part<'_> {
+    /// Bytes of its numbers.
+    fn len(&self) -> usize {
+        self.numbers.len() * self.format.width()
+    }
+
+    /// Shape of its scales.
+    fn scales(&self) -> Option<Vec<usize>> {
+        (self.format == Format::Fp8).then(|| self.shape.iter().map(|side| side.div_ceil(BLOCK)).collect())
+    }
+
+    /// Names, formats, shapes and lengths in bytes of the tensors it becomes, in order.
+    fn tensors(&self) -> impl Iterator<Item = (String, Format, Vec<usize>, usize)> {
+        let numbers = (self.name.to_owned(), self.format, self.shape.to_vec(), self.len());
+        let scales = self.scales().map(|shape| {
+            let len = 4 * shape.iter().product::<usize>();
+            (format!("{}{SCALES}", self.name), Format::F32, shape, len)
+        });
+        std::iter::once(numbers).chain(scales)
+    }
+
+    /// Gives its bytes to `out`, some at a time.
+    fn encode(&self, mut out: impl FnMut(&[u8]) -> Result<(), SaveError>) -> Result<(), SaveError> {
+        let mut bytes = Vec::new();
+        if self.format != Format::Fp8 {
+            return self.numbers.chunks(WRITTEN).try_for_each(|numbers| {
+                bytes.clear();
+                self.format.encode(numbers, &mut bytes);
+                out(&bytes)
+            });
+        }
+        let &[_, columns] = self.shape else { panic!("`{}` is stored in FP8, and is no matrix", self.name) };
+        for rows in self.numbers.chunks(BLOCK * columns.max(1)) {
+            let (codes, scales) = fp8::encode(rows, columns);
+            if scales.iter().any(|scale| scale.is_nan()) {
+                return Err(SaveError::NotFinite(self.name.to_owned()));
+            }
+            out(&codes)?;
+            Format::F32.encode(&scales, &mut bytes);
+        }
+        out(&bytes)
+    }
+}
+
+/// Writes tensors in the Hugging Face layout: `model.safetensors`, or where they exceed `max_shard_bytes`
 /// several files and an index.
 ///
 /// Every file is written under a temporary name, synced and renamed once all are whole; the index comes last,
 /// and files of an earlier save that would be read instead are removed after it. A tensor larger than
 /// `max_shard_bytes` gets a shard of its own.
-pub fn save(folder: &Path, parts: &[Part<'_>], format: Format, max_shard_bytes: u64) -> Result<(), SaveError> {
-    let n_bytes = |part: &Part<'_>| (part.numbers.len() * format.width()) as u64;
+pub fn save(folder: &Path, parts: &[Part<'_>], max_shard_bytes: u64) -> Result<(), SaveError> {
+    let n_bytes = |part: &Part<'_>| part.tensors().map(|(_, _, _, len)| len as u64).sum::<u64>();
     let mut shards: Vec<Vec<Part<'_>>> = vec![Vec::new()];
     let mut filled = 0;
     for part in parts {
@@ -77,8 +127,9 @@ pub fn save(folder: &Path, parts: &[Part<'_>], format: Format, max_shard_bytes: 
         };
         let file = temporary(folder, &name);
         leftovers.0.push(file.clone());
-        write(&file, shard, format)?;
-        weight_map.extend(shard.iter().map(|part| (part.name.to_owned(), json!(name))));
+        write(&file, shard)?;
+        let tensors = shard.iter().flat_map(Part::tensors);
+        weight_map.extend(tensors.map(|(tensor, ..)| (tensor, json!(name))));
         written.push(name);
     }
     if n_shards > 1 {
@@ -135,8 +186,8 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Writes tensors as `format` into one file, and flushes it to disk.
-pub fn write(file: &Path, parts: &[Part<'_>], format: Format) -> Result<(), SaveError> {
+/// Writes tensors into one file, and flushes it to disk.
+pub fn write(file: &Path, parts: &[Part<'_>]) -> Result<(), SaveError> {
     taken_once(parts)?;
     let io = |source| SaveError::Io { file: file.to_owned(), source };
     let mut header = Map::new();
@@ -144,29 +195,29 @@ pub fn write(file: &Path, parts: &[Part<'_>], format: Format) -> Result<(), Save
     let mut at = 0;
     for part in parts {
         assert_eq!(part.shape.iter().product::<usize>(), part.numbers.len(), "`{}` has its shape", part.name);
-        let end = at + part.numbers.len() * format.width();
-        let info = json!({"dtype": format.name(), "shape": part.shape, "data_offsets": [at, end]});
-        header.insert(part.name.to_owned(), info);
-        at = end;
+        for (name, format, shape, len) in part.tensors() {
+            let info = json!({"dtype": format.name(), "shape": shape, "data_offsets": [at, at + len]});
+            header.insert(name, info);
+            at += len;
+        }
     }
     let mut header = Value::Object(header).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut out = File::create(file).map_err(io)?;
     out.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
     out.write_all(&header).map_err(io)?;
-    let mut bytes = Vec::new();
-    for numbers in parts.iter().flat_map(|part| part.numbers.chunks(WRITTEN)) {
-        bytes.clear();
-        format.encode(numbers, &mut bytes);
-        out.write_all(&bytes).map_err(io)?;
+    for part in parts {
+        part.encode(|bytes| out.write_all(bytes).map_err(io))?;
     }
     out.sync_all().map_err(io)
 }
 
 fn taken_once(parts: &[Part<'_>]) -> Result<(), SaveError> {
-    let mut seen = HashSet::new();
-    match parts.iter().find(|part| part.name == "__metadata__" || !seen.insert(part.name)) {
-        Some(part) => Err(SaveError::Name(part.name.to_owned())),
-        None => Ok(()),
+    let mut seen = HashSet::from(["__metadata__".to_owned()]);
+    for (name, ..) in parts.iter().flat_map(Part::tensors) {
+        if !seen.insert(name.clone()) {
+            return Err(SaveError::Name(name));
+        }
     }
+    Ok(())
 }

@@ -37,12 +37,12 @@ fn some_tensors() -> Vec<(&'static str, Vec<usize>, Vec<f32>)> {
     ]
 }
 
-fn parts<'a>(tensors: &'a [(&'static str, Vec<usize>, Vec<f32>)]) -> Vec<Part<'a>> {
-    tensors.iter().map(|(name, shape, numbers)| Part { name, shape, numbers }).collect()
+fn parts<'a>(tensors: &'a [(&'static str, Vec<usize>, Vec<f32>)], format: Format) -> Vec<Part<'a>> {
+    tensors.iter().map(|(name, shape, numbers)| Part { name, shape, numbers, format }).collect()
 }
 
 fn save_some(folder: &Path, format: Format, max_shard_bytes: u64) -> Result<(), SaveError> {
-    save(folder, &parts(&some_tensors()), format, max_shard_bytes)
+    save(folder, &parts(&some_tensors(), format), max_shard_bytes)
 }
 
 /// One tensor, read on three threads.
@@ -58,6 +58,7 @@ fn rounded(numbers: &[f32], format: Format) -> Vec<f32> {
         Format::F32 => Kind::Float,
         Format::Bf16 => Kind::BFloat16,
         Format::F16 => Kind::Half,
+        Format::Fp8 => panic!("FP8 has scales"),
     };
     Vec::try_from(Tensor::from_slice(numbers).to_kind(kind).to_kind(Kind::Float)).unwrap()
 }
@@ -109,6 +110,69 @@ fn formats_agree_with_libtorch() {
     }
 }
 
+/// Weights in FP8 come back as code × scale, whatever pieces they are read in, and are stored as the same bytes again.
+#[test]
+fn fp8_is_stored_with_scales() {
+    let [folder, again] = [Folder::new(), Folder::new()];
+    // Longer than a piece, and ragged in both directions.
+    let (rows, columns) = (PIECE / 300 + 77, 300);
+    let large: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.71).sin() * (i % 977) as f32).collect();
+    let small = [0.0, -3.0, 0.25, 1e-9, 448.0, 2.0];
+    let one = |name, shape, numbers, format| Part { name, shape, numbers, format };
+    let [shape, norm] = [&[rows, columns][..], &[6][..]];
+    let parts = [
+        one("large", shape, &large, Format::Fp8),
+        one("small", &[2, 3], &small, Format::Fp8),
+        one("norm", norm, &small, Format::Bf16),
+    ];
+    save(&folder.0, &parts, u64::MAX).unwrap();
+    let weights = Weights::open(&folder.0).unwrap();
+    assert_eq!(weights.shape("large_scale_inv").unwrap(), [rows.div_ceil(128), 3]);
+    assert_eq!(weights.names().collect::<Vec<_>>(), ["large", "large_scale_inv", "norm", "small", "small_scale_inv"]);
+    let found = read(&weights, "large", shape).unwrap();
+    let (codes, scales) = crate::fp8::encode(&large, columns);
+    let mut expected = vec![0.0; large.len()];
+    crate::fp8::decode(&codes, &mut expected);
+    for (i, number) in expected.iter_mut().enumerate() {
+        *number *= scales[i / columns / 128 * 3 + i % columns / 128];
+    }
+    assert!(found == expected);
+    assert!(weights.equals("large", shape, &expected).unwrap());
+    assert_eq!(read(&weights, "small", &[2, 3]).unwrap(), [0.0, -3.0, 0.25, 0.0, 448.0, 2.0]);
+    let bytes = |folder: &Folder| fs::read(folder.0.join(SINGLE)).unwrap();
+    save(&again.0, &[one("large", shape, &found, Format::Fp8), parts[1], parts[2]], u64::MAX).unwrap();
+    assert!(bytes(&folder) == bytes(&again));
+    // In several files the scales stand beside their weights.
+    save(&again.0, &parts, 500).unwrap();
+    let index: Value = serde_json::from_slice(&fs::read(again.0.join(INDEX)).unwrap()).unwrap();
+    assert_eq!(index["weight_map"]["large"], index["weight_map"]["large_scale_inv"]);
+    assert_eq!(index["metadata"]["total_size"], codes.len() + 4 * scales.len() + 6 + 4 + 12);
+    assert!(read(&Weights::open(&again.0).unwrap(), "large", shape).unwrap() == expected);
+}
+
+#[test]
+fn fp8_complaints_name_the_tensor() {
+    let folder = Folder::new();
+    let one = |name, shape, numbers, format| Part { name, shape, numbers, format };
+    let bad = one("bad", &[1, 2], &[1.0, f32::INFINITY], Format::Fp8);
+    let message = save(&folder.0, &[bad], u64::MAX).unwrap_err().to_string();
+    assert!(message.contains("`bad`"), "{message}");
+    // Weights without scales, or with scales of another shape.
+    let raw = |scales: &str| {
+        let header = format!(r#"{{"w":{{"dtype":"F8_E4M3","shape":[1,4],"data_offsets":[0,4]}}{scales}}}"#);
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.extend([0; 12]);
+        file.truncate(8 + header.len() + if scales.is_empty() { 4 } else { 12 });
+        fs::write(folder.0.join(SINGLE), file).unwrap();
+        read(&Weights::open(&folder.0).unwrap(), "w", &[1, 4]).unwrap_err()
+    };
+    let error = raw("");
+    assert!(matches!(&error, LoadError::Missing { tensor, .. } if tensor == "w_scale_inv"), "{error}");
+    let error = raw(r#","w_scale_inv":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]}"#);
+    assert!(matches!(&error, LoadError::Shape { tensor, .. } if tensor == "w_scale_inv"), "{error}");
+}
+
 /// Tensors of many pieces, read by any number of threads, are what was written; and each is read once.
 #[test]
 fn threads_share_the_reading() {
@@ -121,9 +185,9 @@ fn threads_share_the_reading() {
     for (name, shape) in names.into_iter().zip(&shapes) {
         let (numbers, behind) = rest.split_at(shape.iter().product());
         rest = behind;
-        parts.push(Part { name, shape, numbers });
+        parts.push(Part { name, shape, numbers, format: Format::F32 });
     }
-    save(&folder.0, &parts, Format::F32, u64::MAX).unwrap();
+    save(&folder.0, &parts, u64::MAX).unwrap();
     let weights = Weights::open(&folder.0).unwrap();
     for threads in [0, 1, 2, 5] {
         let mut found = vec![0.0; numbers.len()];
@@ -238,10 +302,12 @@ fn damaged_indices_are_errors() {
 #[test]
 fn names_are_taken_once() {
     let folder = Folder::new();
-    let one = Part { name: "a", shape: &[], numbers: &[1.0] };
-    let message = save(&folder.0, &[one, one], Format::F32, u64::MAX).unwrap_err().to_string();
+    let one = Part { name: "a", shape: &[], numbers: &[1.0], format: Format::F32 };
+    let message = save(&folder.0, &[one, one], u64::MAX).unwrap_err().to_string();
     assert!(message.contains("`a`"), "{message}");
-    assert!(save(&folder.0, &[Part { name: "__metadata__", ..one }], Format::F32, u64::MAX).is_err());
+    assert!(save(&folder.0, &[Part { name: "__metadata__", ..one }], u64::MAX).is_err());
+    let coded = Part { shape: &[1, 1], format: Format::Fp8, ..one };
+    assert!(save(&folder.0, &[coded, Part { name: "a_scale_inv", ..one }], u64::MAX).is_err());
 }
 
 #[test]
@@ -267,5 +333,28 @@ fn golden_checkpoints_open() {
         let n: usize = weights.names().map(|n| weights.shape(n).unwrap().iter().product::<usize>()).sum();
         assert_eq!(n as u64, config.n_parameters(), "{family}");
         assert_eq!(weights.contains("lm_head.weight"), !config.tied_head, "{family}");
+    }
+}
+
+/// Weights in FP8 that libtorch rounded, with scales that it computed: read and written again, they are the same bytes.
+#[test]
+fn published_fp8_weights_are_kept() {
+    let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/deepseek_v3_fp8")).join(SINGLE);
+    let weights = Weights::open_file(&golden).unwrap();
+    let coded: Vec<&str> = weights.names().filter_map(|name| name.strip_suffix("_scale_inv")).collect();
+    assert!(coded.len() > 10, "{coded:?}");
+    let shape = |name: &str| weights.shape(name).unwrap();
+    let numbers: Vec<Vec<f32>> = coded.iter().map(|name| read(&weights, name, shape(name)).unwrap()).collect();
+    let parts = coded.iter().zip(&numbers);
+    let parts = parts.map(|(name, numbers)| Part { name, shape: shape(name), numbers, format: Format::Fp8 });
+    let folder = Folder::new();
+    let again = folder.0.join(SINGLE);
+    write(&again, &parts.collect::<Vec<_>>()).unwrap();
+    let files = [golden, again].map(|file| fs::read(file).unwrap());
+    let [theirs, ours] = files.each_ref().map(|file| SafeTensors::deserialize(file).unwrap());
+    for name in coded {
+        for name in [name.to_owned(), format!("{name}_scale_inv")] {
+            assert!(ours.tensor(&name).unwrap() == theirs.tensor(&name).unwrap(), "{name}");
+        }
     }
 }

@@ -5,7 +5,6 @@ use super::object::{Object, Result};
 use super::parse::{Defaults, common};
 use super::{AttentionConfig, BlockConfig, Family, LatentAttention, ModelConfig, rope};
 use crate::rope::yarn_magnitude;
-use serde_json::json;
 
 pub(super) fn config(c: &Object, family: Family) -> Result<ModelConfig> {
     let v3 = family == Family::DeepseekV3;
@@ -122,18 +121,5 @@ fn require(c: &Object, key: &str, value: &str) -> Result<()> {
     match c.string(key)? {
         Some(found) if found != value => Err(c.error(key, format!("{value:?}"))),
         _ => Ok(()),
-    }
-}
-
-/// Accepts what published FP8 checkpoints say of their weights: E4M3 with a scale for each block of 128 × 128.
-pub(super) fn quantization(c: &Object) -> Result<()> {
-    let value = c.get("quantization_config").unwrap_or(c.value);
-    let q = Object { file: c.file, value, at: "quantization_config" };
-    require(&q, "quant_method", "fp8")?;
-    require(&q, "fmt", "e4m3")?;
-    require(&q, "activation_scheme", "dynamic")?;
-    match q.get("weight_block_size") {
-        Some(size) if *size == json!([128, 128]) => Ok(()),
-        _ => Err(q.error("weight_block_size", "[128, 128]")),
     }
 }

@@ -5,7 +5,8 @@ use super::{
     Activation, AttentionConfig, BlockConfig, ConfigError, Family, GroupedAttention, ModelConfig, NormConfig,
     RopeConfig, deepseek, dense, gemma, native, sparse,
 };
-use serde_json::Value;
+use crate::fp8::BLOCK;
+use serde_json::{Value, json};
 use std::path::Path;
 
 impl ModelConfig {
@@ -157,9 +158,19 @@ fn refuse_what_is_not_computed(c: &Object, family: Family) -> Result<()> {
         c.must_be_false("attention_bias", "it would put a bias on o_proj, which is not supported")?;
     }
     c.must_be_false("use_mrope", "multimodal positions are not supported")?;
-    match c.get("quantization_config") {
-        Some(_) if family == Family::DeepseekV3 => deepseek::quantization(c),
-        Some(_) => Err(c.error("quantization_config", "none (quantized weights are not supported)")),
-        None => Ok(()),
+    c.get("quantization_config").map_or(Ok(()), |value| quantization(c.file, value))
+}
+
+/// Accepts what published FP8 checkpoints say of their weights: E4M3 with a scale for each block of 128 × 128.
+fn quantization(file: &Path, value: &Value) -> Result<()> {
+    let q = Object { file, value, at: "quantization_config" };
+    for (key, expected) in [("quant_method", "fp8"), ("fmt", "e4m3"), ("activation_scheme", "dynamic")] {
+        if q.string(key)?.is_some_and(|found| found != expected) {
+            return Err(q.error(key, format!("{expected:?}")));
+        }
+    }
+    match q.get("weight_block_size") {
+        Some(size) if *size == json!([BLOCK, BLOCK]) => Ok(()),
+        _ => Err(q.error("weight_block_size", format!("[{BLOCK}, {BLOCK}]"))),
     }
 }

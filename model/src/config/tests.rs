@@ -157,12 +157,24 @@ fn complaints_name_file_key_and_expectation() {
         ("qwen2", "rope_theta", json!(0)),
         ("qwen2", "rope_parameters", json!(3)),
         ("qwen2", "layer_types", json!(["full_attention", "sliding_attention"])),
-        ("qwen2", "quantization_config", json!({"bits": 4})),
         ("gpt2", "model_type", json!("gpt2")),
     ] {
         let message = complaint(&with(small(family), key, value));
         assert!(message.contains(&format!("`{key}`")), "{key}: {message}");
     }
+    for (value, key) in [
+        (json!({"quant_method": "gptq", "bits": 4}), "quant_method"),
+        (json!({"quant_method": "fp8", "fmt": "e5m2"}), "fmt"),
+        (json!({"quant_method": "fp8", "activation_scheme": "static"}), "activation_scheme"),
+        (json!({"quant_method": "fp8"}), "weight_block_size"),
+        (json!({"quant_method": "fp8", "weight_block_size": [64, 128]}), "weight_block_size"),
+    ] {
+        let message = complaint(&with(small("qwen2"), "quantization_config", value));
+        assert!(message.contains(&format!("`quantization_config.{key}`")), "{key}: {message}");
+    }
+    let published =
+        json!({"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]});
+    parse(&with(small("qwen2"), "quantization_config", published)).unwrap();
     let message = complaint(&with(small("llama"), "rope_scaling", json!({"rope_type": "dynamic"})));
     assert!(message.contains("`rope_scaling.rope_type` is \"dynamic\""), "{message}");
     let mut missing = small("llama");

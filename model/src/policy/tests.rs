@@ -1,6 +1,7 @@
 use super::*;
 use crate::attention::Widths;
 use crate::backward::Targets;
+use crate::checkpoint::Format;
 use crate::config::DeviceChoice;
 use crate::packed::Packed;
 use crate::share::Share;
@@ -208,6 +209,40 @@ fn saved_in_place_keeps_what_is_beside() {
     let again = Policy::load(folder.path(), &config(folder.path()), 0).unwrap();
     again.save(folder.path(), Format::F32).unwrap();
     assert_eq!(std::fs::read(&beside).unwrap(), b"{}");
+}
+
+/// Saved in FP8, loaded and saved again, files are the same bytes; saved as f32 from there, config.json says so.
+#[test]
+fn fp8_files_repeat() {
+    for family in FAMILIES {
+        let (policy, _) = golden(family);
+        let [first, second, third] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let read = |folder: &tempfile::TempDir, name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        policy.save(first.path(), Format::Fp8).unwrap();
+        let again = Policy::load(first.path(), &config(first.path()), 0).unwrap();
+        again.save(second.path(), Format::Fp8).unwrap();
+        for name in ["model.safetensors", "config.json"] {
+            assert!(read(&first, name) == read(&second, name), "{family}: {name}");
+        }
+        // Matrices of the blocks are off by a rounding to four bits, the others by one to eight.
+        for parameter in policy.layout().parameters() {
+            let [before, after] = [&policy, &again].map(|p| &p.parameters()[parameter.range()]);
+            let largest = before.iter().fold(0f32, |a, b| a.max(b.abs()));
+            let (relative, least) = match parameter.role {
+                crate::layout::Role::Linear => (1.0 / 16.0, largest / 448.0 / 1024.0),
+                _ => (1.0 / 256.0, 0.0),
+            };
+            let near = |(a, b): (&f32, &f32)| (a - b).abs() <= (a.abs() * relative).max(least) * 1.001;
+            assert!(before.iter().zip(after).all(near), "{family}: {}", parameter.name);
+        }
+        again.save(third.path(), Format::F32).unwrap();
+        let config = String::from_utf8(read(&third, "config.json")).unwrap();
+        assert!(!config.contains("quantization_config"), "{config}");
+        assert_eq!(
+            Policy::load(third.path(), &self::config(third.path()), 0).unwrap().parameters(),
+            again.parameters()
+        );
+    }
 }
 
 /// What is saved is loaded again, bit for bit; bf16 files hold the rounded numbers.

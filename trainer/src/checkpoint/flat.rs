@@ -11,9 +11,10 @@ use model::team;
 pub(super) fn write(path: &Path, layout: &Layout, numbers: &[f32]) -> Result<()> {
     assert_eq!(numbers.len(), layout.len(), "the array must have the policy's layout");
     let parameters = layout.parameters().iter();
-    let parts: Vec<Part<'_>> =
-        parameters.map(|p| Part { name: &p.name, shape: &p.shape, numbers: &numbers[p.range()] }).collect();
-    checkpoint::write(path, &parts, Format::F32).with_context(|| format!("write `{}`", path.display()))
+    let parts: Vec<Part<'_>> = parameters
+        .map(|p| Part { name: &p.name, shape: &p.shape, numbers: &numbers[p.range()], format: Format::F32 })
+        .collect();
+    checkpoint::write(path, &parts).with_context(|| format!("write `{}`", path.display()))
 }
 
 /// Reads back what [`write`] wrote, bit for bit; numbers between parameters stay as they are.

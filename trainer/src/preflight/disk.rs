@@ -16,7 +16,8 @@ pub(super) fn needed(n_parameters: u64, run: &RunConfig, stage: Stage) -> u64 {
     let checkpoint = n_parameters * 4 * numbers;
     // The newest ones, the best, and the one being written before the oldest goes.
     let n_checkpoints = if run.run.save_every == 0 { 2 } else { run.run.keep_last as u64 + 2 };
-    let last = n_parameters * if run.run.save_dtype == SaveDtype::Bf16 { 2 } else { 4 };
+    // In FP8 it is less, by how much of the policy is no embedding.
+    let last = n_parameters * if run.run.save_dtype == SaveDtype::F32 { 4 } else { 2 };
     n_checkpoints * checkpoint + last
 }
 
