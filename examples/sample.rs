@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use model::philox::Purpose;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
@@ -25,8 +25,7 @@ fn main() -> anyhow::Result<()> {
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "configs/checkpoints/tiny".to_owned()));
     let text = arguments.next().unwrap_or_else(|| "37+48-15+62-90=".to_owned());
 
-    let config =
-        PolicyConfig { checkpoint: folder.clone(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+    let config = PolicyConfig::new(folder.clone());
     let mut policy = Policy::load(&folder, &config, 0)?;
     let tokenizer = Arc::new(Tokenizer::from_folder(&folder)?);
     policy.set_vocabulary(tokenizer.vocab_size());

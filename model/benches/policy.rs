@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use model::backward::Targets;
 use model::buffer::Buffer;
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use model::decode::Feed;
 use model::kv_cache::{KvArena, KvCache, Sequence};
 use model::packed::Packed;
@@ -52,7 +52,7 @@ fn fresh(folder: &Path) -> Policy {
     });
     fs::write(folder.join("config.json"), config.to_string()).expect("a config can be written");
     let checkpoint = folder.to_owned();
-    let config = PolicyConfig { checkpoint, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: true };
+    let config = PolicyConfig { random_init: true, ..PolicyConfig::new(checkpoint) };
     Policy::load(folder, &config, 0).expect("fresh weights need only a config")
 }
 

@@ -152,10 +152,9 @@ impl Policy {
     }
 
     fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
-        let mut attend = |layer: usize, q: &Buffer, key: &Buffer, value: &Buffer| {
-            attention(q, key, value, rows.segments, self.heads(layer))
-        };
-        self.block(layer, x, rows.positions, &mut attend)
+        let mut attend =
+            |heads, q: &Buffer, key: &Buffer, value: &Buffer| attention(q, key, value, rows.segments, heads);
+        self.block(layer, x, rows.positions, self.mla, &mut attend)
     }
 
     fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {

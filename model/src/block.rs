@@ -7,10 +7,12 @@
 mod dense;
 mod experts;
 mod grouped;
+mod latent;
 
 use crate::attention::step::Pages;
 use crate::attention::{Heads, Segment};
 use crate::buffer::Buffer;
+use crate::config::Mla;
 use crate::decode::Step;
 use crate::kernels::{self, Rotary, Rotation};
 use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
@@ -20,15 +22,13 @@ use crate::team;
 use dense::KeptDense;
 use experts::KeptExperts;
 use grouped::KeptGrouped;
+use latent::{KeptExpanded, KeptLatent};
 
 /// Numbers that are worth a chunk of their own where several threads copy.
 const COPY_GRAIN: usize = 8_192;
 
-/// `Policy::load` takes no other pieces.
-const UNKNOWN: &str = "grouped attention";
-
-/// Attention of one block: (layer, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
-pub(crate) type Attend<'a> = dyn FnMut(usize, &Buffer, &Buffer, &Buffer) -> (Buffer, Buffer) + 'a;
+/// Attention of one block: (its heads, q, k, v) to the output and, where a gradient will be asked for, log-normalisers.
+pub(crate) type Attend<'a> = dyn FnMut(Heads, &Buffer, &Buffer, &Buffer) -> (Buffer, Buffer) + 'a;
 
 /// What the backward pass of one block needs, beside its input. What costs a pass over some rows and no product is
 /// computed again: the normed rows, and the gated ones.
@@ -46,6 +46,8 @@ pub(crate) struct Kept {
 
 enum KeptAttention {
     Grouped(KeptGrouped),
+    Latent(KeptLatent),
+    Expanded(KeptExpanded),
 }
 
 enum KeptFeedForward {
@@ -112,8 +114,15 @@ impl Policy {
         self.norm(x, self.layout.norm)
     }
 
-    /// One block: its output `[N, D]`, and what its gradient needs.
-    pub(crate) fn block(&self, layer: usize, x: &Buffer, positions: &[i32], attend: &mut Attend<'_>) -> (Buffer, Kept) {
+    /// One block: its output `[N, D]`, and what its gradient needs. Of latent attention it computes the form `mla`.
+    pub(crate) fn block(
+        &self,
+        layer: usize,
+        x: &Buffer,
+        positions: &[i32],
+        mla: Mla,
+        attend: &mut Attend<'_>,
+    ) -> (Buffer, Kept) {
         let slots = self.layout.block(layer);
         let (normed, rstd) = self.norm(x, slots.attention_norm);
         let (attended, attention) = match &slots.attention {
@@ -121,7 +130,14 @@ impl Policy {
                 let (attended, kept) = self.grouped(layer, grouped, normed, positions, attend);
                 (attended, KeptAttention::Grouped(kept))
             }
-            AttentionSlots::Latent(_) => unreachable!("{UNKNOWN}"),
+            AttentionSlots::Latent(latent) if mla == Mla::Expanded => {
+                let (attended, kept) = self.expanded(layer, latent, normed, positions, attend);
+                (attended, KeptAttention::Expanded(kept))
+            }
+            AttentionSlots::Latent(latent) => {
+                let (attended, kept) = self.latent(layer, latent, normed, positions, attend);
+                (attended, KeptAttention::Latent(kept))
+            }
         };
         let (middle, attention_after) = self.add_attended(x, &attended, slots);
         let (normed, ffn_rstd) = self.norm(&middle, slots.ffn_norm);
@@ -155,7 +171,9 @@ impl Policy {
                 let (key, value) = self.grouped_keys(layer, grouped, &normed, positions);
                 write(&key, &value);
             }
-            AttentionSlots::Latent(_) => unreachable!("{UNKNOWN}"),
+            AttentionSlots::Latent(latent) => {
+                write(&self.latent_keys(layer, latent, &normed, positions), &Buffer::zeros(0));
+            }
         }
     }
 
@@ -165,7 +183,7 @@ impl Policy {
         let (normed, _) = self.norm(x, slots.attention_norm);
         let attended = match &slots.attention {
             AttentionSlots::Grouped(grouped) => self.grouped_step(layer, grouped, &normed, step, pages),
-            AttentionSlots::Latent(_) => unreachable!("{UNKNOWN}"),
+            AttentionSlots::Latent(latent) => self.latent_step(layer, latent, &normed, step, pages),
         };
         let (middle, _) = self.add_attended(x, &attended, slots);
         let (normed, _) = self.norm(&middle, slots.ffn_norm);
@@ -253,6 +271,13 @@ impl Policy {
         let d_normed = match (&slots.attention, attention) {
             (AttentionSlots::Grouped(grouped), KeptAttention::Grouped(kept)) => {
                 self.grouped_backward(layer, grouped, (d_attended, attended), &normed, kept, rows, gradient)
+            }
+            (AttentionSlots::Latent(latent), KeptAttention::Latent(kept)) => {
+                drop(attended);
+                self.latent_backward(layer, latent, d_attended, &normed, kept, rows, gradient)
+            }
+            (AttentionSlots::Latent(latent), KeptAttention::Expanded(kept)) => {
+                self.expanded_backward(layer, latent, (d_attended, attended), &normed, kept, rows, gradient)
             }
             _ => unreachable!("what a block kept is of its kind"),
         };

@@ -17,9 +17,25 @@ pub struct PolicyConfig {
     /// Where the policy computes, and by whose kernels.
     #[serde(default)]
     pub device: DeviceChoice,
+    /// What training computes of latent attention (DeepSeek); sampling computes the absorbed form.
+    #[serde(default)]
+    pub mla: Mla,
     /// Draw fresh weights from `config.json` instead of reading them (needs only config.json and the tokenizer).
     #[serde(default)]
     pub random_init: bool,
+}
+
+impl PolicyConfig {
+    /// The policy in `checkpoint`, as it is where a config says no more.
+    pub fn new(checkpoint: impl Into<PathBuf>) -> PolicyConfig {
+        PolicyConfig {
+            checkpoint: checkpoint.into(),
+            dtype: Dtype::default(),
+            device: DeviceChoice::default(),
+            mla: Mla::default(),
+            random_init: false,
+        }
+    }
 }
 
 /// Number format of a forward pass.
@@ -33,6 +49,17 @@ pub enum Dtype {
     F32,
     /// bfloat16, with f32 master weights.
     Bf16,
+}
+
+/// Forms of multi-head latent attention (arXiv 2405.04434).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mla {
+    /// Queries meet latents, as in sampling: sampler and trainer agree on every bit.
+    #[default]
+    Absorbed,
+    /// Every head has keys and values of its own: fewer operations a row, and a mismatch that is measured.
+    Expanded,
 }
 
 /// The device a policy lives on.
@@ -135,6 +162,21 @@ impl ModelConfig {
                 latent: true,
                 scale: a.scale,
                 window,
+            },
+        }
+    }
+
+    /// What attention of block `layer` is made of in the expanded form of latents; that of [`ModelConfig::heads`] where
+    /// there are none.
+    pub fn expanded_heads(&self, layer: usize) -> Heads {
+        match &self.attention {
+            AttentionConfig::Grouped(_) => self.heads(layer),
+            AttentionConfig::Latent(a) => Heads {
+                n_kv_heads: a.n_heads,
+                head_dim: a.nope_dim + a.rope_dim,
+                value_dim: a.value_dim,
+                latent: false,
+                ..self.heads(layer)
             },
         }
     }

@@ -6,7 +6,7 @@
 use crate::attention;
 use crate::attention::step::{Pages, page_write};
 use crate::buffer::Buffer;
-use crate::config::Dtype;
+use crate::config::{Dtype, Mla};
 use crate::kv_cache::{KvCache, Sequence};
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
@@ -87,12 +87,11 @@ impl Policy {
         packed.positions.resize(rows, 0);
         let last_layer = self.config.n_layers - 1;
         let x = (0..last_layer).fold(self.embed(&packed.tokens), |x, layer| {
-            let mut attend = |layer: usize, q: &Buffer, key: &Buffer, value: &Buffer| {
-                let heads = self.heads(layer);
+            let mut attend = |heads, q: &Buffer, key: &Buffer, value: &Buffer| {
                 page_write(to, layer, (key, value), (pages, slots), heads);
                 attention::attention(q, key, value, &packed.segments, heads)
             };
-            self.block(layer, &x, &packed.positions, &mut attend).0
+            self.block(layer, &x, &packed.positions, Mla::Absorbed, &mut attend).0
         });
         // Of the last block, other rows' keys and values are all that anyone asks for.
         self.write_keys(last_layer, &x, &packed.positions, &mut |key, value| {

@@ -77,7 +77,7 @@ impl KvArena {
 impl<'a> KvCache<'a> {
     /// Bytes of one page.
     pub fn page_bytes(config: &ModelConfig) -> usize {
-        4 * config.blocks.len() * step::page_floats(config.heads(0))
+        4 * config.n_layers * step::page_floats(config.heads(0))
     }
 
     /// Pages that hold `positions`.

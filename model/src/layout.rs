@@ -8,7 +8,9 @@ mod block;
 
 use crate::config::ModelConfig;
 use crate::grouped::Stack;
-pub(crate) use block::{AttentionSlots, BlockSlots, DenseSlots, ExpertSlots, FeedForwardSlots, GroupedSlots, MtpSlots};
+pub(crate) use block::{
+    AttentionSlots, BlockSlots, DenseSlots, ExpertSlots, FeedForwardSlots, GroupedSlots, LatentSlots, MtpSlots,
+};
 use std::ops::Range;
 
 /// Groups of parameters start at a multiple of this many numbers: 64 bytes.
@@ -172,6 +174,14 @@ impl Layout {
             FeedForwardSlots::Dense(_) => None,
         };
         blocks.filter_map(router).collect()
+    }
+
+    /// The slots of latent attention, block by block.
+    pub(crate) fn latents(&self) -> impl Iterator<Item = &LatentSlots> {
+        (0..self.block_ranges.len()).filter_map(|layer| match &self.block(layer).attention {
+            AttentionSlots::Latent(latent) => Some(latent),
+            AttentionSlots::Grouped(_) => None,
+        })
     }
 
     /// Every stack of matrices whose groups of rows are multiplied each with its own.

@@ -8,7 +8,7 @@ mod routers;
 mod stacks;
 
 use crate::buffer::Buffer;
-use crate::config::Dtype;
+use crate::config::{Dtype, Mla};
 use crate::grouped::StackPanels;
 use crate::kernels;
 use crate::layout::{Layout, Slot, StackSlot};
@@ -43,12 +43,14 @@ pub(crate) struct Half(Tensor);
 unsafe impl Sync for Half {}
 
 impl Operands {
-    pub(crate) fn new(layout: &Layout, dtype: Dtype) -> Operands {
+    pub(crate) fn new(layout: &Layout, dtype: Dtype, mla: Mla) -> Operands {
         if dtype == Dtype::Bf16 {
             return Operands::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))));
         }
-        let panels = |(slot, _): (Slot, _)| (slot.offset, Panels::new(slot.rows, slot.columns));
-        let alone = layout.products().into_iter().map(panels).collect();
+        let panels = |slot: Slot| (slot.offset, Panels::new(slot.rows, slot.columns));
+        let products = layout.products().into_iter().map(|(slot, _)| slot);
+        let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
+        let alone = products.chain(expanded).map(panels).collect();
         let stacks = layout.stacks().into_iter();
         let stacks = stacks.map(|slot| ((slot.offset, slot.turned), StackPanels::new(slot.laid_out()))).collect();
         Operands::F32(AllPanels { alone, stacks })

@@ -9,7 +9,7 @@ mod save;
 use crate::attention::step::Angles;
 use crate::buffer::Buffer;
 use crate::checkpoint::{LoadError, Target, Weights};
-use crate::config::{Dtype, Family, ModelConfig, PolicyConfig};
+use crate::config::{Dtype, Mla, ModelConfig, PolicyConfig};
 use crate::device::Twin;
 use crate::layout::{Layout, Role, Slot};
 use crate::operands::{Operands, Routers};
@@ -33,6 +33,7 @@ pub struct Policy {
     pub(crate) routers: Routers,
     /// Of each of the config's ropes, shared with copies.
     ropes: Arc<[RopeTable]>,
+    pub(crate) mla: Mla,
     vocabulary: usize,
     source: PathBuf,
     /// A copy that computes in this one's place.
@@ -43,13 +44,6 @@ impl Policy {
     /// Reads the weights in `folder`, or draws fresh ones by `seed` where the config asks for that.
     pub fn load(folder: &Path, config: &PolicyConfig, seed: u64) -> Result<Policy, LoadError> {
         let architecture = ModelConfig::from_folder(folder)?;
-        if !matches!(
-            architecture.family,
-            Family::Qwen2 | Family::Qwen3 | Family::Qwen3Moe | Family::Llama | Family::Mixtral
-        ) {
-            let reason = format!("policies of {:?} are not computed yet", architecture.family);
-            return Err(LoadError::Parse { file: folder.join("config.json"), reason });
-        }
         let layout = Layout::new(&architecture);
         let mut parameters = Buffer::zeros(layout.len());
         if config.random_init {
@@ -61,8 +55,9 @@ impl Policy {
         let ropes = ropes.map(|rope| RopeTable::new(rope, architecture.rope_dim(), architecture.max_positions));
         let mut policy = Policy {
             ropes: ropes.collect(),
+            mla: config.mla,
             vocabulary: architecture.vocab_size,
-            operands: Operands::new(&layout, config.dtype),
+            operands: Operands::new(&layout, config.dtype, config.mla),
             routers: Routers::new(&layout),
             config: architecture,
             layout,
@@ -128,7 +123,7 @@ impl Policy {
 
     /// A policy of its own with the same weights.
     pub fn deep_copy(&self) -> Policy {
-        let mut operands = Operands::new(&self.layout, self.dtype());
+        let mut operands = Operands::new(&self.layout, self.dtype(), self.mla);
         operands.refresh(&self.layout, &self.parameters);
         let mut routers = Routers::new(&self.layout);
         routers.refresh(&self.parameters);
@@ -139,6 +134,7 @@ impl Policy {
             operands,
             routers,
             ropes: self.ropes.clone(),
+            mla: self.mla,
             vocabulary: self.vocabulary,
             source: self.source.clone(),
             twin: self.on_device().map(|twin| Twin::new(self, twin.device())),

@@ -4,7 +4,7 @@
 //! heads of 64, V 4096. Prompts have 79 tokens and differ, completions 128, prompts are part of the time.
 
 use criterion::{Criterion, Throughput};
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use model::philox::{Purpose, Stream};
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
@@ -46,7 +46,7 @@ fn policy(tiny: &std::path::Path) -> anyhow::Result<Policy> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("config.json"), json.to_string())?;
     let checkpoint = folder.path().to_owned();
-    let config = PolicyConfig { checkpoint, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: true };
+    let config = PolicyConfig { random_init: true, ..PolicyConfig::new(checkpoint) };
     Ok(Policy::load(folder.path(), &config, 1)?)
 }
 

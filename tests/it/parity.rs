@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use model::checkpoint::Format;
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use model::policy::Policy;
 use serde_json::{Value, json};
 
@@ -22,8 +22,7 @@ fn odd_policy(folder: &Path) {
         "tie_word_embeddings": true, "eos_token_id": 18, "torch_dtype": "float32",
     });
     write_policy(folder, &config);
-    let config =
-        PolicyConfig { checkpoint: folder.to_owned(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: true };
+    let config = PolicyConfig { random_init: true, ..PolicyConfig::new(folder) };
     let mut policy = Policy::load(folder, &config, 3).unwrap();
     policy.parameters_mut().iter_mut().for_each(|weight| *weight *= 3.0);
     policy.save(folder, Format::F32).unwrap();

@@ -51,7 +51,7 @@ impl Policy {
         }
         self.rotate(layer, &mut q, positions, Rotation::Forward);
         self.rotate(layer, &mut key, positions, Rotation::Forward);
-        let (attended, log_sum) = attend(layer, &q, &key, &value);
+        let (attended, log_sum) = attend(self.heads(layer), &q, &key, &value);
         (attended, KeptGrouped { heads, q, key, value, log_sum })
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::backward::Targets;
-use crate::config::{DeviceChoice, Dtype, PolicyConfig};
+use crate::config::{Dtype, PolicyConfig};
 use crate::kernels;
 use crate::kv_cache::KvArena;
 use crate::philox::{Purpose, Stream};
@@ -20,7 +20,7 @@ fn policy(family: &str, dtype: Dtype) -> Policy {
     json["max_position_embeddings"] = 512.into();
     std::fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
     let checkpoint = folder.path().to_owned();
-    let config = PolicyConfig { checkpoint, dtype, device: DeviceChoice::Cpu, random_init: false };
+    let config = PolicyConfig { dtype, ..PolicyConfig::new(checkpoint) };
     Policy::load(folder.path(), &config, 0).unwrap()
 }
 

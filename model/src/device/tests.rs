@@ -1,7 +1,7 @@
 use super::*;
 use crate::backward::Targets;
 use crate::buffer::Buffer;
-use crate::config::{DeviceChoice, Dtype, PolicyConfig};
+use crate::config::{Dtype, PolicyConfig};
 use crate::packed::Packed;
 use crate::philox::{Purpose, Stream, open_unit};
 use crate::policy::Policy;
@@ -20,7 +20,7 @@ fn devices() -> Vec<Device> {
 
 fn policy(family: &str, dtype: Dtype) -> Policy {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
-    let config = PolicyConfig { checkpoint: folder.clone(), dtype, device: DeviceChoice::Cpu, random_init: false };
+    let config = PolicyConfig { dtype, ..PolicyConfig::new(folder.clone()) };
     let mut policy = Policy::load(&folder, &config, 0).unwrap();
     // Three ids have no probability, as beyond a tokenizer's vocabulary.
     policy.set_vocabulary(policy.config().vocab_size - 3);

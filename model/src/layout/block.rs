@@ -36,7 +36,6 @@ pub(crate) struct GroupedSlots {
 }
 
 /// Latent attention.
-#[expect(dead_code, reason = "what computes it comes next")]
 #[derive(Clone, Debug)]
 pub(crate) struct LatentSlots {
     /// What is projected from the stream: queries or their latent, then the latent of keys and values and the rotated key.

@@ -2,7 +2,6 @@ use super::*;
 use crate::attention::Widths;
 use crate::backward::Targets;
 use crate::checkpoint::Format;
-use crate::config::DeviceChoice;
 use crate::packed::Packed;
 use crate::share::Share;
 use tch::{Kind, Tensor};
@@ -13,7 +12,7 @@ mod golden;
 pub(crate) const FAMILIES: [&str; 5] = ["qwen2", "qwen3", "llama", "qwen3_moe", "mixtral"];
 
 fn config(folder: &Path) -> PolicyConfig {
-    PolicyConfig { checkpoint: folder.into(), dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false }
+    PolicyConfig::new(folder)
 }
 
 fn folder(family: &str) -> PathBuf {

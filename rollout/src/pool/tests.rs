@@ -1,7 +1,7 @@
 use super::*;
 use crate::completion::FinishReason;
 use model::backward::Targets;
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::{Dtype, PolicyConfig};
 use model::packed::Packed;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ fn policy(odd: bool, dtype: Dtype) -> (Policy, Arc<Tokenizer>) {
     }
     std::fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
     let checkpoint = folder.path().to_owned();
-    let config = PolicyConfig { checkpoint, dtype, device: DeviceChoice::Cpu, random_init: true };
+    let config = PolicyConfig { dtype, random_init: true, ..PolicyConfig::new(checkpoint) };
     let mut policy = Policy::load(folder.path(), &config, 1).unwrap();
     // Fresh weights give flat distributions; larger ones make every length and token occur.
     policy.parameters_mut().iter_mut().for_each(|w| *w *= 3.0);

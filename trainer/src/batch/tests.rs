@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use model::buffer::Buffer;
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use model::policy::Policy;
 use proptest::prelude::*;
 use rollout::prompt::Prompt;
@@ -125,12 +125,7 @@ fn best_fit_by_hand() {
 
 fn tiny_policy() -> Policy {
     let checkpoint = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/qwen2"));
-    let config = PolicyConfig {
-        checkpoint: checkpoint.clone(),
-        dtype: Dtype::F32,
-        device: DeviceChoice::Cpu,
-        random_init: false,
-    };
+    let config = PolicyConfig::new(&checkpoint);
     Policy::load(&checkpoint, &config, 0).unwrap()
 }
 

@@ -3,7 +3,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use tempfile::TempDir;
 
 use super::*;
@@ -16,7 +16,7 @@ use crate::run_dir::find_resume;
 
 fn tiny() -> Policy {
     let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen3");
-    let config = PolicyConfig { checkpoint, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+    let config = PolicyConfig::new(checkpoint);
     Policy::load(&config.checkpoint, &config, 0).unwrap()
 }
 
@@ -129,7 +129,7 @@ fn loads_what_was_saved_bit_for_bit() {
     drop(run);
     assert_eq!(resumes_at(&at, &saved).warnings, [""; 0]);
     // It is a policy in the Hugging Face layout as it stands.
-    let config = PolicyConfig { checkpoint: path, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+    let config = PolicyConfig::new(path);
     assert_eq!(Policy::load(&config.checkpoint, &config, 0).unwrap().parameters(), saved.policy.parameters());
 }
 
@@ -370,8 +370,7 @@ fn the_result_is_a_policy_alone_and_can_be_written_again() {
         let one = Run::at(step, None);
         let folder = save_final(&run, &one.policy, SaveDtype::F32).unwrap();
         manifest::verify(&folder).unwrap();
-        let config =
-            PolicyConfig { checkpoint: folder, dtype: Dtype::F32, device: DeviceChoice::Cpu, random_init: false };
+        let config = PolicyConfig::new(folder);
         assert_eq!(Policy::load(&config.checkpoint, &config, 0).unwrap().parameters(), one.policy.parameters());
         assert_eq!(names(&config.checkpoint), ["config.json", MANIFEST, "model.safetensors"]);
     }

@@ -17,12 +17,7 @@ use trainer::mistake::Mistake;
 pub(crate) fn open(arguments: &CheckpointArgs) -> Result<(PathBuf, Policy)> {
     let device = device::open(arguments.device)?;
     let folder = hub::resolve(&arguments.model)?;
-    let config = PolicyConfig {
-        checkpoint: folder.clone(),
-        dtype: arguments.dtype,
-        device: arguments.device,
-        random_init: false,
-    };
+    let config = PolicyConfig { dtype: arguments.dtype, device: arguments.device, ..PolicyConfig::new(folder.clone()) };
     let load = || format!("load checkpoint `{}`", folder.display());
     let mut policy = Policy::load(&folder, &config, 0).with_context(load)?;
     if folder.join("tokenizer.json").exists() {

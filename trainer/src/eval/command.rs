@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -90,12 +90,7 @@ pub fn config_for(
     Ok(RunConfig {
         name,
         seed: 0,
-        model: PolicyConfig {
-            checkpoint: PathBuf::from(model),
-            dtype: Default::default(),
-            device: Default::default(),
-            random_init: false,
-        },
+        model: PolicyConfig::new(model),
         data: problems,
         rollout: RolloutConfig { max_tokens, ..rollout },
         rewards: Vec::new(),

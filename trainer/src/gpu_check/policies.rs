@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::{Dtype, PolicyConfig};
 use model::policy::Policy;
 use serde_json::{Value, json};
 
@@ -54,6 +54,6 @@ pub(super) fn draw(folder: &Path, config: &Value, dtype: Dtype) -> Result<Policy
 
 /// The policy in `folder`.
 pub(super) fn load(folder: &Path, dtype: Dtype, random_init: bool) -> Result<Policy> {
-    let config = PolicyConfig { checkpoint: folder.to_owned(), dtype, device: DeviceChoice::Cpu, random_init };
+    let config = PolicyConfig { dtype, random_init, ..PolicyConfig::new(folder) };
     Policy::load(folder, &config, 1).with_context(|| format!("load policy `{}`", folder.display()))
 }

@@ -13,7 +13,7 @@ fn policy(family: &str, dtype: Dtype) -> (Policy, Arc<Tokenizer>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
     let checkpoint = folder.path().to_owned();
-    let config = PolicyConfig { checkpoint, dtype, device: DeviceChoice::Cpu, random_init: true };
+    let config = PolicyConfig { dtype, random_init: true, ..PolicyConfig::new(checkpoint) };
     let mut policy = Policy::load(folder.path(), &config, 1).unwrap();
     // Likes to say the same again, at times.
     policy.parameters_mut().iter_mut().for_each(|w| *w *= 6.0);

@@ -1,6 +1,6 @@
 use std::fs;
 
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use rollout::completion::{Completion, FinishReason};
 use rollout::pool::RolloutConfig;
 use rollout::stopping::StopRules;
@@ -81,12 +81,7 @@ impl Setup {
     fn new() -> Self {
         tch::set_num_threads(1);
         let folder = Folder::default().write();
-        let config = PolicyConfig {
-            checkpoint: folder.path().to_owned(),
-            dtype: Dtype::F32,
-            device: DeviceChoice::Cpu,
-            random_init: true,
-        };
+        let config = PolicyConfig { random_init: true, ..PolicyConfig::new(folder.path()) };
         let policy = Policy::load(folder.path(), &config, 3).unwrap();
         let rows: Vec<String> = (0..6).map(|i| format!(r#"{{"prompt": "{i} + 4?", "answer": "{}"}}"#, i + 4)).collect();
         fs::write(folder.path().join("problems.jsonl"), rows.join("\n")).unwrap();

@@ -1,4 +1,4 @@
-use model::config::{DeviceChoice, Dtype, PolicyConfig};
+use model::config::PolicyConfig;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -7,12 +7,7 @@ use crate::fixture::Folder;
 use crate::sft::LossOn;
 
 fn policy(folder: &TempDir) -> Policy {
-    let config = PolicyConfig {
-        checkpoint: folder.path().to_owned(),
-        dtype: Dtype::F32,
-        device: DeviceChoice::Cpu,
-        random_init: true,
-    };
+    let config = PolicyConfig { random_init: true, ..PolicyConfig::new(folder.path()) };
     Policy::load(folder.path(), &config, 3).unwrap()
 }
 
