@@ -2,7 +2,7 @@
 //! experts they go to.
 //!
 //! Prints one JSON object. The argument is one too, each part of which has a usual value: `{"threads": 4, "seconds": 1.0,
-//! "width": D, "expert": F, "chosen": k, "forward": [rows, [E, 4E]], "decode": [E, layers, [rows, …]]}`. `forward` takes the
+//! "width": D, "expert": F, "dtype": "f32", "chosen": k, "forward": [rows, [E, 4E]], "decode": [E, layers, [rows, …]]}`. `forward` takes the
 //! seconds of one layer with each number of experts, and their ratio to the first. `decode` takes the seconds of a
 //! layer for so many rows, one layer after the other so that weights come from memory, and those in which the same
 //! threads add up as many numbers as the experts hold that these rows go to. Measurements take turns, and the least of each
@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use model::buffer::Buffer;
 use model::config::Activation;
+use model::config::Dtype;
 use model::config::experts::{ExpertsConfig, Scoring};
 use model::dispatch::Dispatch;
 use model::grouped::{Stack, StackPanels};
@@ -37,6 +38,7 @@ struct Asked {
     seconds: f64,
     width: usize,
     expert: usize,
+    dtype: Dtype,
     chosen: usize,
     forward: (usize, Vec<usize>),
     decode: (usize, usize, Vec<usize>),
@@ -49,6 +51,7 @@ impl Default for Asked {
             seconds: 2.0,
             width: 512,
             expert: 256,
+            dtype: Dtype::F32,
             chosen: 4,
             forward: (8192, vec![64, 256]),
             decode: (64, 4, vec![1, 8, 32]),
@@ -82,7 +85,7 @@ impl Layer {
         let stacks = [stack(2 * f, d), stack(d, f)];
         let weights = [0, 1].map(|i| noise(stacks[i].span(), 2 * seed + i));
         let panels = [0, 1].map(|i| {
-            let mut panels = StackPanels::new(stacks[i]);
+            let mut panels = StackPanels::new(stacks[i], asked.dtype);
             panels.pack(&weights[i]);
             panels
         });
@@ -106,7 +109,7 @@ impl Layer {
     fn forward(&self, x: &Buffer) -> Buffer {
         let (d, c) = (self.stacks[0].columns, &self.config);
         let routing = router::route(&self.router.product(x), None, c);
-        let dispatch = Dispatch::new(&routing.chosen, c.n_chosen, c.n_experts, 1);
+        let dispatch = Dispatch::new(&routing.chosen, c.n_chosen, c.n_experts);
         let gated = self.panels[0].gated_product(Activation::Silu, &dispatch.sort(x, d), dispatch.ends());
         let y = self.panels[1].product(&gated, dispatch.ends());
         let mut out = x.clone();

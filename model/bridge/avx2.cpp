@@ -12,6 +12,10 @@ namespace grouper::avx2 {
 typedef __m256 Vector;
 constexpr int64_t kLanes = 8, kRows = 6;
 static inline Vector load(const float* from) { return _mm256_loadu_ps(from); }
+static inline Vector load(const uint16_t* from) {
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
 static inline void store(float* to, Vector v) { _mm256_storeu_ps(to, v); }
 static inline Vector broadcast(float s) { return _mm256_set1_ps(s); }
 static inline Vector fused(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }

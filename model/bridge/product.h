@@ -25,6 +25,10 @@ void pack_panels(const float* w, int64_t n, int64_t k, float* panels);
 void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,
                     float* y);
 
+// product_packed with weights in bf16, whose panels are laid out alike: the same chains on the numbers that they stand for.
+void product_halves(const float* x, const uint16_t* panels, int64_t m, int64_t n, int64_t k, int64_t first,
+                    int64_t last, float* y);
+
 // dx [m, k] = dy [m, n] * w [n, k]; of dx the columns in groups of a panel's rows, groups first to last.
 void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, int64_t first,
                             int64_t last, float* dx);

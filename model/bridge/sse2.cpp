@@ -12,6 +12,10 @@ namespace grouper::sse2 {
 typedef __m128 Vector;
 constexpr int64_t kLanes = 4, kRows = 4;
 static inline Vector load(const float* from) { return _mm_loadu_ps(from); }
+static inline Vector load(const uint16_t* from) {
+  const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), four));
+}
 static inline void store(float* to, Vector v) { _mm_storeu_ps(to, v); }
 static inline Vector broadcast(float s) { return _mm_set1_ps(s); }
 // Rounded twice: this set has no fused multiply-add. Compiled without contraction, so that it stays so.

@@ -21,34 +21,31 @@ pub struct Dispatch {
     n_chosen: usize,
     /// Places of each row and choice among the sorted, `[N, k]`.
     places: Vec<u32>,
-    /// The row and choice that stand at each sorted place, as an index into `places`; none where a block is filled up.
-    origins: Vec<Option<u32>>,
+    /// The row and choice that stand at each sorted place, as an index into `places`, `[M]`.
+    origins: Vec<u32>,
 }
 
 impl Dispatch {
-    /// Sorts rows whose experts are `chosen`, `[N, k]`. Rows of each expert are filled up to whole blocks of `block` by rows
-    /// of zeros, which belong to nobody.
-    pub fn new(chosen: &[u32], n_chosen: usize, n_experts: usize, block: usize) -> Dispatch {
+    /// Sorts rows whose experts are `chosen`, `[N, k]`.
+    pub fn new(chosen: &[u32], n_chosen: usize, n_experts: usize) -> Dispatch {
         assert!(chosen.len().is_multiple_of(n_chosen), "chosen is [N, k]");
+        assert!(u32::try_from(chosen.len()).is_ok(), "places fit in 32 bits");
         let mut ends = vec![0_usize; n_experts];
         chosen.iter().for_each(|&expert| ends[expert as usize] += 1);
-        let mut total = 0;
         // From here on the next free place of each expert, and in the end where its rows end.
+        let mut total = 0;
         for end in &mut ends {
-            let count = end.next_multiple_of(block);
-            *end = total;
+            let count = std::mem::replace(end, total);
             total += count;
         }
-        assert!(u32::try_from(total.max(chosen.len())).is_ok(), "places fit in 32 bits");
-        let mut origins = vec![None; total];
+        let mut origins = vec![0; total];
         let place = |(origin, &expert): (usize, &u32)| {
             let next = &mut ends[expert as usize];
-            origins[*next] = Some(origin as u32);
+            origins[*next] = origin as u32;
             *next += 1;
             *next as u32 - 1
         };
         let places = chosen.iter().enumerate().map(place).collect();
-        ends.iter_mut().for_each(|end| *end = end.next_multiple_of(block));
         Dispatch { ends, n_chosen, places, origins }
     }
 
@@ -62,11 +59,8 @@ impl Dispatch {
         self.check(x.len(), self.places.len() / self.n_chosen, width);
         let mut sorted = Buffer::unwritten(self.origins.len() * width);
         team::spread_rows(&mut sorted, width, GRAIN.div_ceil(width), |places, part| {
-            for (origin, to) in self.origins[places].iter().zip(part.chunks_exact_mut(width)) {
-                match origin {
-                    Some(origin) => to.copy_from_slice(&x[*origin as usize / self.n_chosen * width..][..width]),
-                    None => to.fill(0.0),
-                }
+            for (&origin, to) in self.origins[places].iter().zip(part.chunks_exact_mut(width)) {
+                to.copy_from_slice(&x[origin as usize / self.n_chosen * width..][..width]);
             }
         });
         sorted
@@ -107,9 +101,8 @@ impl Dispatch {
         assert_eq!(weights.len(), self.places.len(), "weights are [N, k]");
         self.check(sorted.len(), self.origins.len(), width);
         team::spread_rows(sorted, width, GRAIN.div_ceil(width), |places, part| {
-            for (origin, row) in self.origins[places].iter().zip(part.chunks_exact_mut(width)) {
-                let weight = origin.map_or(0.0, |origin| weights[origin as usize]);
-                row.iter_mut().for_each(|number| *number *= weight);
+            for (&origin, row) in self.origins[places].iter().zip(part.chunks_exact_mut(width)) {
+                row.iter_mut().for_each(|number| *number *= weights[origin as usize]);
             }
         });
     }

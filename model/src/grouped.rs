@@ -5,14 +5,19 @@
 //! dimension, and who computes it is chosen by cost. Groups may be empty, and cost nothing then.
 //!
 //! Threads share the work by cost and not by group: where many rows meet few matrices each takes rows, and where few rows
-//! meet many matrices each takes weights, in one pass over all groups. In bf16 see [`half`].
-
-pub mod half;
+//! meet many matrices each takes weights, in one pass over all groups.
+//!
+//! In bf16 the weights are rounded, and so are the rows that they are multiplied with; sums are the same chains in f32.
+//! libtorch's products in bf16 take other kernels for some row counts where matrices are as small as experts may be, and
+//! run on one thread.
 
 use std::ops::Range;
 
+use half::bf16;
+use half::slice::HalfFloatSliceExt;
+
 use crate::buffer::Buffer;
-use crate::config::Activation;
+use crate::config::{Activation, Dtype};
 use crate::kernels;
 use crate::product::{self, GRADIENT_ROWS, INPUT_ROWS, panel_rows, tile_rows};
 use crate::team::{self, Cells};
@@ -28,6 +33,9 @@ const READING: usize = 16;
 
 /// Multiply-adds that are worth a chunk of their own: some microseconds.
 const GRAIN: usize = 64_000;
+
+/// Numbers that are worth a chunk of their own where several threads round them.
+const ROUND_GRAIN: usize = 8_192;
 
 /// Matrices of one shape in a flat array, at equal distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,26 +83,38 @@ fn check_ends(ends: &[usize], groups: usize, x: &[f32], width: usize) -> usize {
 /// The matrices of a [`Stack`], laid out for products with them.
 #[derive(Clone, Debug)]
 pub struct StackPanels {
+    /// In bf16 two numbers in the place of each.
     numbers: Buffer,
+    half: bool,
     stack: Stack,
 }
 
 impl StackPanels {
-    /// Room for the matrices of `stack`, all zero.
-    pub fn new(stack: Stack) -> StackPanels {
-        let rows = stack.rows.next_multiple_of(panel_rows());
-        StackPanels { numbers: Buffer::zeros(stack.groups * rows * stack.columns), stack }
+    /// Room for the matrices of `stack`, all zero, in bf16 or f32.
+    pub fn new(stack: Stack, dtype: Dtype) -> StackPanels {
+        let (rows, half) = (stack.rows.next_multiple_of(panel_rows()), dtype == Dtype::Bf16);
+        let len = stack.groups * rows * stack.columns;
+        StackPanels { numbers: Buffer::zeros(if half { len / 2 } else { len }), half, stack }
     }
 
     /// Takes over the weights, an array that begins with the first matrix.
     pub fn pack(&mut self, weights: &[f32]) {
-        let (stack, panels, k) = (self.stack, self.panels(), self.stack.columns);
+        let (stack, panels, k, half) = (self.stack, self.panels(), self.stack.columns, self.half);
         stack.check(weights.len());
-        let width = panel_rows() * k;
-        team::spread_rows(&mut self.numbers, width, GRAIN.div_ceil(width), |range, part| {
+        let size = panel_rows() * k;
+        // A panel has an even number of rows.
+        let width = if half { size / 2 } else { size };
+        team::spread_rows(&mut self.numbers, width, GRAIN.div_ceil(size), |range, part| {
+            let mut single = vec![0.0; if half { size } else { 0 }];
             for (at, to) in range.zip(part.chunks_exact_mut(width)) {
-                let (matrix, first) = (&weights[stack.matrix(at / panels)], at % panels * width);
-                product::pack(&matrix[first..matrix.len().min(first + width)], k, to);
+                let (matrix, first) = (&weights[stack.matrix(at / panels)], at % panels * size);
+                let rows = &matrix[first..matrix.len().min(first + size)];
+                if half {
+                    product::pack(rows, k, &mut single);
+                    halves_mut(to).convert_from_f32_slice(&single);
+                } else {
+                    product::pack(rows, k, to);
+                }
             }
         });
     }
@@ -102,6 +122,8 @@ impl StackPanels {
     /// x · Wᵀ of each group's rows x `[M, K]` with its matrix: `[M, N]`.
     pub fn product(&self, x: &[f32], ends: &[usize]) -> Buffer {
         let m = check_ends(ends, self.stack.groups, x, self.stack.columns);
+        let rounded = self.half.then(|| rounded(x));
+        let x = rounded.as_deref().unwrap_or(x);
         let mut y = Buffer::unwritten(m * self.stack.rows);
         let all = Cells(y.as_mut_ptr());
         self.spread(ends, self.panels(), |group, rows, panels| {
@@ -119,6 +141,8 @@ impl StackPanels {
             return kernels::gated(activation, &self.product(x, ends), f);
         }
         let (m, half) = (check_ends(ends, self.stack.groups, x, self.stack.columns), self.panels() / 2);
+        let rounded = self.half.then(|| rounded(x));
+        let x = rounded.as_deref().unwrap_or(x);
         let (mut both, mut y) = (Buffer::unwritten(m * 2 * f), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
         self.spread(ends, half, |group, rows, panels| {
@@ -164,10 +188,37 @@ impl StackPanels {
     unsafe fn part(&self, x: &[f32], group: usize, rows: Range<usize>, panels: Range<usize>, y: &Cells) {
         let Stack { rows: n, columns: k, .. } = self.stack;
         let size = self.panels() * panel_rows() * k;
-        let numbers = &self.numbers[group * size..(group + 1) * size];
+        let (x, y) = (&x[rows.start * k..rows.end * k], y.at(rows.start * n));
+        let at = group * size..(group + 1) * size;
         // SAFETY: as the caller says.
-        unsafe { product::part(&x[rows.start * k..rows.end * k], numbers, [n, k], panels, y.at(rows.start * n)) };
+        unsafe {
+            if self.half {
+                product::half_part(x, &halves(&self.numbers)[at], [n, k], panels, y);
+            } else {
+                product::part(x, &self.numbers[at], [n, k], panels, y);
+            }
+        }
     }
+}
+
+/// Memory that holds two numbers in bf16 in the place of each in f32.
+fn halves(numbers: &[f32]) -> &[bf16] {
+    // SAFETY: twice as many numbers of half the size, of which every pattern of bits is one.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), 2 * numbers.len()) }
+}
+
+fn halves_mut(numbers: &mut [f32]) -> &mut [bf16] {
+    // SAFETY: as above; and every pattern of bits is a number in f32.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), 2 * numbers.len()) }
+}
+
+/// The nearest numbers that bf16 has.
+fn rounded(x: &[f32]) -> Buffer {
+    let mut y = Buffer::unwritten(x.len());
+    team::spread_rows(&mut y, 1, ROUND_GRAIN, |range, y| {
+        y.iter_mut().zip(&x[range]).for_each(|(y, &x)| *y = bf16::from_f32(x).to_f32());
+    });
+    y
 }
 
 /// dy · W of each group's rows dy `[M, N]` with its matrix: the gradient with respect to a product's input, `[M, K]`.

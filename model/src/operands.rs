@@ -2,7 +2,7 @@
 //!
 //! Masters are f32 in one flat array. What products read is made of them once an update: panels in f32, or the rounded
 //! numbers in bf16. Matrices that stand alone are multiplied with all rows; those of a stack (experts, heads) each with the
-//! rows of its own group.
+//! rows of its own group, by products of our own in either precision.
 
 mod routers;
 mod stacks;
@@ -11,32 +11,33 @@ use crate::buffer::Buffer;
 use crate::config::{Dtype, Mla};
 use crate::grouped::StackPanels;
 use crate::kernels;
-use crate::layout::{Layout, Slot, StackSlot};
+use crate::layout::{Layout, Slot};
 use crate::policy::Policy;
 use crate::product::{self, Panels};
 use crate::share::Share;
 use crate::team::{self, Team};
-pub(crate) use routers::Routers;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
-/// The weights as products read them.
-pub(crate) enum Operands {
-    /// Panels of each matrix, by its offset in the flat array.
-    F32(AllPanels),
+/// The weights as products read them, each by its offset in the flat array.
+pub(crate) struct Operands {
+    alone: Alone,
+    /// In either precision. By the offset of a stack's first matrix, and whether rows meet the matrices' columns.
+    stacks: BTreeMap<(usize, bool), StackPanels>,
+    /// In f32, whatever the others are.
+    routers: BTreeMap<usize, Panels>,
+}
+
+/// Matrices that all rows are multiplied with.
+enum Alone {
+    /// Panels of each.
+    F32(BTreeMap<usize, Panels>),
     /// A rounded copy of the flat array.
     Bf16(Half),
 }
 
-/// Panels of all matrices, by their offsets in the flat array.
-pub(crate) struct AllPanels {
-    alone: BTreeMap<usize, Panels>,
-    /// By the offset of a stack's first matrix, and whether rows meet the matrices' columns.
-    stacks: BTreeMap<(usize, bool), StackPanels>,
-}
-
 /// A bf16 copy of all weights.
-pub(crate) struct Half(Tensor);
+struct Half(Tensor);
 
 // SAFETY: the tensor is written only through `&mut Policy`; everyone else reads it, which libtorch permits from any
 // number of threads (its reference counts are atomic).
@@ -44,44 +45,54 @@ unsafe impl Sync for Half {}
 
 impl Operands {
     pub(crate) fn new(layout: &Layout, dtype: Dtype, mla: Mla) -> Operands {
-        if dtype == Dtype::Bf16 {
-            return Operands::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))));
-        }
         let panels = |slot: Slot| (slot.offset, Panels::new(slot.rows, slot.columns));
-        let products = layout.products().into_iter().map(|(slot, _)| slot);
-        let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
-        let alone = products.chain(expanded).map(panels).collect();
+        let alone = if dtype == Dtype::Bf16 {
+            Alone::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))))
+        } else {
+            let products = layout.products().into_iter().map(|(slot, _)| slot);
+            let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
+            Alone::F32(products.chain(expanded).map(panels).collect())
+        };
         let stacks = layout.stacks().into_iter();
-        let stacks = stacks.map(|slot| ((slot.offset, slot.turned), StackPanels::new(slot.laid_out()))).collect();
-        Operands::F32(AllPanels { alone, stacks })
+        let stacks =
+            stacks.map(|slot| ((slot.offset, slot.turned), StackPanels::new(slot.laid_out(), dtype))).collect();
+        Operands { alone, stacks, routers: layout.routers().into_iter().map(panels).collect() }
+    }
+
+    /// What the products compute in: `F32` or `Bf16`.
+    pub(crate) fn dtype(&self) -> Dtype {
+        match self.alone {
+            Alone::F32(_) => Dtype::F32,
+            Alone::Bf16(_) => Dtype::Bf16,
+        }
     }
 
     /// Takes over the masters.
     pub(crate) fn refresh(&mut self, layout: &Layout, masters: &Buffer) {
-        match self {
-            Operands::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
-            Operands::F32(panels) => {
-                Team::new(team::cores()).lead(|| {
-                    for (&offset, one) in &mut panels.alone {
-                        one.pack(&masters[offset..][..one.len()]);
-                    }
-                    for slot in layout.stacks() {
-                        if let Some(stack) = panels.stacks.get_mut(&(slot.offset, slot.turned)) {
-                            slot.pack(&masters[slot.range()], stack);
-                        }
-                    }
-                });
-            }
+        let mut alone = None;
+        match &mut self.alone {
+            Alone::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
+            Alone::F32(panels) => alone = Some(panels),
         }
+        Team::new(team::cores()).lead(|| {
+            for (&offset, one) in alone.into_iter().flatten().chain(&mut self.routers) {
+                one.pack(&masters[offset..][..one.len()]);
+            }
+            for slot in layout.stacks() {
+                if let Some(stack) = self.stacks.get_mut(&(slot.offset, slot.turned)) {
+                    slot.pack(&masters[slot.range()], stack);
+                }
+            }
+        });
     }
 }
 
 impl Policy {
     /// x · Wᵀ + b for rows x `[N, in]`: `[N, out]`. In bf16 N must be a multiple of the row block.
     pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
-        match &self.operands {
-            Operands::F32(panels) => {
-                let panels = &panels.alone[&weight.offset];
+        match &self.operands.alone {
+            Alone::F32(panels) => {
+                let panels = &panels[&weight.offset];
                 let Some(bias) = bias.map(|slot| self.vector(slot)) else { return panels.product(x) };
                 panels.product_then(x, |rows, columns, y| {
                     for row in rows {
@@ -91,7 +102,7 @@ impl Policy {
                     }
                 })
             }
-            Operands::Bf16(half) => {
+            Alone::Bf16(half) => {
                 let bias = bias.map(|slot| half.matrix(slot).view([-1]));
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
                 Buffer::of(x.linear(&half.matrix(weight), bias.as_ref()))
@@ -101,12 +112,12 @@ impl Policy {
 
     /// `onto` + x · Wᵀ, for rows x `[N, in]` and `onto` `[N, out]`.
     pub(crate) fn project_onto(&self, onto: &Buffer, x: &Buffer, weight: Slot) -> Buffer {
-        let Operands::F32(panels) = &self.operands else {
+        let Alone::F32(panels) = &self.operands.alone else {
             let mut y = self.project(x, weight, None);
             y.add(onto);
             return y;
         };
-        panels.alone[&weight.offset].product_then(x, |rows, columns, y| {
+        panels[&weight.offset].product_then(x, |rows, columns, y| {
             for row in rows {
                 let at = row * weight.rows + columns.start;
                 // SAFETY: the part of the product that this thread has just written.
@@ -117,11 +128,9 @@ impl Policy {
 
     /// [`kernels::gated`] of a projection to gate and up: `[N, F]`.
     pub(crate) fn project_gated(&self, x: &Buffer, weight: Slot) -> Buffer {
-        match &self.operands {
-            Operands::F32(panels) => panels.alone[&weight.offset].gated_product(self.config.activation, x),
-            Operands::Bf16(_) => {
-                kernels::gated(self.config.activation, &self.project(x, weight, None), weight.rows / 2)
-            }
+        match &self.operands.alone {
+            Alone::F32(panels) => panels[&weight.offset].gated_product(self.config.activation, x),
+            Alone::Bf16(_) => kernels::gated(self.config.activation, &self.project(x, weight, None), weight.rows / 2),
         }
     }
 
@@ -154,9 +163,9 @@ impl Policy {
                 dy.chunks_exact(weight.rows).for_each(|row| add(part, &row[columns.clone()]));
             });
         }
-        match &self.operands {
-            Operands::F32(_) => product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight)),
-            Operands::Bf16(_) => {
+        match &self.operands.alone {
+            Alone::F32(_) => product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight)),
+            Alone::Bf16(_) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
                 let mut d_weight = gradient.matrix(weight);
@@ -167,9 +176,9 @@ impl Policy {
 
     /// Gradient of [`Policy::project`] with respect to its input, `[N, in]`.
     pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
-        match &self.operands {
-            Operands::F32(_) => product::input_gradient(dy, self.vector(weight), weight.columns),
-            Operands::Bf16(half) => {
+        match &self.operands.alone {
+            Alone::F32(_) => product::input_gradient(dy, self.vector(weight), weight.columns),
+            Alone::Bf16(half) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 Buffer::of(dy.matmul(&half.matrix(weight)))
             }
@@ -178,11 +187,6 @@ impl Policy {
 }
 
 impl Half {
-    /// The numbers of a stack, from its first matrix on.
-    fn flat(&self, slot: StackSlot) -> Tensor {
-        self.0.narrow(0, slot.offset as i64, slot.stack.span() as i64)
-    }
-
     fn matrix(&self, slot: Slot) -> Tensor {
         let flat = self.0.narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64);
         flat.view([slot.rows as i64, slot.columns as i64])

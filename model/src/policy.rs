@@ -12,7 +12,7 @@ use crate::checkpoint::{LoadError, Target, Weights};
 use crate::config::{Dtype, Mla, ModelConfig, PolicyConfig};
 use crate::device::Twin;
 use crate::layout::{Layout, Role, Slot};
-use crate::operands::{Operands, Routers};
+use crate::operands::Operands;
 use crate::philox::{Purpose, Stream};
 use crate::rope::RopeTable;
 use crate::team;
@@ -30,7 +30,6 @@ pub struct Policy {
     pub(crate) layout: Layout,
     pub(crate) parameters: Buffer,
     pub(crate) operands: Operands,
-    pub(crate) routers: Routers,
     /// Of each of the config's ropes, shared with copies.
     ropes: Arc<[RopeTable]>,
     pub(crate) mla: Mla,
@@ -58,7 +57,6 @@ impl Policy {
             mla: config.mla,
             vocabulary: architecture.vocab_size,
             operands: Operands::new(&layout, config.dtype, config.mla),
-            routers: Routers::new(&layout),
             config: architecture,
             layout,
             parameters,
@@ -81,10 +79,7 @@ impl Policy {
 
     /// What the products compute in: `F32` or `Bf16`.
     pub fn dtype(&self) -> Dtype {
-        match self.operands {
-            Operands::F32(_) => Dtype::F32,
-            Operands::Bf16(_) => Dtype::Bf16,
-        }
+        self.operands.dtype()
     }
 
     /// How many numbers are trained.
@@ -105,7 +100,6 @@ impl Policy {
     /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
         self.operands.refresh(&self.layout, &self.parameters);
-        self.routers.refresh(&self.parameters);
         if let Some(mut twin) = self.on_device() {
             twin.take(self);
         }
@@ -125,14 +119,11 @@ impl Policy {
     pub fn deep_copy(&self) -> Policy {
         let mut operands = Operands::new(&self.layout, self.dtype(), self.mla);
         operands.refresh(&self.layout, &self.parameters);
-        let mut routers = Routers::new(&self.layout);
-        routers.refresh(&self.parameters);
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),
             parameters: self.parameters.clone(),
             operands,
-            routers,
             ropes: self.ropes.clone(),
             mla: self.mla,
             vocabulary: self.vocabulary,
@@ -154,9 +145,9 @@ impl Policy {
 
     /// What embeddings are multiplied with: rounded as the weights are, which is what checkpoints were trained with.
     pub(crate) fn embedding_scale(&self) -> f32 {
-        match self.operands {
-            Operands::F32(_) => self.config.embedding_scale,
-            Operands::Bf16(_) => half::bf16::from_f32(self.config.embedding_scale).to_f32(),
+        match self.dtype() {
+            Dtype::Bf16 => half::bf16::from_f32(self.config.embedding_scale).to_f32(),
+            _ => self.config.embedding_scale,
         }
     }
 

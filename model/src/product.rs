@@ -3,6 +3,7 @@
 //! What they compute and why is in `bridge/product.h`. Each call runs on the thread that makes it, and on those of the
 //! team that it leads.
 
+use half::bf16;
 use std::ops::Range;
 
 use crate::buffer::Buffer;
@@ -45,6 +46,16 @@ mod ffi {
         unsafe fn product_packed(
             x: *const f32,
             panels: *const f32,
+            m: i64,
+            n: i64,
+            k: i64,
+            first: i64,
+            last: i64,
+            y: *mut f32,
+        );
+        unsafe fn product_halves(
+            x: *const f32,
+            panels: *const u16,
             m: i64,
             n: i64,
             k: i64,
@@ -173,6 +184,17 @@ pub(crate) unsafe fn part(x: &[f32], numbers: &[f32], [n, k]: [usize; 2], panels
     let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
     // SAFETY: x holds rows of k numbers; as the caller says.
     unsafe { ffi::product_packed(x.as_ptr(), numbers.as_ptr(), m, n, k, first, last, y) };
+}
+
+/// [`part`] with weights in bf16.
+///
+/// # Safety
+/// As of [`part`].
+pub(crate) unsafe fn half_part(x: &[f32], numbers: &[bf16], [n, k]: [usize; 2], panels: Range<usize>, y: *mut f32) {
+    let m = rows(x, k);
+    let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
+    // SAFETY: as in `part`; a bf16 number is its 16 bits.
+    unsafe { ffi::product_halves(x.as_ptr(), numbers.as_ptr().cast(), m, n, k, first, last, y) };
 }
 
 /// Lays out rows of `k` weights as panels.

@@ -77,11 +77,6 @@ impl Share {
         &mut self.numbers[range]
     }
 
-    /// [`Share::part`] as a flat tensor on its memory.
-    pub(crate) fn flat(&self, range: Range<usize>) -> Tensor {
-        self.numbers.matrix(self.place(range.clone()).start, 1, range.len()).view([-1])
-    }
-
     pub(crate) fn matrix(&self, slot: Slot) -> Tensor {
         self.numbers.matrix(self.place(slot.range()).start, slot.rows, slot.columns)
     }

@@ -62,7 +62,7 @@ impl Policy {
         let config = self.experts_config();
         let correction = slots.correction.map(|slot| self.vector(slot));
         let routing = router::route(&self.router_logits(normed, slots.router), correction, config);
-        let dispatch = Dispatch::new(&routing.chosen, config.n_chosen, config.n_experts, self.product_rows(1));
+        let dispatch = Dispatch::new(&routing.chosen, config.n_chosen, config.n_experts);
         (routing, dispatch)
     }
 

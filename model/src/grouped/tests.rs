@@ -3,7 +3,6 @@ use crate::kernels::tests::noise;
 use crate::product::{Panels, add_weight_gradient as add_one, input_gradient as input_one};
 use crate::team::Team;
 use proptest::prelude::*;
-use tch::{Kind, Tensor};
 
 /// Groups of rows, and matrices that do not lie next to each other.
 #[derive(Clone, Debug)]
@@ -33,7 +32,7 @@ impl Case {
     /// Product, gated product, input gradient and weight gradient, one below the other.
     fn all(&self) -> Vec<u32> {
         let (x, dy, weights) = (self.x(), self.dy(), self.weights());
-        let mut panels = StackPanels::new(self.stack);
+        let mut panels = StackPanels::new(self.stack, Dtype::F32);
         panels.pack(&weights);
         let mut gradient = weights.clone();
         add_weight_gradient(&dy, &x, &self.ends, self.stack, &mut gradient);
@@ -113,50 +112,23 @@ proptest! {
     }
 }
 
-/// The inputs of a case in bf16, whose groups are whole blocks, and the matrices as a flat tensor.
-fn halved(case: &Case) -> (Buffer, Buffer, Tensor) {
-    let round = |numbers: &[f32]| Buffer::of(Tensor::from_slice(numbers).to_kind(Kind::BFloat16));
-    (round(&case.x()), round(&case.dy()), Tensor::from_slice(&case.weights()).to_kind(Kind::BFloat16))
-}
-
+/// In bf16 products are those of f32 with rounded weights and rounded rows, bit for bit.
 #[test]
-fn groups_in_bf16_are_what_they_say_and_keep_their_bits() {
-    tch::set_num_threads(1);
-    let stack = Stack { rows: 24, columns: 40, stride: 1000, groups: 4 };
-    let case = Case { stack, ends: vec![8, 8, 24, 64], seed: 9 };
-    let (x, dy, weights) = halved(&case);
-    let y = half::product(&x, &case.ends, &weights, stack);
-    let dx = half::input_gradient(&dy, &case.ends, &weights, stack);
-    let gradient = Tensor::zeros([stack.span() as i64], (Kind::Float, tch::Device::Cpu));
-    half::add_weight_gradient(&dy, &x, &case.ends, stack, &gradient);
-    // In f32 the products of rounded numbers are those of bf16 before these are rounded.
-    let flat = Buffer::of(weights.shallow_clone());
-    let mut panels = StackPanels::new(stack);
-    panels.pack(&flat);
-    let mut expected = vec![0.0; stack.span()];
-    add_weight_gradient(&dy, &x, &case.ends, stack, &mut expected);
-    let near = |found: &[f32], expected: &[f32]| {
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(expected) {
-            // One rounding to eight bits, and sums of some dozen numbers of size one.
-            assert!((found - expected).abs() <= expected.abs() / 256.0 + 1e-5, "{found}, expected {expected}");
-        }
-    };
-    near(&y, &panels.product(&x, &case.ends));
-    near(&dx, &input_gradient(&dy, &case.ends, &flat, stack));
-    near(&Buffer::of(gradient), &expected);
-    // A block of a group's rows has the bits that it has alone.
-    let (ends, k, n) = ([0, 0, 0, 8], stack.columns, stack.rows);
-    let block = Buffer::from_slice(&x[40 * k..48 * k]);
-    assert_eq!(bits(half::product(&block, &ends, &weights, stack).to_vec()), bits(y[40 * n..48 * n].to_vec()));
-    let none = Buffer::zeros(0);
-    assert!(half::product(&none, &[0; 4], &weights, stack).is_empty(), "no rows, no result");
-}
-
-#[test]
-#[should_panic(expected = "whole blocks")]
-fn groups_in_bf16_are_whole_blocks() {
-    let stack = Stack { rows: 4, columns: 4, stride: 16, groups: 1 };
-    let weights = Tensor::zeros([16], (Kind::BFloat16, tch::Device::Cpu));
-    half::product(&Buffer::zeros(12), &[3], &weights, stack);
+fn products_in_bf16_are_those_of_rounded_numbers() {
+    for (rows, columns, ends) in [(24, 40, [8, 8, 9, 64, 300]), (64, 33, [1, 3, 3, 140, 150])] {
+        let stack = Stack { rows, columns, stride: rows * columns + 8, groups: 5 };
+        let case = Case { stack, ends: ends.to_vec(), seed: 9 };
+        let (mut half, mut single) = (StackPanels::new(stack, Dtype::Bf16), StackPanels::new(stack, Dtype::F32));
+        half.pack(&case.weights());
+        single.pack(&rounded(&case.weights()));
+        let (x, near) = (case.x(), rounded(&case.x()));
+        assert_eq!(bits(half.product(&x, &ends).to_vec()), bits(single.product(&near, &ends).to_vec()));
+        let gated = |panels: &StackPanels, x: &[f32]| bits(panels.gated_product(Activation::Silu, x, &ends).to_vec());
+        assert_eq!(gated(&half, &x), gated(&single, &near));
+        assert_eq!(Team::new(3).lead(|| gated(&half, &x)), gated(&half, &x));
+        let row = 20 * columns..21 * columns;
+        let alone = half.product(&x[row], &[0, 0, 0, 1, 1]);
+        assert_eq!(bits(alone.to_vec()), bits(half.product(&x, &ends)[20 * rows..21 * rows].to_vec()));
+    }
+    assert_eq!(rounded(&[1.0 + 1.0 / 512.0, f32::INFINITY]).to_vec(), [1.0, f32::INFINITY]);
 }

@@ -1,9 +1,10 @@
 //! Products of rows in groups with the matrices of a stack: the experts of a block, the heads of a latent attention.
+//!
+//! In bf16 their gradients are those of f32: sums of products with the masters.
 
-use super::Operands;
 use crate::buffer::Buffer;
-use crate::grouped::{self, StackPanels, half};
-use crate::kernels;
+use crate::config::Dtype;
+use crate::grouped::{self, StackPanels};
 use crate::layout::StackSlot;
 use crate::policy::Policy;
 use crate::share::Share;
@@ -32,37 +33,23 @@ impl StackSlot {
 impl Policy {
     /// Rows x, sorted in groups that end at `ends`, times each group's matrix: x · Wᵀ, or x · W where the slot is turned.
     pub(crate) fn project_stack(&self, x: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
-        match &self.operands {
-            Operands::F32(panels) => panels.stacks[&(slot.offset, slot.turned)].product(x, ends),
-            Operands::Bf16(half) if slot.turned => half::input_gradient(x, ends, &half.flat(slot), slot.stack),
-            Operands::Bf16(half) => half::product(x, ends, &half.flat(slot), slot.stack),
-        }
+        self.operands.stacks[&(slot.offset, slot.turned)].product(x, ends)
     }
 
     /// The gated activation of [`Policy::project_stack`] with matrices of gate and up: `[M, F]`.
     pub(crate) fn project_stack_gated(&self, x: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
-        match &self.operands {
-            Operands::F32(panels) => {
-                panels.stacks[&(slot.offset, slot.turned)].gated_product(self.config.activation, x, ends)
-            }
-            Operands::Bf16(_) => {
-                kernels::gated(self.config.activation, &self.project_stack(x, ends, slot), slot.stack.rows / 2)
-            }
-        }
+        self.operands.stacks[&(slot.offset, slot.turned)].gated_product(self.config.activation, x, ends)
     }
 
     /// Gradient of [`Policy::project_stack`] with respect to its input.
     pub(crate) fn project_stack_input_backward(&self, dy: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
-        match &self.operands {
-            Operands::F32(_) if slot.turned => {
-                let mut panels = StackPanels::new(slot.stack);
-                panels.pack(&self.parameters[slot.range()]);
-                panels.product(dy, ends)
-            }
-            Operands::F32(_) => grouped::input_gradient(dy, ends, &self.parameters[slot.range()], slot.stack),
-            Operands::Bf16(half) if slot.turned => half::product(dy, ends, &half.flat(slot), slot.stack),
-            Operands::Bf16(half) => half::input_gradient(dy, ends, &half.flat(slot), slot.stack),
+        let weights = &self.parameters[slot.range()];
+        if !slot.turned {
+            return grouped::input_gradient(dy, ends, weights, slot.stack);
         }
+        let mut panels = StackPanels::new(slot.stack, Dtype::F32);
+        panels.pack(weights);
+        panels.product(dy, ends)
     }
 
     /// Adds the gradient of the matrices of [`Policy::project_stack`] to `gradient`.
@@ -76,9 +63,6 @@ impl Policy {
     ) {
         // Of turned matrices the rows belong to the input.
         let (dy, x) = if slot.turned { (x, dy) } else { (dy, x) };
-        match &self.operands {
-            Operands::F32(_) => grouped::add_weight_gradient(dy, x, ends, slot.stack, gradient.part(slot.range())),
-            Operands::Bf16(_) => half::add_weight_gradient(dy, x, ends, slot.stack, &gradient.flat(slot.range())),
-        }
+        grouped::add_weight_gradient(dy, x, ends, slot.stack, gradient.part(slot.range()));
     }
 }
