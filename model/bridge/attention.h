@@ -60,17 +60,19 @@ void page_write(const float* key, const float* value, const int32_t* page, const
 
 // Rows of a decoding step, as the projections leave them: row i of queries begins at q + i * q_step, of keys and values
 // at key + i * key_step and value + i * value_step. Row i stands at position[i] of its sequence, whose pages are
-// pages[i], [n, max_pages]; the rows of sequence s are starts[s] to starts[s + 1], in order of their positions.
+// pages[i], [n, max_pages]; the rows of sequence s are starts[s] to starts[s + 1], in order of their positions. The heads
+// are computed in `shares` of equal size: one for each kv head, and of latents' heads as many as there is use for.
 struct StepPointers {
   const float *q, *key, *value;
   int64_t q_step, key_step, value_step;
   const int32_t *position, *starts, *pages;
-  int64_t sequences, max_pages;
+  int64_t sequences, max_pages, shares;
 };
 
 // Rotates queries and keys (see `rope`; not at all where `cosine` is null), writes keys and values into their pages of the
-// layer and attends to the positions that each row sees: out is [n, heads, v]. `stride` is a page's numbers. Item i is sequence i % sequences of
-// kv head i / sequences: neighbours that share a page read it once. No two sequences write to one page.
+// layer and attends to the positions that each row sees: out is [n, heads, v]. `stride` is a page's numbers. Latents come as
+// they are to be met, and their pages have them already. Item i is sequence i % sequences of share i / sequences:
+// neighbours that share a page read it once. No two sequences write to one page.
 void attention_step(const StepPointers& rows, const AttentionForm& form, const float* cosine, const float* sine,
                     float* arena, int64_t stride, int64_t layer, int64_t first, int64_t last, float* out);
 

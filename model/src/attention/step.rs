@@ -59,6 +59,7 @@ struct StepPointers {
     pages: *const i32,
     sequences: i64,
     max_pages: i64,
+    shares: i64,
 }
 
 // SAFETY: threads only read what the pointers point at.
@@ -72,6 +73,9 @@ unsafe impl cxx::ExternType for StepPointers {
 
 /// Positions of one kv head that are worth a chunk of a decoding step: some microseconds.
 const STEP_GRAIN: usize = 256;
+
+/// Heads that are worth an item of their own where keys are latents: the lanes of the widest vectors.
+const SHARE: usize = 16;
 
 /// All pages of a cache.
 #[derive(Debug)]
@@ -149,7 +153,7 @@ pub fn page_floats(heads: Heads) -> usize {
     ffi::page_floats(&heads.form()) as usize
 }
 
-/// Rotates queries and keys of a decoding step if there are angles, writes keys and values into the pages, and attends to
+/// Rotates queries and keys of a decoding step if there are angles (for latents there are none), writes keys and values into the pages, and attends to
 /// the positions that each row sees. Returns `[padded, H, value width]`, of which rows past the step's are zeros. Bit
 /// for bit what [`crate::kernels::rope`] and [`crate::attention::attention`] give such a row.
 pub fn attention_step(
@@ -182,6 +186,7 @@ pub fn attention_step(
     );
     let ordered = starts.is_sorted() && starts.first() == Some(&0) && starts.last() == Some(&(n as i32));
     assert!(ordered, "sequences have the rows");
+    let shares = shares(heads, sequences);
     let mut out = Buffer::unwritten(padded * widths.out);
     out[n * widths.out..].fill(0.0);
     let (outs, arena, layer) = (Cells(out.as_mut_ptr()), Cells(pages.numbers), layer as i64);
@@ -197,9 +202,19 @@ pub fn attention_step(
         pages: table.as_ptr(),
         sequences: sequences as i64,
         max_pages: max_pages as i64,
+        shares: shares as i64,
     };
+    if heads.latent {
+        assert!(angles.is_none(), "only some columns of a latent rotate: they come rotated");
+        for (row, &at) in positions.iter().enumerate() {
+            let (key, at) = (key.numbers[row * key.step..].as_ptr(), at as usize);
+            let (page, slot) = (table[row * max_pages + at / TILE], (at % TILE) as i32);
+            // SAFETY: as below; no other thread has the pages yet.
+            unsafe { ffi::page_write(key, null(), &page, &slot, 1, &form, stride as i64, layer, arena.at(0)) };
+        }
+    }
     let seen: usize = positions.iter().map(|&at| heads.reach().min(at as usize + 1)).sum();
-    team::spread(sequences * heads.n_kv_heads, (STEP_GRAIN * sequences).div_ceil(seen.max(1)), |items| {
+    team::spread(sequences * shares, (STEP_GRAIN * sequences).div_ceil(seen.max(1)), |items| {
         let (first, last) = (items.start as i64, items.end as i64);
         // SAFETY: the assertions above are what the kernel reads and writes; an item's rows, heads and last pages are
         // no other item's, and pages that several sequences share are only read.
@@ -210,6 +225,16 @@ pub fn attention_step(
         }
     });
     out
+}
+
+/// Shares of the heads, each of which is an item for every sequence. Latents are one for all heads, so that a page is best read
+/// for all at once; but where sequences are fewer than threads, a sequence's heads are shared among them.
+fn shares(heads: Heads, sequences: usize) -> usize {
+    if !heads.latent {
+        return heads.n_kv_heads;
+    }
+    let fits = |&n: &usize| heads.n_heads.is_multiple_of(n) && heads.n_heads / n >= SHARE;
+    (1..=team::threads().div_ceil(sequences.max(1))).rev().find(fits).unwrap_or(1)
 }
 
 /// Writes one layer's keys `[B, kv heads, K]` and values `[B, kv heads, value width]` into slots of pages, one of each a row. Rows past those of

@@ -217,7 +217,7 @@ fn paged(inputs: &Inputs, segments: &[Segment], rows: i32, heads: Heads) -> Buff
     let unmoved = lengths.iter().max().copied().unwrap_or(0) as usize * heads.head_dim / 2;
     let (ones, zeros) = (vec![1.0; unmoved], vec![0.0; unmoved]);
     // An angle of 0 is no rotation.
-    let angles = heads.head_dim.is_multiple_of(2).then_some(Angles { cosine: &ones, sine: &zeros });
+    let angles = (heads.head_dim.is_multiple_of(2) && !heads.latent).then_some(Angles { cosine: &ones, sine: &zeros });
     let rows = StepRows { q, key, value, positions: &positions, starts: &starts, table: &table };
     // One row of padding.
     let mut out = attention_step(&rows, &mut pages, 1, angles, heads, n + 1);
@@ -243,7 +243,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn latent_heads()(n_heads in prop_oneof![1usize..9, Just(16), Just(21), Just(37)], value_dim in any_width(), rest in prop_oneof![Just(0usize), 1usize..20], window in any_window()) -> Heads {
+    fn latent_heads()(n_heads in prop_oneof![1usize..9, Just(16), Just(21), Just(37), Just(48), Just(64)], value_dim in any_width(), rest in prop_oneof![Just(0usize), 1usize..20], window in any_window()) -> Heads {
         Heads { value_dim, latent: true, scale: 0.4, window, ..Heads::new(n_heads, 1, value_dim + rest) }
     }
 }
