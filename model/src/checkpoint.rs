@@ -100,8 +100,17 @@ impl Shard {
             .map_err(|e| parse(format!("not a whole safetensors file of {} bytes: {e}", map.len())))?;
         let data = header + 8;
         let tensors: HashMap<String, TensorInfo> =
-            metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+            metadata.tensors().into_iter().map(|(name, info)| (of_text(&name), info.clone())).collect();
         Ok(Shard { data, tensors, map, file })
+    }
+}
+
+/// A tensor's name without what says that it is of the text part of a checkpoint that also sees: `language_model.model.…`
+/// in older files, `model.language_model.…` in newer ones.
+fn of_text(name: &str) -> String {
+    match name.strip_prefix("model.language_model.") {
+        Some(rest) => format!("model.{rest}"),
+        None => name.strip_prefix("language_model.").unwrap_or(name).to_owned(),
     }
 }
 
@@ -157,6 +166,7 @@ impl Weights {
         let mut opened: HashMap<&str, usize> = HashMap::new();
         let mut places = BTreeMap::new();
         for (tensor, file) in map {
+            let tensor = &of_text(tensor);
             let file = file
                 .as_str()
                 .filter(|f| Path::new(f).file_name().is_some_and(|name| name == *f))

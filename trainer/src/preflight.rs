@@ -204,6 +204,9 @@ fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     if let Some(model) = checked.model.as_ref().filter(|_| !run.model.random_init) {
         checkpoint::weights(&folder, model, findings);
     }
+    if let Some(model) = &checked.model {
+        checkpoint::form(model, run.model.mla, findings);
+    }
     if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
         checkpoint::vocabulary(model, tokenizer, findings);
         match StopIds::find(&folder, model, tokenizer) {

@@ -292,3 +292,6 @@ fn together(by_head: &[f32], by_row: &[f32], n_heads: usize, a: usize, b: usize)
     });
     x
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use crate::checkpoint::{self, Format, Part, SaveError};
 use crate::fp8::BLOCK;
 use crate::layout::Role;
 use crate::tokenizer;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -14,6 +14,9 @@ const MAX_SHARD_BYTES: u64 = 5_000_000_000;
 
 /// Where config.json says how weights are quantised.
 const QUANTIZATION: &str = "quantization_config";
+
+/// Where the config of a checkpoint that also sees describes its text part.
+const TEXT: &str = "text_config";
 
 impl Policy {
     /// Writes weights as `format`, `config.json` and the tokenizer's files into `folder`, as Hugging Face tools expect
@@ -34,8 +37,10 @@ impl Policy {
         }
         let from = self.source.join("config.json");
         let text = fs::read(&from).map_err(io(&from))?;
-        let mut config: serde_json::Value =
-            serde_json::from_slice(&text).map_err(|e| io(&from)(std::io::Error::from(e)))?;
+        let mut config: Value = serde_json::from_slice(&text).map_err(|e| io(&from)(std::io::Error::from(e)))?;
+        if config.get(TEXT).is_some_and(Value::is_object) {
+            config = text_config(&config);
+        }
         if let Some(config) = config.as_object_mut() {
             let name = match format {
                 Format::F32 => "float32",
@@ -69,6 +74,19 @@ impl Policy {
             .collect();
         checkpoint::save(folder, &parts, MAX_SHARD_BYTES)
     }
+}
+
+/// The config of a checkpoint's text part alone, which is all that a policy holds of it: a Gemma 3 that also sees.
+fn text_config(config: &Value) -> Value {
+    let mut text = config[TEXT].clone();
+    for key in ["bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype", "transformers_version"] {
+        if let (Some(outer), None) = (config.get(key), text.get(key)) {
+            text[key] = outer.clone();
+        }
+    }
+    text["architectures"] = json!(["Gemma3ForCausalLM"]);
+    text["model_type"] = json!("gemma3_text");
+    text
 }
 
 /// What a checkpoint of `format` stores parameters of a role as. Routers' correction bias moves by less than what bf16

@@ -331,3 +331,32 @@ fn a_team_changes_no_bit_of_a_gradient() {
         }
     }
 }
+
+/// A Gemma 3 that also sees is read for its text part, under the names of older and of newer files, and saved as that
+/// part alone.
+#[test]
+fn the_text_part_of_a_checkpoint_that_sees() {
+    let (policy, _) = golden("gemma3");
+    let text: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder("gemma3").join("config.json")).unwrap()).unwrap();
+    let tensors = Tensor::read_safetensors(folder("gemma3").join("model.safetensors")).unwrap();
+    for prefix in ["language_model.model.", "model.language_model."] {
+        let seeing = tempfile::tempdir().unwrap();
+        let tower = ("vision_tower.patch.weight".to_owned(), Tensor::zeros([2, 3], (Kind::Float, tch::Device::Cpu)));
+        let renamed = tensors.iter().map(|(name, x)| (name.replacen("model.", prefix, 1), x.shallow_clone()));
+        let all: Vec<_> = renamed.chain([tower]).collect();
+        Tensor::write_safetensors(&all, seeing.path().join("model.safetensors")).unwrap();
+        let whole = serde_json::json!({
+            "model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"], "text_config": text,
+            "eos_token_id": [1, 106], "torch_dtype": "float32",
+        });
+        std::fs::write(seeing.path().join("config.json"), whole.to_string()).unwrap();
+        let read = Policy::load(seeing.path(), &config(seeing.path()), 0).unwrap();
+        assert_eq!(read.parameters(), policy.parameters(), "{prefix}");
+
+        let saved = tempfile::tempdir().unwrap();
+        read.save(saved.path(), Format::F32).unwrap();
+        let again = Policy::load(saved.path(), &config(saved.path()), 0).unwrap();
+        assert_eq!((again.parameters(), again.config()), (policy.parameters(), read.config()));
+    }
+}

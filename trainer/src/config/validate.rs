@@ -1,6 +1,6 @@
 //! Rules between keys, checked without opening a file: all findings at once.
 
-use model::config::DeviceChoice;
+use model::config::{DeviceChoice, Mla};
 use rewards::{Rubric, RubricError, RuleConfig, SoftOverlong};
 use rollout::sampling::SamplingConfig;
 
@@ -175,9 +175,12 @@ impl Findings {
         self.refuse(checkpoint.is_empty(), "model.checkpoint", || "is empty".into());
         let device = config.model.device;
         let promised = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
+        let required = config.run.exactness == Exactness::Require;
         let message = "is `require`, and libtorch's kernels on `model.device` promise no bits".to_owned();
-        let wrong = !promised && config.run.exactness == Exactness::Require;
-        self.hint(wrong, "run.exactness", message, "`auto` measures there");
+        self.hint(!promised && required, "run.exactness", message, "`auto` measures there");
+        let message = "is `require`, and `model.mla` is `expanded`, which the sampler does not compute".to_owned();
+        let expanded = promised && config.model.mla == Mla::Expanded;
+        self.hint(expanded && required, "run.exactness", message, "`auto` measures there");
         let idle = || "is 0: nothing would compute".into();
         self.refuse(config.run.workers == Some(0), "run.workers", idle);
         self.refuse(config.run.parallel_microbatches == Some(0), "run.parallel_microbatches", idle);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::checkpoint::Weights;
-use model::config::ModelConfig;
+use model::config::{AttentionConfig, Mla, ModelConfig};
 use model::layout::Layout;
 use model::tokenizer::Tokenizer;
 
@@ -35,6 +35,14 @@ pub(super) fn vocabulary(model: &ModelConfig, tokenizer: &Tokenizer, findings: &
     if ids > rows {
         let message = format!("the tokenizer has ids up to {}, config.json says `vocab_size` {rows}", ids - 1);
         findings.push(Finding::warning(KEY, message).hint("is the tokenizer that of another checkpoint?"));
+    }
+}
+
+/// Whether the policy has the attention that a form is chosen of.
+pub(super) fn form(model: &ModelConfig, mla: Mla, findings: &mut Vec<Finding>) {
+    if mla == Mla::Expanded && matches!(model.attention, AttentionConfig::Grouped(_)) {
+        let message = format!("is `expanded`, and {:?} has no latent attention", model.family);
+        findings.push(Finding::error("model.mla", message).hint("leave the key out"));
     }
 }
 

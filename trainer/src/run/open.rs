@@ -3,7 +3,7 @@
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use model::config::Dtype;
+use model::config::{Dtype, Mla};
 use model::policy::Policy;
 use model::probe::Probe;
 use model::team;
@@ -79,7 +79,7 @@ impl Run {
         let measures = match config.run.exactness {
             Exactness::Measure => true,
             Exactness::Require => false,
-            Exactness::Auto => probe.failed.is_some() || device.is_some(),
+            Exactness::Auto => probe.failed.is_some() || device.is_some() || config.model.mla == Mla::Expanded,
         };
         let machine = Machine {
             program: program?,

@@ -107,6 +107,9 @@ fn exactness_is_required_of_kernels_that_promise_it() {
         assert_eq!(found.into_iter().map(|f| f.key).collect::<Vec<_>>(), keys, "{device}");
         assert_eq!(findings(Stage::Grpo, &[&format!("model.device={device}")]), []);
     }
+    let keys = findings(Stage::Grpo, &["run.exactness=require", "model.mla=expanded"]).into_iter().map(|f| f.key);
+    assert_eq!(keys.collect::<Vec<_>>(), ["run.exactness"]);
+    assert_eq!(findings(Stage::Grpo, &["model.mla=expanded"]), []);
 }
 
 #[test]
