@@ -1,5 +1,6 @@
 //! What sampling and training do most with a policy of 15M parameters: a decoding step, log-probabilities of a microbatch,
-//! its gradient; and text to token ids and back. All on one thread.
+//! its gradient; and text to token ids and back. The same with latent attention in place of grouped, where training takes
+//! the absorbed form or the expanded one. All on one thread.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +11,13 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use model::backward::Targets;
 use model::buffer::Buffer;
-use model::config::PolicyConfig;
+use model::config::{Mla, PolicyConfig};
 use model::decode::Feed;
 use model::kv_cache::{KvArena, KvCache, Sequence};
 use model::packed::Packed;
 use model::policy::Policy;
 use model::tokenizer::Tokenizer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const VOCABULARY: usize = 4096;
 const PROMPT: usize = 140;
@@ -36,23 +37,43 @@ fn main() {
         .measurement_time(Duration::from_millis(800))
         .configure_from_args();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let policy = fresh(folder.path());
-    decode(&mut criterion, &policy);
-    microbatch(&mut criterion, &policy);
+    let policy = fresh(folder.path(), grouped(), Mla::Absorbed);
+    decode(&mut criterion, "decode", &policy);
+    microbatch(&mut criterion, "microbatch", &policy);
+    for (name, mla) in [("latent absorbed", Mla::Absorbed), ("latent expanded", Mla::Expanded)] {
+        let policy = fresh(folder.path(), latent(), mla);
+        if mla == Mla::Absorbed {
+            decode(&mut criterion, "decode latent", &policy);
+        }
+        microbatch(&mut criterion, &format!("microbatch {name}"), &policy);
+    }
     tokenizer(&mut criterion, folder.path());
     criterion.final_summary();
 }
 
-fn fresh(folder: &Path) -> Policy {
-    let config = json!({
+fn grouped() -> Value {
+    json!({
         "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": VOCABULARY, "hidden_size": 384,
         "num_hidden_layers": 8, "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 1024,
         "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
         "tie_word_embeddings": true,
-    });
+    })
+}
+
+/// As many heads, with the proportions of DeepSeek-V3's and no experts.
+fn latent() -> Value {
+    json!({
+        "model_type": "deepseek_v3", "vocab_size": VOCABULARY, "hidden_size": 384, "num_hidden_layers": 8,
+        "num_attention_heads": 6, "q_lora_rank": 96, "kv_lora_rank": 128, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32,
+        "v_head_dim": 64, "intermediate_size": 1024, "max_position_embeddings": 4096, "rope_theta": 1e6,
+        "tie_word_embeddings": true, "first_k_dense_replace": 8, "moe_intermediate_size": 256, "n_routed_experts": 8,
+        "num_experts_per_tok": 2, "n_shared_experts": 1, "num_nextn_predict_layers": 0,
+    })
+}
+
+fn fresh(folder: &Path, config: Value, mla: Mla) -> Policy {
     fs::write(folder.join("config.json"), config.to_string()).expect("a config can be written");
-    let checkpoint = folder.to_owned();
-    let config = PolicyConfig { random_init: true, ..PolicyConfig::new(checkpoint) };
+    let config = PolicyConfig { random_init: true, mla, ..PolicyConfig::new(folder) };
     Policy::load(folder, &config, 0).expect("fresh weights need only a config")
 }
 
@@ -60,8 +81,8 @@ fn tokens(len: usize) -> Vec<i64> {
     (0..len).map(|i| (i * 37 % VOCABULARY) as i64).collect()
 }
 
-fn decode(criterion: &mut Criterion, policy: &Policy) {
-    let mut group = criterion.benchmark_group("decode");
+fn decode(criterion: &mut Criterion, name: &str, policy: &Policy) {
+    let mut group = criterion.benchmark_group(name);
     for rows in ROWS {
         let pages = KvCache::pages_for(PROMPT + STEPS) * (rows + 1);
         let mut arena = KvArena::new(policy.config(), pages);
@@ -93,7 +114,7 @@ fn decode(criterion: &mut Criterion, policy: &Policy) {
 }
 
 /// A prompt and four completions of it.
-fn microbatch(criterion: &mut Criterion, policy: &Policy) {
+fn microbatch(criterion: &mut Criterion, name: &str, policy: &Policy) {
     let (mut packed, mut targets) = (Packed::default(), Targets::default());
     let prompt = packed.push(&tokens(PROMPT));
     for _ in 0..4 {
@@ -101,7 +122,7 @@ fn microbatch(criterion: &mut Criterion, policy: &Policy) {
         targets.push_sequence(segment.start.into(), &tokens(COMPLETION));
     }
     let mut gradient = Buffer::zeros(policy.layout().len());
-    let mut group = criterion.benchmark_group("microbatch");
+    let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(packed.len() as u64));
     group.bench_function("log-probabilities", |bencher| bencher.iter(|| policy.logprobs(&packed, &targets, 1.0)));
     group.bench_function("gradient", |bencher| {
