@@ -124,3 +124,6 @@ impl Policy {
         dx
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ mod golden;
 
 /// Those whose values transformers computed: scripts/golden/{dense,families}.py.
 pub(crate) const FAMILIES: [&str; 5] = ["qwen2", "qwen3", "llama", "qwen3_moe", "mixtral"];
+/// Those with experts.
+pub(crate) const SPARSE: [&str; 2] = ["qwen3_moe", "mixtral"];
 
 fn config(folder: &Path) -> PolicyConfig {
     PolicyConfig::new(folder)
@@ -23,17 +25,17 @@ fn read_golden(family: &str, name: &str) -> Vec<(String, Tensor)> {
     Tensor::read_safetensors(folder(family).join(name).with_extension("safetensors")).unwrap()
 }
 
-fn golden(family: &str) -> (Policy, Vec<(String, Tensor)>) {
+pub(crate) fn golden(family: &str) -> (Policy, Vec<(String, Tensor)>) {
     let folder = folder(family);
     (Policy::load(&folder, &config(&folder), 0).unwrap(), read_golden(family, "golden"))
 }
 
-fn half(family: &str) -> Policy {
+pub(crate) fn half(family: &str) -> Policy {
     let folder = folder(family);
     Policy::load(&folder, &PolicyConfig { dtype: Dtype::Bf16, ..config(&folder) }, 0).unwrap()
 }
 
-fn named<'a>(tensors: &'a [(String, Tensor)], name: &str) -> &'a Tensor {
+pub(crate) fn named<'a>(tensors: &'a [(String, Tensor)], name: &str) -> &'a Tensor {
     &tensors.iter().find(|(n, _)| n == name).unwrap().1
 }
 
