@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 mod golden;
 
 /// Those whose values transformers computed: scripts/golden/{dense,families}.py.
-pub(crate) const FAMILIES: [&str; 5] = ["qwen2", "qwen3", "llama", "qwen3_moe", "mixtral"];
+pub(crate) const FAMILIES: [&str; 6] = ["qwen2", "qwen3", "llama", "gemma3", "qwen3_moe", "mixtral"];
 /// Those with experts.
 pub(crate) const SPARSE: [&str; 2] = ["qwen3_moe", "mixtral"];
 
