@@ -19,7 +19,7 @@ mod twin;
 pub use cache::{DeviceCache, Encoded};
 pub use library::{LibraryError, beside_libtorch, load_cuda};
 pub use noise::gumbel;
-pub use policy::DevicePolicy;
+pub use policy::{DevicePolicy, not_on_a_device};
 pub(crate) use twin::Twin;
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn transformers_reads_what_was_saved() {
     };
     let scratch = tempdir().unwrap();
     let mut folders = vec![trained(scratch.path())];
-    for family in ["qwen2", "qwen3", "llama", "tiny"] {
+    for family in ["qwen2", "qwen3", "llama", "gemma3", "qwen3_moe", "mixtral", "tiny"] {
         let from = match family {
             "tiny" => root().join("configs/checkpoints/tiny"),
             _ => root().join("tests/golden").join(family),

@@ -5,7 +5,7 @@ use crate::attention::Heads;
 use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
 use tch::{Kind, Tensor};
 
-/// `Policy::load` takes no other pieces.
+/// `DevicePolicy::new` takes no other pieces.
 const UNKNOWN: &str = "grouped attention and a dense feed-forward";
 
 /// Attention of one block: q `[N, H, K]`, key and value `[N, kv heads, K]`, to `[N, H · K]`.

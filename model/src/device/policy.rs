@@ -1,6 +1,6 @@
 //! `DevicePolicy`: a policy's weights on a device.
 
-use crate::config::{Dtype, ModelConfig};
+use crate::config::{Activation, AttentionConfig, Dtype, ModelConfig};
 use crate::layout::{Layout, Slot};
 use crate::policy::Policy;
 use tch::{Device, Kind, Tensor};
@@ -21,10 +21,29 @@ pub struct DevicePolicy {
     vocabulary: usize,
 }
 
+/// What a policy needs that is not computed on a device, or `None` where all of it is.
+pub fn not_on_a_device(config: &ModelConfig) -> Option<&'static str> {
+    if matches!(config.attention, AttentionConfig::Latent(_)) {
+        return Some("attention to latents");
+    }
+    if config.experts.is_some() {
+        return Some("experts");
+    }
+    if config.blocks.iter().any(|block| block.window.is_some()) {
+        return Some("attention within a window");
+    }
+    let plain = config.activation == Activation::Silu && !config.norm.after && config.norm.offset == 0.0;
+    (!plain || config.embedding_scale != 1.0).then_some("norms and gates other than those of Qwen and Llama")
+}
+
 impl DevicePolicy {
     /// A copy of `policy` on `device`, that computes in the same precision.
+    ///
+    /// # Panics
+    /// Where [`not_on_a_device`] names something.
     pub fn new(policy: &Policy, device: Device) -> DevicePolicy {
         let config = policy.config().clone();
+        assert_eq!(not_on_a_device(&config), None, "computed by libtorch's kernels");
         let width = (config.rope_dim() / 2) as i64;
         let table = |numbers: &[f32]| Tensor::from_slice(numbers).view([-1, width]).to_device(device);
         // Copied even where the device is the CPU: the masters here move by themselves.

@@ -1,5 +1,6 @@
 use std::fs;
 
+use model::config::DeviceChoice;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -128,10 +129,26 @@ fn weights_that_do_not_fit_config_json_are_listed() {
     "#);
 }
 
+/// What libtorch's kernels do not compute is refused on a device, and nowhere else.
+#[test]
+fn what_a_device_does_not_compute_is_refused() {
+    for (family, sound) in [("qwen3", true), ("gemma3", false), ("mixtral", false), ("deepseek_v2_lite", false)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
+        let model = checkpoint::config(&folder, &mut Vec::new()).unwrap();
+        let refused = |device| {
+            let mut findings = Vec::new();
+            checkpoint::device(&model, device, &mut findings);
+            !findings.is_empty()
+        };
+        assert_eq!([DeviceChoice::Libtorch, DeviceChoice::Cuda].map(refused), [!sound; 2], "{family}");
+        assert_eq!([DeviceChoice::Auto, DeviceChoice::Cpu].map(refused), [false; 2], "{family}");
+    }
+}
+
 /// The goldens' own folders hold what their config.json says.
 #[test]
 fn goldens_pass() {
-    for family in ["qwen2", "qwen3", "llama"] {
+    for family in ["qwen2", "qwen3", "llama", "gemma3", "qwen3_moe", "mixtral", "deepseek_v2", "deepseek_v3"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
         let mut findings = Vec::new();
         let model = checkpoint::config(&folder, &mut findings).unwrap();
