@@ -9,7 +9,7 @@
   void fp8_decode(const uint8_t*, int64_t, float*);                                                                 \
   void fp8_pack(const uint8_t*, int64_t, int64_t, int64_t, int64_t, uint8_t*);                                      \
   void fp8_quantise_rows(const float*, int64_t, int64_t, const int64_t*, int64_t, bool, float*, float*);            \
-  void fp8_quantise_columns(const float*, int64_t, int64_t, float*, float*);                                        \
+  void fp8_quantise_columns(const float*, int64_t, int64_t, bool, float*, float*);                                  \
   void fp8_product(const float*, const float*, const Fp8Weights&, int64_t, int64_t, int64_t, float*);               \
   void fp8_input_gradient(const float*, const float*, const Fp8Weights&, int64_t, int64_t, int64_t, float*);        \
   void fp8_weight_gradient(const float*, const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, \
@@ -39,8 +39,8 @@ void fp8_quantise_rows(const float* x, int64_t m, int64_t k, const int64_t* star
   GROUPER_DISPATCH(fp8_quantise_rows(x, m, k, starts, chunks, powers, numbers, scales))
 }
 
-void fp8_quantise_columns(const float* x, int64_t m, int64_t k, float* numbers, float* scales) {
-  GROUPER_DISPATCH(fp8_quantise_columns(x, m, k, numbers, scales))
+void fp8_quantise_columns(const float* x, int64_t m, int64_t k, bool powers, float* numbers, float* scales) {
+  GROUPER_DISPATCH(fp8_quantise_columns(x, m, k, powers, numbers, scales))
 }
 
 void fp8_product(const float* x, const float* x_scales, const Fp8Weights& w, int64_t m, int64_t first, int64_t last,

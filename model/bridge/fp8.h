@@ -39,7 +39,7 @@ void fp8_quantise_rows(const float* x, int64_t m, int64_t k, const int64_t* star
                        float* numbers, float* scales);
 
 // The E4M3 numbers of x [m, k] in tiles of 128 x 1, and the scales, k for each 128 rows; rows count from a tile's first.
-void fp8_quantise_columns(const float* x, int64_t m, int64_t k, float* numbers, float* scales);
+void fp8_quantise_columns(const float* x, int64_t m, int64_t k, bool powers, float* numbers, float* scales);
 
 // Weights [n, k]: panels of codes, the scales of the blocks [n_chunks, k_chunks], and where the chunks begin.
 struct Fp8Weights {

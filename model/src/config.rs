@@ -49,6 +49,9 @@ pub enum Dtype {
     F32,
     /// bfloat16, with f32 master weights.
     Bf16,
+    /// E4M3 with scales for 128 numbers in the linear layers of the blocks, f32 elsewhere and for master weights, as
+    /// DeepSeek-V3 trains (arXiv 2412.19437, section 3.3). On the CPU.
+    Fp8,
 }
 
 /// Forms of multi-head latent attention (arXiv 2405.04434).

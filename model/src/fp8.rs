@@ -9,6 +9,9 @@
 //! A number that is infinite or NaN makes its tile's scale NaN, and so every number that is computed from the tile: a
 //! gradient's norm then is NaN, which a run takes for an error.
 
+mod stack;
+mod tiles;
+
 use std::ops::Range;
 
 use crate::buffer::Buffer;
@@ -16,6 +19,9 @@ use crate::config::Activation;
 use crate::kernels;
 use crate::product::{self, GRADIENT_ROWS, PACK_GRAIN, panel_rows, rows};
 use crate::team::{self, Cells};
+pub use stack::Fp8Stack;
+pub use tiles::Scales;
+use tiles::{Tiles, row_chunks, starts, width};
 
 /// Numbers that share a scale, along each side of a block.
 pub const BLOCK: usize = 128;
@@ -47,7 +53,14 @@ mod ffi {
             numbers: *mut f32,
             scales: *mut f32,
         );
-        unsafe fn fp8_quantise_columns(x: *const f32, m: i64, k: i64, numbers: *mut f32, scales: *mut f32);
+        unsafe fn fp8_quantise_columns(
+            x: *const f32,
+            m: i64,
+            k: i64,
+            powers: bool,
+            numbers: *mut f32,
+            scales: *mut f32,
+        );
         unsafe fn fp8_product(
             x: *const f32,
             x_scales: *const f32,
@@ -98,72 +111,6 @@ unsafe impl cxx::ExternType for Weights {
     type Kind = cxx::kind::Trivial;
 }
 
-/// Which scales tiles of activations get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scales {
-    /// Largest magnitude / 448.
-    Largest,
-    /// The least power of two that is not below it, as V3 has it for what follows attention.
-    Powers,
-}
-
-/// Numbers in tiles: E4M3 numbers, and a scale for each tile.
-pub(crate) struct Tiles {
-    /// As f32, multiplied as the kernels want it.
-    numbers: Buffer,
-    scales: Buffer,
-}
-
-impl Tiles {
-    /// Rows of numbers in tiles of 1 × 128, cut where `starts` says, with as many scales a row as there are tiles.
-    fn of_rows(x: &[f32], starts: &[i64], scales: Scales) -> Tiles {
-        let (tiles, k) = (starts.len() - 1, width(starts));
-        let m = rows(x, k);
-        let mut all = Tiles { numbers: Buffer::unwritten(m * k), scales: Buffer::unwritten(m * tiles) };
-        let (numbers, into) = (Cells(all.numbers.as_mut_ptr()), Cells(all.scales.as_mut_ptr()));
-        team::spread(m, PACK_GRAIN.div_ceil(k), |part| {
-            let (from, powers) = (x[part.start * k..part.end * k].as_ptr(), scales == Scales::Powers);
-            let (to, scales) = (numbers.at(part.start * k), into.at(part.start * tiles));
-            let [m, k, tiles] = [part.len(), k, tiles].map(|n| n as i64);
-            // SAFETY: so many rows of k numbers and of as many scales as tiles, which no one else writes.
-            unsafe { ffi::fp8_quantise_rows(from, m, k, starts.as_ptr(), tiles, powers, to, scales) };
-        });
-        all
-    }
-
-    /// x `[M, K]` in tiles of 128 × 1, with scales `[⌈M / 128⌉, K]`.
-    fn of_columns(x: &[f32], k: usize) -> Tiles {
-        let m = rows(x, k);
-        let mut all = Tiles { numbers: Buffer::unwritten(m * k), scales: Buffer::unwritten(m.div_ceil(BLOCK) * k) };
-        let (numbers, into) = (Cells(all.numbers.as_mut_ptr()), Cells(all.scales.as_mut_ptr()));
-        team::spread(m.div_ceil(BLOCK), PACK_GRAIN.div_ceil(BLOCK * k), |part| {
-            let lines = part.start * BLOCK..m.min(part.end * BLOCK);
-            let (from, to) = (x[lines.start * k..lines.end * k].as_ptr(), numbers.at(lines.start * k));
-            let scales = into.at(part.start * k);
-            // SAFETY: so many rows of k numbers, and k scales for each 128 of them, which no one else writes.
-            unsafe { ffi::fp8_quantise_columns(from, lines.len() as i64, k as i64, to, scales) };
-        });
-        all
-    }
-}
-
-/// Where chunks of 128 begin in matrices of so many rows, one above the other, and at the end how many rows there are.
-fn starts(parts: &[usize]) -> Vec<i64> {
-    let mut all = Vec::new();
-    let mut end = 0;
-    for part in parts {
-        all.extend((end..end + part).step_by(BLOCK).map(|start| start as i64));
-        end += part;
-    }
-    all.push(end as i64);
-    all
-}
-
-/// How long the dimension is.
-fn width(starts: &[i64]) -> usize {
-    starts.last().map_or(0, |end| *end as usize)
-}
-
 /// A weight matrix `[N, K]`, or several above each other, as E4M3 numbers in blocks of 128 × 128, laid out for products
 /// with it: a byte a number.
 #[derive(Clone, Debug)]
@@ -173,15 +120,18 @@ pub struct Fp8Panels {
     scales: Vec<f32>,
     n_starts: Vec<i64>,
     k_starts: Vec<i64>,
+    /// Of its inputs' tiles.
+    input: Scales,
 }
 
 impl Fp8Panels {
-    /// Room for matrices of so many rows each and `k` columns, one above the other, all zero. No block is part of two.
-    pub fn new(parts: &[usize], k: usize) -> Fp8Panels {
+    /// Room for matrices of so many rows each and `k` columns, one above the other, all zero. No block is part of two. The
+    /// tiles of what is multiplied with them get `input` scales.
+    pub fn new(parts: &[usize], k: usize, input: Scales) -> Fp8Panels {
         let (n_starts, k_starts) = (starts(parts), starts(&[k]));
         let bytes = width(&n_starts).next_multiple_of(panel_rows()) * k;
         let scales = vec![1.0; (n_starts.len() - 1) * (k_starts.len() - 1)];
-        Fp8Panels { codes: vec![0; bytes], scales, n_starts, k_starts }
+        Fp8Panels { codes: vec![0; bytes], scales, n_starts, k_starts, input }
     }
 
     fn n(&self) -> usize {
@@ -229,24 +179,20 @@ impl Fp8Panels {
     }
 
     /// x · Wᵀ for rows x `[M, K]`: `[M, N]`.
-    pub fn product(&self, x: &[f32], scales: Scales) -> Buffer {
-        self.product_then(x, scales, |_, _, _| ())
+    pub fn product(&self, x: &[f32]) -> Buffer {
+        self.product_then(x, |_, _, _| ())
     }
 
     /// [`Fp8Panels::product`], each part of which is given to `then` by the thread that computed it: which rows, which
     /// columns, and where the product lies.
-    pub(crate) fn product_then(
-        &self,
-        x: &[f32],
-        scales: Scales,
-        then: impl Fn(Range<usize>, Range<usize>, &Cells) + Sync,
-    ) -> Buffer {
+    pub(crate) fn product_then(&self, x: &[f32], then: impl Fn(Range<usize>, Range<usize>, &Cells) + Sync) -> Buffer {
         let m = rows(x, self.k());
-        let x = Tiles::of_rows(x, &self.k_starts, scales);
+        let x = self.tiles(x);
         let mut y = Buffer::unwritten(m * self.n());
         let all = Cells(y.as_mut_ptr());
         product::spread(m, self.k(), self.panels(), TILES, |rows, panels| {
-            self.part(&x, rows.clone(), panels.clone(), &all);
+            // SAFETY: the parts that `spread` gives out do not overlap.
+            unsafe { self.part(&x, rows.clone(), panels.clone(), &all) };
             then(rows, self.columns(panels), &all);
         });
         y
@@ -254,20 +200,17 @@ impl Fp8Panels {
 
     /// What [`kernels::gated`] says of the product with weights that are those of the gate `[F, K]`, then those of the
     /// other half: `[M, F]`.
-    pub fn gated_product(&self, activation: Activation, x: &[f32], scales: Scales) -> Buffer {
+    pub fn gated_product(&self, activation: Activation, x: &[f32]) -> Buffer {
         let (m, f) = (rows(x, self.k()), self.n() / 2);
         if !f.is_multiple_of(panel_rows()) {
-            return kernels::gated(activation, &self.product(x, scales), f);
+            return kernels::gated(activation, &self.product(x), f);
         }
-        let x = Tiles::of_rows(x, &self.k_starts, scales);
+        let x = self.tiles(x);
         let (mut both, mut y) = (Buffer::unwritten(2 * m * f), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
-        let half = self.panels() / 2;
-        product::spread(m, self.k(), half, TILES, |rows, panels| {
-            self.part(&x, rows.clone(), panels.clone(), &both);
-            self.part(&x, rows.clone(), panels.start + half..panels.end + half, &both);
-            // SAFETY: the two calls above wrote these columns of these rows in both halves; nobody else has them.
-            unsafe { kernels::gated_part(activation, both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
+        product::spread(m, self.k(), self.panels() / 2, TILES, |rows, panels| {
+            // SAFETY: the parts that `spread` gives out do not overlap, and each has its columns of both halves.
+            unsafe { self.gated_part(activation, &x, rows, panels, [&both, &y_all]) };
         });
         y
     }
@@ -276,17 +219,38 @@ impl Fp8Panels {
     pub fn input_gradient(&self, dy: &[f32]) -> Buffer {
         let (n, k) = (self.n(), self.k());
         let m = rows(dy, n);
-        let (dy, tiles) = (Tiles::of_rows(dy, &self.n_starts, Scales::Largest), self.n_starts.len() - 1);
+        let dy = self.gradient_tiles(dy);
         let mut dx = Buffer::unwritten(m * k);
         let all = Cells(dx.as_mut_ptr());
         product::spread_input_gradient(m, n, k, |rows, panel| {
-            let (from, scales) = (dy.numbers[rows.start * n..].as_ptr(), dy.scales[rows.start * tiles..].as_ptr());
-            let ([m, first, last], to) = ([rows.len(), panel, panel + 1].map(|n| n as i64), all.at(rows.start * k));
-            // SAFETY: from holds m × n numbers and scales those of their tiles, dx from there on m × k, of which those of
-            // the panel are written, by no one else.
-            unsafe { ffi::fp8_input_gradient(from, scales, &self.weights(), m, first, last, to) };
+            // SAFETY: dx is [M, K], and nobody else has this panel's columns of these rows.
+            unsafe { self.input_part(&dy, rows, panel, &all) };
         });
         dx
+    }
+
+    /// Adds dyᵀ · x for rows dy `[M, N]` and x `[M, K]`, both in tiles of 128 × 1, to the weights' gradient `[N, K]`.
+    pub fn add_weight_gradient(&self, dy: &[f32], x: &[f32], gradient: &mut [f32]) {
+        let (n, k) = (self.n(), self.k());
+        assert_eq!(gradient.len(), n * k, "a gradient [N, K]");
+        let m = rows(dy, n);
+        let (dy, x) = column_tiles([dy, x], [n, k], &row_chunks(&[m]).0, self.input);
+        let all = Cells(gradient.as_mut_ptr());
+        team::spread(n.div_ceil(GRADIENT_ROWS), 1, |groups| {
+            let part = groups.start * GRADIENT_ROWS..n.min(groups.end * GRADIENT_ROWS);
+            // SAFETY: the gradient is [N, K], and nobody else has these rows of it.
+            unsafe { weight_part([&dy, &x], [n, k], 0..m, 0, part, all.at(0)) };
+        });
+    }
+
+    /// A product's input.
+    fn tiles(&self, x: &[f32]) -> Tiles {
+        Tiles::of_rows(x, &self.k_starts, self.input)
+    }
+
+    /// The gradient of what a product gave.
+    fn gradient_tiles(&self, dy: &[f32]) -> Tiles {
+        Tiles::of_rows(dy, &self.n_starts, Scales::Largest)
     }
 
     fn panels(&self) -> usize {
@@ -310,34 +274,77 @@ impl Fp8Panels {
     }
 
     /// Some rows and panels of the product y.
-    fn part(&self, x: &Tiles, rows: Range<usize>, panels: Range<usize>, y: &Cells) {
+    ///
+    /// # Safety
+    /// `y` is `[M, N]`, and nobody else reads or writes these columns of these rows.
+    unsafe fn part(&self, x: &Tiles, rows: Range<usize>, panels: Range<usize>, y: &Cells) {
         let tiles = self.k_starts.len() - 1;
         let (from, scales) = (x.numbers[rows.start * self.k()..].as_ptr(), x.scales[rows.start * tiles..].as_ptr());
         let [m, first, last] = [rows.len(), panels.start, panels.end].map(|n| n as i64);
         let y = y.at(rows.start * self.n());
-        // SAFETY: x holds rows of k numbers and the scales of their tiles, y rows of n, of which those of the panels are
-        // written.
+        // SAFETY: x holds rows of k numbers and the scales of their tiles; as the caller says.
         unsafe { ffi::fp8_product(from, scales, &self.weights(), m, first, last, y) };
+    }
+
+    /// Some rows of the gated product, and the columns that panels of the gate have: in `both` halves, then in y.
+    ///
+    /// # Safety
+    /// `both` is `[M, 2F]`, y `[M, F]`, and nobody else reads or writes these columns of these rows.
+    unsafe fn gated_part(
+        &self,
+        activation: Activation,
+        x: &Tiles,
+        rows: Range<usize>,
+        panels: Range<usize>,
+        [both, y]: [&Cells; 2],
+    ) {
+        let (f, half) = (self.n() / 2, self.panels() / 2);
+        // SAFETY: as the caller says.
+        unsafe {
+            self.part(x, rows.clone(), panels.clone(), both);
+            self.part(x, rows.clone(), panels.start + half..panels.end + half, both);
+            kernels::gated_part(activation, both.at(0), f, rows, self.columns(panels), y.at(0));
+        }
+    }
+
+    /// Some rows and a panel's columns of the input's gradient.
+    ///
+    /// # Safety
+    /// `dx` is `[M, K]`, and nobody else reads or writes these columns of these rows.
+    unsafe fn input_part(&self, dy: &Tiles, rows: Range<usize>, panel: usize, dx: &Cells) {
+        let tiles = self.n_starts.len() - 1;
+        let (from, scales) = (dy.numbers[rows.start * self.n()..].as_ptr(), dy.scales[rows.start * tiles..].as_ptr());
+        let ([m, first, last], to) = ([rows.len(), panel, panel + 1].map(|n| n as i64), dx.at(rows.start * self.k()));
+        // SAFETY: dy holds rows of n numbers and the scales of their tiles; as the caller says.
+        unsafe { ffi::fp8_input_gradient(from, scales, &self.weights(), m, first, last, to) };
     }
 }
 
-/// Adds dyᵀ · x for rows dy `[M, N]` and x `[M, K]`, both in tiles of 128 × 1, to the weights' gradient `[N, K]`.
-pub fn add_weight_gradient(dy: &[f32], x: &[f32], k: usize, gradient: &mut [f32]) {
-    let n = rows(gradient, k);
-    let m = rows(dy, n);
-    assert_eq!(rows(x, k), m, "as many rows of dy as of x");
-    let (dy, x) = (Tiles::of_columns(dy, n), Tiles::of_columns(x, k));
-    let all = Cells(gradient.as_mut_ptr());
-    team::spread(n.div_ceil(GRADIENT_ROWS), 1, |groups| {
-        let last = n.min(groups.end * GRADIENT_ROWS);
-        let [m, n, k, first, last] = [m, n, k, groups.start * GRADIENT_ROWS, last].map(|n| n as i64);
-        let (numbers, scales) = ([dy.numbers.as_ptr(), x.numbers.as_ptr()], [dy.scales.as_ptr(), x.scales.as_ptr()]);
-        // SAFETY: dy holds m × n numbers, x m × k, both with their tiles' scales, gradient n × k, of which those rows are
-        // written, by no one else.
-        unsafe {
-            ffi::fp8_weight_gradient(numbers[0], scales[0], numbers[1], scales[1], m, n, k, first, last, all.at(0));
-        }
-    });
+/// dy `[M, N]` and x `[M, K]` in tiles of 128 × 1, those of x with `input` scales.
+fn column_tiles([dy, x]: [&[f32]; 2], [n, k]: [usize; 2], chunks: &[Range<usize>], input: Scales) -> (Tiles, Tiles) {
+    assert_eq!(rows(dy, n), rows(x, k), "as many rows of dy as of x");
+    (Tiles::of_columns(dy, n, chunks, Scales::Largest), Tiles::of_columns(x, k, chunks, input))
+}
+
+/// Adds dyᵀ · x for some rows, the first of which begins chunk `chunk`, to a part of the rows of a gradient `[N, K]`.
+///
+/// # Safety
+/// The gradient is there, and nobody else reads or writes these rows of it.
+unsafe fn weight_part(
+    [dy, x]: [&Tiles; 2],
+    [n, k]: [usize; 2],
+    rows: Range<usize>,
+    chunk: usize,
+    part: Range<usize>,
+    gradient: *mut f32,
+) {
+    let numbers = [dy.numbers[rows.start * n..].as_ptr(), x.numbers[rows.start * k..].as_ptr()];
+    let scales = [dy.scales[chunk * n..].as_ptr(), x.scales[chunk * k..].as_ptr()];
+    let [m, n, k, first, last] = [rows.len(), n, k, part.start, part.end].map(|n| n as i64);
+    // SAFETY: dy holds rows of n numbers, x of k, both with the scales of their chunks; as the caller says.
+    unsafe {
+        ffi::fp8_weight_gradient(numbers[0], scales[0], numbers[1], scales[1], m, n, k, first, last, gradient);
+    }
 }
 
 /// Scales of a matrix `[N, K]`.

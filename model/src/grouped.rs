@@ -62,7 +62,7 @@ impl Stack {
     }
 
     /// Checks an array that begins with the first matrix.
-    fn check(&self, len: usize) {
+    pub(crate) fn check(&self, len: usize) {
         assert!(self.stride >= self.rows * self.columns && len >= self.span(), "an array of {len} holds {self:?}");
     }
 }
@@ -73,7 +73,7 @@ fn rows_of(ends: &[usize], group: usize) -> Range<usize> {
 }
 
 /// Checks where groups end; returns the number of rows.
-fn check_ends(ends: &[usize], groups: usize, x: &[f32], width: usize) -> usize {
+pub(crate) fn check_ends(ends: &[usize], groups: usize, x: &[f32], width: usize) -> usize {
     assert!(ends.len() == groups && ends.is_sorted(), "one end for each of {groups} groups, in order");
     let m = ends.last().copied().unwrap_or(0);
     assert_eq!(x.len(), m * width, "{m} rows of {width}");
@@ -126,7 +126,7 @@ impl StackPanels {
         let x = rounded.as_deref().unwrap_or(x);
         let mut y = Buffer::unwritten(m * self.stack.rows);
         let all = Cells(y.as_mut_ptr());
-        self.spread(ends, self.panels(), |group, rows, panels| {
+        spread_product(ends, self.stack.columns, self.panels(), |group, rows, panels| {
             // SAFETY: the parts that `spread` gives out do not overlap.
             unsafe { self.part(x, group, rows, panels, &all) };
         });
@@ -145,7 +145,7 @@ impl StackPanels {
         let x = rounded.as_deref().unwrap_or(x);
         let (mut both, mut y) = (Buffer::unwritten(m * 2 * f), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
-        self.spread(ends, half, |group, rows, panels| {
+        spread_product(ends, self.stack.columns, half, |group, rows, panels| {
             // SAFETY: the parts that `spread` gives out do not overlap, and each has its columns of both halves.
             unsafe {
                 self.part(x, group, rows.clone(), panels.clone(), &both);
@@ -160,25 +160,6 @@ impl StackPanels {
     /// Panels of one matrix.
     fn panels(&self) -> usize {
         self.stack.rows.div_ceil(panel_rows())
-    }
-
-    /// Calls `work` for a group, some of its rows and some of so many panels, until all are covered once.
-    fn spread(&self, ends: &[usize], panels: usize, work: impl Fn(usize, Range<usize>, Range<usize>) + Sync) {
-        let (height, k) = (TILES * tile_rows(), self.stack.columns);
-        let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
-            0 => Size::default(),
-            m if m >= MANY_ROWS => Size { units: m.div_ceil(height), cost: height * k * panels * panel_rows() },
-            m => Size { units: panels, cost: m.max(READING) * k * panel_rows() },
-        });
-        spread(sizes, |group, units| {
-            let rows = rows_of(ends, group);
-            if rows.len() >= MANY_ROWS {
-                let end = rows.end.min(rows.start + units.end * height);
-                work(group, rows.start + units.start * height..end, 0..panels);
-            } else {
-                work(group, rows, units);
-            }
-        });
     }
 
     /// Some rows and panels of a group's product.
@@ -221,6 +202,30 @@ fn rounded(x: &[f32]) -> Buffer {
     y
 }
 
+/// Calls `work` for a group, some of its rows and some of so many panels of `k` columns, until all are covered once.
+pub(crate) fn spread_product(
+    ends: &[usize],
+    k: usize,
+    panels: usize,
+    work: impl Fn(usize, Range<usize>, Range<usize>) + Sync,
+) {
+    let height = TILES * tile_rows();
+    let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
+        0 => Size::default(),
+        m if m >= MANY_ROWS => Size { units: m.div_ceil(height), cost: height * k * panels * panel_rows() },
+        m => Size { units: panels, cost: m.max(READING) * k * panel_rows() },
+    });
+    spread(sizes, |group, units| {
+        let rows = rows_of(ends, group);
+        if rows.len() >= MANY_ROWS {
+            let end = rows.end.min(rows.start + units.end * height);
+            work(group, rows.start + units.start * height..end, 0..panels);
+        } else {
+            work(group, rows, units);
+        }
+    });
+}
+
 /// dy · W of each group's rows dy `[M, N]` with its matrix: the gradient with respect to a product's input, `[M, K]`.
 /// `weights` begins with the first matrix.
 pub fn input_gradient(dy: &[f32], ends: &[usize], weights: &[f32], stack: Stack) -> Buffer {
@@ -228,6 +233,24 @@ pub fn input_gradient(dy: &[f32], ends: &[usize], weights: &[f32], stack: Stack)
     stack.check(weights.len());
     let mut dx = Buffer::unwritten(check_ends(ends, stack.groups, dy, n) * k);
     let all = Cells(dx.as_mut_ptr());
+    spread_input_gradient(ends, n, k, |group, rows, panel| {
+        let from = &dy[rows.start * n..rows.end * n];
+        // SAFETY: dx is [M, K], and nobody else has this panel's columns of these rows.
+        unsafe {
+            product::input_part(from, &weights[stack.matrix(group)], k, panel..panel + 1, all.at(rows.start * k))
+        };
+    });
+    dx
+}
+
+/// Calls `work` for a group, some of its rows and a panel of the columns of an input's gradient `[M, K]`, a sum over `n`
+/// numbers, until all are covered once.
+pub(crate) fn spread_input_gradient(
+    ends: &[usize],
+    n: usize,
+    k: usize,
+    work: impl Fn(usize, Range<usize>, usize) + Sync,
+) {
     let panels = k.div_ceil(panel_rows());
     // A unit is a block of rows of one panel; the blocks of a panel are neighbours, since the panel is laid out for them.
     let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
@@ -235,20 +258,16 @@ pub fn input_gradient(dy: &[f32], ends: &[usize], weights: &[f32], stack: Stack)
         m => Size { units: panels * m.div_ceil(INPUT_ROWS), cost: (m.min(INPUT_ROWS) + READING) * n * panel_rows() },
     });
     spread(sizes, |group, units| {
-        let (rows, matrix) = (rows_of(ends, group), &weights[stack.matrix(group)]);
+        let rows = rows_of(ends, group);
         let blocks = rows.len().div_ceil(INPUT_ROWS);
         let mut at = units.start;
         while at < units.end {
             let (panel, first) = (at / blocks, at % blocks);
             let last = blocks.min(first + units.end - at);
-            let part = rows.start + first * INPUT_ROWS..rows.end.min(rows.start + last * INPUT_ROWS);
+            work(group, rows.start + first * INPUT_ROWS..rows.end.min(rows.start + last * INPUT_ROWS), panel);
             at += last - first;
-            let from = &dy[part.start * n..part.end * n];
-            // SAFETY: dx is [M, K], and nobody else has this panel's columns of these rows.
-            unsafe { product::input_part(from, matrix, k, panel..panel + 1, all.at(part.start * k)) };
         }
     });
-    dx
 }
 
 /// Adds dyᵀ · x of each group's rows dy `[M, N]` and x `[M, K]` to the gradient of its matrix, row by row in order.
@@ -259,16 +278,27 @@ pub fn add_weight_gradient(dy: &[f32], x: &[f32], ends: &[usize], stack: Stack, 
     check_ends(ends, groups, dy, n);
     check_ends(ends, groups, x, k);
     let all = Cells(gradient.as_mut_ptr());
+    spread_weight_gradient(ends, n, k, |group, rows, part| {
+        let (dy, x) = (&dy[rows.start * n..rows.end * n], &x[rows.start * k..rows.end * k]);
+        // SAFETY: the gradient holds an [N, K] matrix from there on, and nobody else has these rows of it.
+        unsafe { product::weight_part(dy, x, [n, k], part, all.at(stack.matrix(group).start)) };
+    });
+}
+
+/// Calls `work` for a group, its rows, and some rows of the gradient `[N, K]` of its matrix, until all are covered once.
+pub(crate) fn spread_weight_gradient(
+    ends: &[usize],
+    n: usize,
+    k: usize,
+    work: impl Fn(usize, Range<usize>, Range<usize>) + Sync,
+) {
     let sizes = (0..ends.len()).map(|group| match rows_of(ends, group).len() {
         0 => Size::default(),
         m => Size { units: n.div_ceil(GRADIENT_ROWS), cost: m.max(READING) * k * GRADIENT_ROWS },
     });
     spread(sizes, |group, units| {
-        let rows = rows_of(ends, group);
-        let (dy, x) = (&dy[rows.start * n..rows.end * n], &x[rows.start * k..rows.end * k]);
         let part = units.start * GRADIENT_ROWS..n.min(units.end * GRADIENT_ROWS);
-        // SAFETY: the gradient holds an [N, K] matrix from there on, and nobody else has these rows of it.
-        unsafe { product::weight_part(dy, x, [n, k], part, all.at(stack.matrix(group).start)) };
+        work(group, rows_of(ends, group), part);
     });
 }
 

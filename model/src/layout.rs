@@ -166,6 +166,28 @@ impl Layout {
         blocks.chain(ends.map(|slot| (slot, None))).collect()
     }
 
+    /// What projects attention back to the stream, in every block.
+    pub(crate) fn outputs(&self) -> Vec<Slot> {
+        (0..self.block_ranges.len()).map(|layer| self.block(layer).output).collect()
+    }
+
+    /// Rows of the blocks' linear layers that stand one above the other in a part of the flat array; `None` where the part
+    /// is not made of whole ones.
+    pub(crate) fn linear_rows(&self, part: Range<usize>, columns: usize) -> Option<Vec<usize>> {
+        let first = self.parameters.partition_point(|parameter| parameter.offset < part.start);
+        let mut rows = Vec::new();
+        let mut at = part.start;
+        for parameter in self.parameters[first..].iter().take_while(|parameter| parameter.offset < part.end) {
+            let range = parameter.range();
+            if parameter.role != Role::Linear || range.start != at || range.end > part.end {
+                return None;
+            }
+            rows.push(range.len() / columns);
+            at = range.end;
+        }
+        (at == part.end).then_some(rows)
+    }
+
     /// The weights of every router.
     pub(crate) fn routers(&self) -> Vec<Slot> {
         let blocks = (0..self.block_ranges.len()).map(|layer| self.block(layer));

@@ -1,29 +1,31 @@
 //! `Operands`: the weights as products read them, and the products of rows with them.
 //!
 //! Masters are f32 in one flat array. What products read is made of them once an update: panels in f32, or the rounded
-//! numbers in bf16. Matrices that stand alone are multiplied with all rows; those of a stack (experts, heads) each with the
+//! numbers in bf16; some panels hold E4M3 numbers where the policy computes in FP8. Matrices that stand alone are multiplied with all rows; those of a stack (experts, heads) each with the
 //! rows of its own group, by products of our own in either precision.
 
+mod matrix;
 mod routers;
 mod stacks;
 
 use crate::buffer::Buffer;
 use crate::config::{Dtype, Mla};
-use crate::grouped::StackPanels;
 use crate::kernels;
 use crate::layout::{Layout, Slot};
 use crate::policy::Policy;
-use crate::product::{self, Panels};
+use crate::product::Panels;
 use crate::share::Share;
 use crate::team::{self, Team};
+use matrix::{Matrix, Stacked};
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 /// The weights as products read them, each by its offset in the flat array.
 pub(crate) struct Operands {
+    dtype: Dtype,
     alone: Alone,
     /// In either precision. By the offset of a stack's first matrix, and whether rows meet the matrices' columns.
-    stacks: BTreeMap<(usize, bool), StackPanels>,
+    stacks: BTreeMap<(usize, bool), Stacked>,
     /// In f32, whatever the others are.
     routers: BTreeMap<usize, Panels>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Operands {
 /// Matrices that all rows are multiplied with.
 enum Alone {
     /// Panels of each.
-    F32(BTreeMap<usize, Panels>),
+    Panels(BTreeMap<usize, Matrix>),
     /// A rounded copy of the flat array.
     Bf16(Half),
 }
@@ -51,20 +53,17 @@ impl Operands {
         } else {
             let products = layout.products().into_iter().map(|(slot, _)| slot);
             let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
-            Alone::F32(products.chain(expanded).map(panels).collect())
+            let all = products.chain(expanded).map(|slot| (slot.offset, Matrix::new(layout, slot, dtype)));
+            Alone::Panels(all.collect())
         };
         let stacks = layout.stacks().into_iter();
-        let stacks =
-            stacks.map(|slot| ((slot.offset, slot.turned), StackPanels::new(slot.laid_out(), dtype))).collect();
-        Operands { alone, stacks, routers: layout.routers().into_iter().map(panels).collect() }
+        let stacks = stacks.map(|slot| ((slot.offset, slot.turned), Stacked::new(layout, slot, dtype))).collect();
+        Operands { dtype, alone, stacks, routers: layout.routers().into_iter().map(panels).collect() }
     }
 
-    /// What the products compute in: `F32` or `Bf16`.
+    /// What the products compute in: `F32`, `Bf16` or `Fp8`.
     pub(crate) fn dtype(&self) -> Dtype {
-        match self.alone {
-            Alone::F32(_) => Dtype::F32,
-            Alone::Bf16(_) => Dtype::Bf16,
-        }
+        if self.dtype == Dtype::Auto { Dtype::F32 } else { self.dtype }
     }
 
     /// Takes over the masters.
@@ -72,15 +71,16 @@ impl Operands {
         let mut alone = None;
         match &mut self.alone {
             Alone::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
-            Alone::F32(panels) => alone = Some(panels),
+            Alone::Panels(panels) => alone = Some(panels),
         }
         Team::new(team::cores()).lead(|| {
-            for (&offset, one) in alone.into_iter().flatten().chain(&mut self.routers) {
+            alone.into_iter().flatten().for_each(|(&offset, one)| one.pack(masters, offset));
+            for (&offset, one) in &mut self.routers {
                 one.pack(&masters[offset..][..one.len()]);
             }
             for slot in layout.stacks() {
                 if let Some(stack) = self.stacks.get_mut(&(slot.offset, slot.turned)) {
-                    slot.pack(&masters[slot.range()], stack);
+                    stack.pack(slot, &masters[slot.range()]);
                 }
             }
         });
@@ -91,10 +91,10 @@ impl Policy {
     /// x · Wᵀ + b for rows x `[N, in]`: `[N, out]`. In bf16 N must be a multiple of the row block.
     pub(crate) fn project(&self, x: &Buffer, weight: Slot, bias: Option<Slot>) -> Buffer {
         match &self.operands.alone {
-            Alone::F32(panels) => {
-                let panels = &panels[&weight.offset];
-                let Some(bias) = bias.map(|slot| self.vector(slot)) else { return panels.product(x) };
-                panels.product_then(x, |rows, columns, y| {
+            Alone::Panels(panels) => {
+                let bias = bias.map(|slot| self.vector(slot));
+                panels[&weight.offset].product_then(x, |rows, columns, y| {
+                    let Some(bias) = bias else { return };
                     for row in rows {
                         // SAFETY: the part of the product that this thread has just written.
                         let y = unsafe { y.slice(row * weight.rows + columns.start, columns.len()) };
@@ -112,7 +112,7 @@ impl Policy {
 
     /// `onto` + x · Wᵀ, for rows x `[N, in]` and `onto` `[N, out]`.
     pub(crate) fn project_onto(&self, onto: &Buffer, x: &Buffer, weight: Slot) -> Buffer {
-        let Alone::F32(panels) = &self.operands.alone else {
+        let Alone::Panels(panels) = &self.operands.alone else {
             let mut y = self.project(x, weight, None);
             y.add(onto);
             return y;
@@ -129,7 +129,7 @@ impl Policy {
     /// [`kernels::gated`] of a projection to gate and up: `[N, F]`.
     pub(crate) fn project_gated(&self, x: &Buffer, weight: Slot) -> Buffer {
         match &self.operands.alone {
-            Alone::F32(panels) => panels[&weight.offset].gated_product(self.config.activation, x),
+            Alone::Panels(panels) => panels[&weight.offset].gated_product(self.config.activation, x),
             Alone::Bf16(_) => kernels::gated(self.config.activation, &self.project(x, weight, None), weight.rows / 2),
         }
     }
@@ -164,7 +164,9 @@ impl Policy {
             });
         }
         match &self.operands.alone {
-            Alone::F32(_) => product::add_weight_gradient(dy, x, weight.columns, gradient.slot(weight)),
+            Alone::Panels(panels) => {
+                panels[&weight.offset].add_weight_gradient(dy, x, weight.columns, gradient.slot(weight));
+            }
             Alone::Bf16(_) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
@@ -177,7 +179,7 @@ impl Policy {
     /// Gradient of [`Policy::project`] with respect to its input, `[N, in]`.
     pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
         match &self.operands.alone {
-            Alone::F32(_) => product::input_gradient(dy, self.vector(weight), weight.columns),
+            Alone::Panels(panels) => panels[&weight.offset].input_gradient(dy, self.vector(weight), weight.columns),
             Alone::Bf16(half) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
                 Buffer::of(dy.matmul(&half.matrix(weight)))

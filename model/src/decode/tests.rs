@@ -87,7 +87,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Decoding in a shrinking batch, one token a step or several, on one thread or a team, gives the training forward's
-    /// log-probabilities, bit for bit, in f32 and bf16, for every family.
+    /// log-probabilities, bit for bit, in f32, bf16 and FP8, for every family.
     #[test]
     fn sampler_and_trainer_agree_on_every_bit(
         prompt in 1usize..200,
@@ -97,7 +97,7 @@ proptest! {
         seed: u64,
     ) {
         for family in FAMILIES {
-            for dtype in [Dtype::F32, Dtype::Bf16] {
+            for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Fp8] {
                 let policy = policy(family, dtype);
                 let v = policy.config.vocab_size;
                 let prompt = tokens(seed, prompt, v);

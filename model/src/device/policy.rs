@@ -50,7 +50,8 @@ impl DevicePolicy {
         let parameters = Tensor::from_slice(policy.parameters()).to_device(device);
         let operands = match policy.dtype() {
             Dtype::Bf16 => parameters.to_kind(Kind::BFloat16),
-            Dtype::F32 | Dtype::Auto => parameters.shallow_clone(),
+            // Who asks for FP8 is told before that a device does not compute it.
+            Dtype::F32 | Dtype::Auto | Dtype::Fp8 => parameters.shallow_clone(),
         };
         DevicePolicy {
             cosine: table(policy.rope(0).cosine),

@@ -4,7 +4,7 @@
 
 use crate::buffer::Buffer;
 use crate::config::Dtype;
-use crate::grouped::{self, StackPanels};
+use crate::grouped::StackPanels;
 use crate::layout::StackSlot;
 use crate::policy::Policy;
 use crate::share::Share;
@@ -45,7 +45,7 @@ impl Policy {
     pub(crate) fn project_stack_input_backward(&self, dy: &Buffer, ends: &[usize], slot: StackSlot) -> Buffer {
         let weights = &self.parameters[slot.range()];
         if !slot.turned {
-            return grouped::input_gradient(dy, ends, weights, slot.stack);
+            return self.operands.stacks[&(slot.offset, false)].input_gradient(dy, ends, weights, slot);
         }
         let mut panels = StackPanels::new(slot.stack, Dtype::F32);
         panels.pack(weights);
@@ -63,6 +63,7 @@ impl Policy {
     ) {
         // Of turned matrices the rows belong to the input.
         let (dy, x) = if slot.turned { (x, dy) } else { (dy, x) };
-        grouped::add_weight_gradient(dy, x, ends, slot.stack, gradient.part(slot.range()));
+        let panels = &self.operands.stacks[&(slot.offset, slot.turned)];
+        panels.add_weight_gradient(dy, x, ends, slot, gradient.part(slot.range()));
     }
 }

@@ -212,6 +212,50 @@ fn saved_in_place_keeps_what_is_beside() {
     assert_eq!(std::fs::read(&beside).unwrap(), b"{}");
 }
 
+/// With FP8 products log-probabilities and gradient stay near those of f32, and the copy follows the masters; what is
+/// multiplied is what a checkpoint in FP8 holds.
+#[test]
+fn fp8_follows_f32() {
+    for family in FAMILIES {
+        let (policy, tensors) = golden(family);
+        let coded =
+            |folder: &Path| Policy::load(folder, &PolicyConfig { dtype: Dtype::Fp8, ..config(folder) }, 0).unwrap();
+        let mut fp8 = coded(&policy.source);
+        assert_eq!((fp8.dtype(), fp8.deep_copy().dtype()), (Dtype::Fp8, Dtype::Fp8));
+        assert_eq!(fp8.probe().failed, None);
+        let (packed, targets) = packed(named(&tensors, "ids"));
+        let logprobs = |policy: &Policy| policy.logprobs(&packed, &targets, 1.0).logprobs;
+        let (a, b) = (logprobs(&policy), logprobs(&fp8));
+        let mean = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32;
+        // Three bits of mantissa where bf16 has seven: at most sixteen times its distance.
+        assert!(mean > 0.0 && mean < 16.0 * 0.03, "{family}: mean difference {mean}");
+        let (a, b) = (gradient(&policy, &tensors, false), gradient(&fp8, &tensors, false));
+        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+        let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+        // Sixteen times the angle that bf16 keeps to.
+        assert!(cosine > (16.0 * 0.999f64.acos()).cos(), "{family}: cosine {cosine}");
+        // Weights that are E4M3 numbers times scales already are multiplied as they are.
+        let folder = tempfile::tempdir().unwrap();
+        for parameter in fp8.layout.parameters().to_vec().iter().filter(|p| p.role == Role::Linear) {
+            let numbers = &mut fp8.parameters[parameter.range()];
+            let columns = parameter.shape[1];
+            let (codes, scales) = crate::fp8::encode(numbers, columns);
+            crate::fp8::decode(&codes, numbers);
+            for (i, number) in numbers.iter_mut().enumerate() {
+                *number *= scales[i / columns / 128 * columns.div_ceil(128) + i % columns / 128];
+            }
+        }
+        let before = logprobs(&fp8);
+        fp8.refresh();
+        assert_eq!(logprobs(&fp8), before, "{family}");
+        fp8.save(folder.path(), Format::F32).unwrap();
+        assert_eq!(logprobs(&coded(folder.path())), before, "{family}");
+        fp8.parameters_mut().fill(0.0);
+        fp8.refresh();
+        assert!(fp8.logits(&packed).abs().max().double_value(&[]) == 0.0, "{family}: refreshed");
+    }
+}
+
 /// Saved in FP8, loaded and saved again, files are the same bytes; saved as f32 from there, config.json says so.
 #[test]
 fn fp8_files_repeat() {
