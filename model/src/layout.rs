@@ -188,6 +188,17 @@ impl Layout {
         (at == part.end).then_some(rows)
     }
 
+    /// How many numbers a policy that computes in FP8 keeps in FP8 for its products.
+    pub fn n_coded(&self) -> usize {
+        let alone = self.products().into_iter().map(|(slot, _)| (slot.range(), slot.columns, 1));
+        let stacks = self.stacks().into_iter().filter(|slot| !slot.turned).map(|slot| {
+            let first = slot.stack.matrix(0);
+            (slot.offset + first.start..slot.offset + first.end, slot.stack.columns, slot.stack.groups)
+        });
+        let coded = alone.chain(stacks).filter(|(part, columns, _)| self.linear_rows(part.clone(), *columns).is_some());
+        coded.map(|(part, _, groups)| part.len() * groups).sum()
+    }
+
     /// The weights of every router.
     pub(crate) fn routers(&self) -> Vec<Slot> {
         let blocks = (0..self.block_ranges.len()).map(|layer| self.block(layer));

@@ -227,7 +227,7 @@ pub struct CheckpointArgs {
     /// Folder in the Hugging Face layout, or a hub id such as `Qwen/Qwen2.5-0.5B`.
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Number format: `auto`, `f32` or `bf16`.
+    /// Number format: `auto`, `f32`, `bf16` or `fp8`.
     #[arg(long, default_value = "auto", value_parser = word::<Dtype>)]
     pub dtype: Dtype,
     /// Where to compute: `auto`, `cpu`, `cuda`, or `libtorch`, which is its CPU device: the path of a GPU without one.

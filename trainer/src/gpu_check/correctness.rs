@@ -65,7 +65,7 @@ impl Bounds {
     fn of(dtype: Dtype) -> Bounds {
         match dtype {
             Dtype::Bf16 => Bounds { logprobs: 0.06, gradient: 1e-3, greedy: 0.25 },
-            Dtype::F32 | Dtype::Auto => Bounds { logprobs: 1e-4, gradient: 1e-8, greedy: 1e-4 },
+            Dtype::F32 | Dtype::Auto | Dtype::Fp8 => Bounds { logprobs: 1e-4, gradient: 1e-8, greedy: 1e-4 },
         }
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn check(device: Device, tell: &mut dyn FnMut(Check) -> Result<()>) -
             };
             let what = match dtype {
                 Dtype::Bf16 => "log-probabilities, mean difference",
-                Dtype::F32 | Dtype::Auto => "log-probabilities, largest difference",
+                Dtype::F32 | Dtype::Auto | Dtype::Fp8 => "log-probabilities, largest difference",
             };
             say(what, pair.logprobs(dtype), Some(bounds.logprobs))?;
             let (gradient, again) = pair.gradient();
@@ -147,7 +147,7 @@ impl Pair {
         let found = self.on_device.logprobs(&packed, &targets, 0.8).logprobs;
         match dtype {
             Dtype::Bf16 => differences(&found, &expected).sum::<f64>() / expected.len() as f64,
-            Dtype::F32 | Dtype::Auto => differences(&found, &expected).fold(0.0, f64::max),
+            Dtype::F32 | Dtype::Auto | Dtype::Fp8 => differences(&found, &expected).fold(0.0, f64::max),
         }
     }
 

@@ -173,7 +173,8 @@ fn route(policy: &Policy, device: Option<Device>, probe: &Probe, measures: bool)
         Dtype::Bf16 if device.is_some() => format!("bf16 on {}, libtorch's kernels", device::name(device)),
         _ if device.is_some() => format!("f32 on {}, libtorch's kernels", device::name(device)),
         Dtype::Bf16 => "bf16, libtorch's products in blocks of 8 rows".to_owned(),
-        _ => format!("f32, own products with {}", model::product::route()),
+        Dtype::Fp8 => format!("fp8, own products with {}", model::product::route()),
+        Dtype::F32 | Dtype::Auto => format!("f32, own products with {}", model::product::route()),
     };
     if let (Some(([out, input], rows)), None) = (&probe.failed, device) {
         route += &format!(", inexact with {rows} rows of [{out}, {input}]");

@@ -81,10 +81,18 @@ impl<'a> Needs<'a> {
     /// What every phase holds.
     pub(super) fn standing(&self) -> Parts {
         let n = self.model.n_parameters();
-        // What products read: a rounded copy of all, or in f32 the matrices in panels (an embedding that is not the head
-        // is looked up, not multiplied with).
+        // What products read: a rounded copy of all, or the matrices in panels (an embedding that is not the head is looked
+        // up, not multiplied with).
         let looked_up = if self.model.tied_head { 0 } else { (self.model.vocab_size * self.model.hidden_dim) as u64 };
-        let copies = if self.is_bf16() { n * BF16 } else { (n - looked_up) * F32 };
+        let copies = match self.run.model.dtype {
+            Dtype::Bf16 => n * BF16,
+            Dtype::F32 | Dtype::Auto => (n - looked_up) * F32,
+            // A byte a number, and a scale for a block.
+            Dtype::Fp8 => {
+                let coded = Layout::new(self.model).n_coded() as u64;
+                (n - looked_up - coded) * F32 + coded + coded / 1024
+            }
+        };
         // Cosines and sines of half a head's width.
         let tables = (self.model.ropes.len() * self.model.max_positions * self.model.rope_dim()) as u64 * F32;
         let weights = n * F32 + copies + tables;
@@ -318,6 +326,12 @@ impl Widths {
             forward += d / 2 + f;
             attention += q / 2;
             backward += (q + 2 * kv) / 2 + d;
+        }
+        if dtype == Dtype::Fp8 {
+            // A product's factors in tiles, beside what they are made of.
+            forward += f.max(d);
+            attention += q + d;
+            backward += 2 * f + d;
         }
         Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward, attention, released }
     }
