@@ -110,6 +110,9 @@ pub(crate) mod ffi {
 /// Numbers that a kernel reads and writes in some microseconds: what is worth a chunk of its own.
 const GRAIN: usize = 8_192;
 
+/// The same for a norm, which goes through each row twice, one sum after the other.
+const NORM_GRAIN: usize = 2_048;
+
 /// Columns of a norm's gradient that make an item: a cache line's.
 const LINE: usize = 16;
 
@@ -124,7 +127,7 @@ pub fn rms_norm(x: &[f32], weight: &[f32], offset: f32, eps: f32) -> (Buffer, Bu
     let (n, d) = rows(x, weight.len());
     let (mut y, mut rstd) = (Buffer::unwritten(n * d), Buffer::unwritten(n));
     let roots = Cells(rstd.as_mut_ptr());
-    team::spread_rows(&mut y, d, row_grain(d), |rows, y| {
+    team::spread_rows(&mut y, d, NORM_GRAIN.div_ceil(d), |rows, y| {
         let x = &x[rows.start * d..rows.end * d];
         let (n, d, rstd) = (rows.len() as i64, d as i64, roots.at(rows.start));
         // SAFETY: x and y hold n × d numbers, weight d, rstd n from here on, which no other thread writes.

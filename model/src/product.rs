@@ -221,8 +221,9 @@ pub(crate) fn spread(
             work(tiles.start * height..m.min(tiles.end * height), 0..panels);
         });
     } else {
-        // Each thread goes through its share of the weights; how long that takes, few rows do not change.
-        team::spread(panels, PANEL_WORK.div_ceil(m.max(FEW_ROWS) * k), |panels| work(0..m, panels));
+        // Each thread goes through its share of the weights in one piece, so that each panel but the first has come into
+        // the cache while the one before was computed.
+        team::spread_evenly(panels, PANEL_WORK.div_ceil(m.max(FEW_ROWS) * k), |panels| work(0..m, panels));
     }
 }
 

@@ -122,13 +122,23 @@ pub fn threads() -> usize {
 }
 
 /// Calls `work` for sub-ranges that cover `0..items` once, on the threads of the team that leads here, each of at least
-/// `grain` items; for all of them at once where none does.
+/// `grain` items; for all of them at once where none does, or where there are too few for two.
 ///
 /// # Panics
 /// With a panic of `work`, on whichever thread it came.
 pub fn spread(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
+    spread_in(CHUNKS, items, grain, work);
+}
+
+/// [`spread`] in one sub-range for each thread, for work that goes faster the more items it has at once. A thread that
+/// comes late leaves all of its work to another.
+pub(crate) fn spread_evenly(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
+    spread_in(1, items, grain, work);
+}
+
+fn spread_in(each: usize, items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
     let team = LEADING.get();
-    if team.is_null() || items <= grain {
+    if team.is_null() || items < 2 * grain.max(1) {
         if items > 0 {
             work(0..items);
         }
@@ -137,7 +147,7 @@ pub fn spread(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
     // Work that spreads its own does it alone.
     let _before = Led(LEADING.replace(ptr::null()));
     // SAFETY: `lead` borrows the team as long as the pointer is set.
-    unsafe { &*team }.call(items, grain, &work);
+    unsafe { &*team }.call(each, items, grain, &work);
 }
 
 /// Calls `work` for runs of whole rows of `rows`, each `width` numbers, with the indices of its rows.
@@ -193,10 +203,11 @@ impl<T> Cells<T> {
 }
 
 impl Shared {
-    fn call(&self, items: usize, grain: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+    /// Calls `work` for up to `each` chunks for each thread.
+    fn call(&self, each: usize, items: usize, grain: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
         // As many for each thread, where there are enough: equal work is done at the same time.
         let (threads, most) = (self.members + 1, (items / grain.max(1)).max(1));
-        let chunks = if most < threads { most } else { (most - most % threads).min(threads * CHUNKS) };
+        let chunks = if most < threads { most } else { (most - most % threads).min(threads * each) };
         // SAFETY: only the lifetime is changed; the call is closed, and nobody is inside, before `work` goes.
         let work: *const (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
         // SAFETY: the state is even and nobody is inside: the last call ended so.

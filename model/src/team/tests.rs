@@ -28,6 +28,22 @@ fn every_item_is_computed_once() {
 }
 
 #[test]
+fn even_parts_are_no_more_than_threads() {
+    for threads in 1..=5 {
+        Team::new(threads).lead(|| {
+            for items in 0..40 {
+                let parts = Mutex::new(Vec::new());
+                spread_evenly(items, 2, |range| parts.lock().expect("no panic").push(range));
+                let mut parts = parts.into_inner().expect("no panic");
+                assert!(parts.len() <= threads.min(items / 2).max(1), "{threads} threads, {items} items: {parts:?}");
+                parts.sort_by_key(|part| part.start);
+                assert!(parts.iter().cloned().flatten().eq(0..items), "{parts:?} cover {items} items once");
+            }
+        });
+    }
+}
+
+#[test]
 fn calls_close_upon_each_other_never_mix() {
     let mut team = Team::new(4);
     let sum = AtomicU64::new(0);
