@@ -4,6 +4,7 @@
 //! must not depend on where an allocator happened to put an array.
 
 use crate::{pages, team};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicBool;
@@ -52,7 +53,7 @@ impl Buffer {
     /// is new to the process costs more than what most kernels do with it.
     pub(crate) fn unwritten(len: usize) -> Buffer {
         let room = room_for(len);
-        let dropped = spare().take(room);
+        let dropped = if room < MANY { OWN.with_borrow_mut(|own| own.take(room)) } else { spare().take(room) };
         let tensor = dropped.unwrap_or_else(|| Tensor::empty([room as i64], (Kind::Float, Device::Cpu)));
         let mut buffer = Buffer::on(tensor, false);
         (buffer.len, buffer.room) = (len, buffer.len);
@@ -135,7 +136,41 @@ pub fn slack(most: usize) -> usize {
     (most / 8).min(16 << 20)
 }
 
-/// Memory of dropped buffers. Together with what is in use it is never more than what once was in use, and the [`slack`].
+/// Numbers in small buffers that a thread keeps, at most.
+const OWN_MOST: usize = 1 << 18;
+
+thread_local! {
+    static OWN: RefCell<Own> = const { RefCell::new(Own { tensors: BTreeMap::new(), kept: 0 }) };
+}
+
+/// Memory of small buffers that a thread dropped, for itself alone: a decoding step of a small policy asks for hundreds,
+/// and threads that took turns at one list would wait for each other.
+struct Own {
+    /// By length, which is what is asked for.
+    tensors: BTreeMap<usize, Vec<Tensor>>,
+    kept: usize,
+}
+
+impl Own {
+    fn take(&mut self, room: usize) -> Option<Tensor> {
+        let tensor = self.tensors.get_mut(&room)?.pop()?;
+        self.kept -= room;
+        Some(tensor)
+    }
+
+    /// Keeps the memory of `room` numbers; where there is no room for it, that of lengths asked for long ago is in the
+    /// way, and all of it goes.
+    fn keep(&mut self, room: usize, tensor: Tensor) {
+        if self.kept + room > OWN_MOST {
+            self.tensors.clear();
+            self.kept = 0;
+        }
+        self.kept += room;
+        self.tensors.entry(room).or_default().push(tensor);
+    }
+}
+
+/// Memory of large buffers that were dropped. Together with what is in use it is never more than what once was in use, and the [`slack`].
 struct Spare {
     /// By length; of one length the latest last, each with the time it was dropped.
     tensors: BTreeMap<usize, Vec<(u64, Tensor)>>,
@@ -210,9 +245,17 @@ impl Drop for Buffer {
         if self.room > 0
             && let Some(tensor) = self.tensor.take()
         {
+            let shared = *self.shared.get_mut();
+            if self.room < MANY {
+                // A thread that ends keeps nothing.
+                if !shared {
+                    let _ = OWN.try_with(|own| own.borrow_mut().keep(self.room, tensor));
+                }
+                return;
+            }
             let mut spare = spare();
             spare.end(self.room);
-            if !*self.shared.get_mut() {
+            if !shared {
                 spare.keep(self.room, tensor);
             }
         }
@@ -274,6 +317,28 @@ mod tests {
         drop(first);
         let second = Buffer::cleared(11_000_003);
         assert!(second.iter().all(|number| *number == 0.0));
+    }
+
+    #[test]
+    fn a_thread_uses_small_memory_again_and_keeps_little() {
+        let place = |len: usize| Buffer::unwritten(len).as_ptr() as usize;
+        let first = place(1_000);
+        assert_eq!(place(1_000), first, "the same memory");
+        let kept = || OWN.with_borrow(|own| (own.kept, own.tensors.values().flatten().count()));
+        assert_eq!(kept(), (room_for(1_000), 1));
+        let other = std::thread::spawn(move || (place(1_000) == first, kept().1)).join().expect("it ends");
+        assert_eq!(other, (false, 1), "another thread has its own");
+        for len in (1..MANY).step_by(1_000) {
+            drop(Buffer::unwritten(len));
+            let held: usize = OWN.with_borrow(|own| own.tensors.values().flatten().map(Tensor::numel).sum());
+            assert!(kept().0 <= OWN_MOST && held == kept().0, "{len}: {held} are held");
+        }
+        let seen = Buffer::unwritten(500);
+        let tensor = seen.rows(10);
+        let before = kept();
+        drop(seen);
+        assert_eq!(kept(), before, "a tensor still looks there");
+        drop(tensor);
     }
 
     #[test]
