@@ -24,23 +24,25 @@ typedef int32_t Words __attribute__((vector_size(64)));
 typedef uint32_t Unsigned __attribute__((vector_size(64)));
 typedef uint64_t Wide __attribute__((vector_size(64)));
 
-GROUPER_INLINE void load(Lanes& to, const float* from) { std::memcpy(&to, from, sizeof to); }
-
 // Logits first to first + kChunk of n, with minus infinity past the end.
-GROUPER_INLINE void load_chunk(Lanes* to, const float* logits, int64_t first, int64_t n) {
+GROUPER_INLINE void load_chunk(float* to, const float* logits, int64_t first, int64_t n) {
   if (first + kChunk <= n) {
-    for (int v = 0; v < kVectors; ++v) load(to[v], logits + first + v * kLanes);
+    std::memcpy(to, logits + first, kChunk * sizeof(float));
     return;
   }
-  float padded[kChunk];
-  for (int64_t i = 0; i < kChunk; ++i) padded[i] = first + i < n ? logits[first + i] : -kInfinity;
-  for (int v = 0; v < kVectors; ++v) load(to[v], padded + v * kLanes);
+  for (int64_t i = 0; i < kChunk; ++i) to[i] = first + i < n ? logits[first + i] : -kInfinity;
 }
 
 GROUPER_INLINE bool any(const Words& mask) {
   uint64_t part[8];
   std::memcpy(part, &mask, sizeof part);
   return (part[0] | part[1] | part[2] | part[3] | part[4] | part[5] | part[6] | part[7]) != 0;
+}
+
+GROUPER_INLINE bool any(const int32_t* flags, int64_t n) {
+  int32_t some = 0;
+  for (int64_t i = 0; i < n; ++i) some |= flags[i];
+  return some != 0;
 }
 
 // Where the largest logit is.
@@ -52,9 +54,14 @@ struct Top {
 GROUPER_INLINE Top find_top(const float* logits, int64_t n) {
   Top top;
   for (int64_t first = 0; first < n; first += kChunk) {
-    Lanes chunk[kVectors], best = Lanes{} + top.value;
+    alignas(64) float chunk[kChunk];
     load_chunk(chunk, logits, first, n);
-    for (int v = 0; v < kVectors; ++v) best = chunk[v] > best ? chunk[v] : best;
+    Lanes best = Lanes{} + top.value;
+    for (int64_t v = 0; v < kChunk; v += kLanes) {
+      Lanes a;
+      std::memcpy(&a, chunk + v, sizeof a);
+      best = a > best ? a : best;
+    }
     if (!any(best > top.value)) continue;
     top.chunk = first;
     for (int i = 0; i < kLanes; ++i) top.value = best[i] > top.value ? best[i] : top.value;
@@ -94,19 +101,18 @@ GROUPER_INLINE void philox(const uint32_t* counter, const uint32_t* key, uint32_
   }
 }
 
-// Words mapped to (0, 1): the centres of 2^23 cells.
-GROUPER_INLINE Lanes open_unit(const Unsigned& words) {
-  return (__builtin_convertvector((Words)(words >> 9), Lanes) + 0.5f) * (1.0f / 8388608.0f);
+// A word mapped to (0, 1): the centres of 2^23 cells.
+GROUPER_INLINE float open_unit(uint32_t word) {
+  return (static_cast<float>(static_cast<int32_t>(word >> 9)) + 0.5f) * (1.0f / 8388608.0f);
 }
 
 // Whether noise is surely below `behind`, told without a logarithm. -ln u >= 1 - u, so the noise is at most -ln(1 - u),
 // which exceeds t only where 1 - u < e^-t; and e^-t is less than (1 + t / 64)^-64 for t > 0. A thousandth is left for
-// rounding. For a vector of units or a single one.
-template <typename T>
-GROUPER_INLINE auto cannot_win(const T& unit, const T& behind) {
-  T growth = behind * (1.0f / 64.0f) + 1.0f;
+// rounding.
+GROUPER_INLINE bool cannot_win(float unit, float behind) {
+  float growth = behind * (1.0f / 64.0f) + 1.0f;
   for (int i = 0; i < 6; ++i) growth = growth * growth;
-  return (behind > T{}) & ((1.0f - unit) * growth > 1.001f);
+  return (behind > 0.0f) & ((1.0f - unit) * growth > 1.001f);
 }
 
 struct Best {
@@ -117,34 +123,34 @@ struct Best {
 // Lets the ids of the chunk at `first` compete.
 GROUPER_INLINE void compete(Best& best, const float* logits, int64_t first, int64_t n, float scale,
                             const uint32_t* counter, const uint32_t* key) {
-  Lanes scaled[kVectors];
+  // Flags of numbers, set in loops that the compiler turns into vectors: masks of whole vectors it takes apart.
+  alignas(64) float scaled[kChunk], unit[kChunk];
+  alignas(64) int32_t able[kChunk];
   load_chunk(scaled, logits, first, n);
-  Words near{};
-  for (int v = 0; v < kVectors; ++v) {
-    scaled[v] = scaled[v] * scale;
-    near |= best.value - scaled[v] <= kLargestNoise;
+  const float value = best.value;
+  for (int64_t i = 0; i < kChunk; ++i) {
+    scaled[i] = scaled[i] * scale;
+    able[i] = value - scaled[i] <= kLargestNoise;
   }
   // Most tokens of a trained policy cannot win whatever their noise, and need none.
-  if (!any(near)) return;
-  Unsigned words[kVectors];
+  if (!any(able, kChunk)) return;
+  alignas(64) Unsigned words[kVectors];
   philox(counter, key, static_cast<uint32_t>(first / 4), words);
-  Lanes unit[kVectors];
-  Words able[kVectors], some{};
-  for (int v = 0; v < kVectors; ++v) {
-    const Lanes behind = best.value - scaled[v];
-    unit[v] = open_unit(words[v]);
-    able[v] = (behind <= kLargestNoise) & ~cannot_win(unit[v], behind);
-    some |= able[v];
+  alignas(64) uint32_t word[kChunk];
+  std::memcpy(word, words, sizeof word);
+  for (int64_t i = 0; i < kChunk; ++i) {
+    const float behind = value - scaled[i];
+    unit[i] = open_unit(word[i]);
+    able[i] = (behind <= kLargestNoise) & !cannot_win(unit[i], behind);
   }
-  if (!any(some)) return;
-  for (int v = 0; v < kVectors; ++v) {
-    if (!any(able[v])) continue;
-    for (int i = 0; i < kLanes; ++i) {
+  for (int64_t v = 0; v < kChunk; v += kLanes) {
+    if (!any(able + v, kLanes)) continue;
+    for (int64_t i = v; i < v + kLanes; ++i) {
       // The best may have moved since.
-      if (able[v][i] == 0 || cannot_win<float>(unit[v][i], best.value - scaled[v][i])) continue;
-      const float value = scaled[v][i] - std::log(-std::log(unit[v][i]));
-      const int64_t id = first + v * kLanes + i;
-      if (value > best.value || (value == best.value && id < best.id)) best = {value, id};
+      if (able[i] == 0 || cannot_win(unit[i], best.value - scaled[i])) continue;
+      const float with_noise = scaled[i] - std::log(-std::log(unit[i]));
+      const int64_t id = first + i;
+      if (with_noise > best.value || (with_noise == best.value && id < best.id)) best = {with_noise, id};
     }
   }
 }
