@@ -51,6 +51,11 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// One matrix `[N, K]`.
+    pub(crate) fn of_one(rows: usize, columns: usize) -> Stack {
+        Stack { rows, columns, stride: rows * columns, groups: 1 }
+    }
+
     /// Numbers from the first of the first matrix to the last of the last.
     pub fn span(&self) -> usize {
         if self.groups == 0 { 0 } else { (self.groups - 1) * self.stride + self.rows * self.columns }

@@ -10,8 +10,10 @@ mod stacks;
 
 use crate::buffer::Buffer;
 use crate::config::{Dtype, Mla};
+use crate::grouped::{Stack, StackPanels};
 use crate::kernels;
 use crate::layout::{Layout, Slot};
+use crate::packed::ROW_BLOCK;
 use crate::policy::Policy;
 use crate::product::Panels;
 use crate::share::Share;
@@ -28,7 +30,13 @@ pub(crate) struct Operands {
     stacks: BTreeMap<(usize, bool), Stacked>,
     /// In f32, whatever the others are.
     routers: BTreeMap<usize, Panels>,
+    /// In bf16 those of [`SMALL`] numbers or fewer, in place of libtorch's products.
+    small: BTreeMap<usize, StackPanels>,
 }
+
+/// Numbers of a matrix up to which libtorch multiplies eight rows in bf16 by another kernel than many: it hands a product
+/// to oneDNN from 16³ multiply-adds on. Rows keep their bits if we multiply these ourselves.
+const SMALL: usize = 16 * 16 * 16 / ROW_BLOCK;
 
 /// Matrices that all rows are multiplied with.
 enum Alone {
@@ -48,17 +56,21 @@ unsafe impl Sync for Half {}
 impl Operands {
     pub(crate) fn new(layout: &Layout, dtype: Dtype, mla: Mla) -> Operands {
         let panels = |slot: Slot| (slot.offset, Panels::new(slot.rows, slot.columns));
+        let products = layout.products().into_iter().map(|(slot, _)| slot);
+        let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
+        let products: Vec<Slot> = products.chain(expanded).collect();
+        let small = products.iter().filter(|slot| dtype == Dtype::Bf16 && slot.rows * slot.columns <= SMALL);
+        let small = small.map(|slot| (slot.offset, StackPanels::new(Stack::of_one(slot.rows, slot.columns), dtype)));
+        let small = small.collect();
         let alone = if dtype == Dtype::Bf16 {
             Alone::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))))
         } else {
-            let products = layout.products().into_iter().map(|(slot, _)| slot);
-            let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
-            let all = products.chain(expanded).map(|slot| (slot.offset, Matrix::new(layout, slot, dtype)));
+            let all = products.into_iter().map(|slot| (slot.offset, Matrix::new(layout, slot, dtype)));
             Alone::Panels(all.collect())
         };
         let stacks = layout.stacks().into_iter();
         let stacks = stacks.map(|slot| ((slot.offset, slot.turned), Stacked::new(layout, slot, dtype))).collect();
-        Operands { dtype, alone, stacks, routers: layout.routers().into_iter().map(panels).collect() }
+        Operands { dtype, alone, stacks, routers: layout.routers().into_iter().map(panels).collect(), small }
     }
 
     /// What the products compute in: `F32`, `Bf16` or `Fp8`.
@@ -78,6 +90,7 @@ impl Operands {
             for (&offset, one) in &mut self.routers {
                 one.pack(&masters[offset..][..one.len()]);
             }
+            self.small.iter_mut().for_each(|(&offset, one)| one.pack(&masters[offset..]));
             for slot in layout.stacks() {
                 if let Some(stack) = self.stacks.get_mut(&(slot.offset, slot.turned)) {
                     stack.pack(slot, &masters[slot.range()]);
@@ -101,6 +114,13 @@ impl Policy {
                         add(y, &bias[columns.clone()]);
                     }
                 })
+            }
+            Alone::Bf16(_) if self.operands.small.contains_key(&weight.offset) => {
+                let mut y = self.operands.small[&weight.offset].product(x, &[x.len() / weight.columns]);
+                if let Some(bias) = bias.map(|slot| self.vector(slot)) {
+                    y.chunks_exact_mut(weight.rows).for_each(|row| add(row, bias));
+                }
+                y
             }
             Alone::Bf16(half) => {
                 let bias = bias.map(|slot| half.matrix(slot).view([-1]));

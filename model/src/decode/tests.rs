@@ -84,7 +84,7 @@ fn trained(policy: &Policy, prompt: &[i64], completions: &[Vec<i64>]) -> Vec<Vec
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Decoding in a shrinking batch, one token a step or several, on one thread or a team, gives the training forward's
     /// log-probabilities, bit for bit, in f32, bf16 and FP8, for every family.
@@ -96,7 +96,7 @@ proptest! {
         threads in 2usize..4,
         seed: u64,
     ) {
-        for family in FAMILIES {
+        for family in FAMILIES.into_iter().chain(["deepseek_v2", "deepseek_v2_lite", "deepseek_v3"]) {
             for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Fp8] {
                 let policy = policy(family, dtype);
                 let v = policy.config.vocab_size;
