@@ -76,6 +76,8 @@ struct Layer {
     stacks: [Stack; 2],
     weights: [Buffer; 2],
     panels: [StackPanels; 2],
+    /// Weights in the place of a number in f32: two in bf16.
+    per_number: usize,
 }
 
 impl Layer {
@@ -102,7 +104,8 @@ impl Layer {
             scaling: 1.0,
             correction_bias: false,
         };
-        Layer { config, router, stacks, weights, panels }
+        let per_number = if asked.dtype == Dtype::Bf16 { 2 } else { 1 };
+        Layer { config, router, stacks, weights, panels, per_number }
     }
 
     /// What a forward pass does with rows x `[N, D]`, to which it adds.
@@ -128,7 +131,7 @@ impl Layer {
     /// Adds up all numbers of some experts, on the threads of the team.
     fn read(&self, experts: &[usize]) {
         for (stack, weights) in self.stacks.iter().zip(&self.weights) {
-            let parts = stack.span() / stack.groups / READ;
+            let parts = stack.span() / stack.groups / READ / self.per_number;
             team::spread(parts * experts.len(), 1, |items| {
                 let mut sums = [0.0; 64];
                 for item in items {
@@ -189,7 +192,7 @@ fn decode(asked: &Asked) -> Value {
         let mut read = |cell: usize| of(cell).0.read(&touched[cell]);
         let seconds = least(asked.seconds, cells, &mut [&mut compute, &mut read]);
         let n_touched: usize = touched.iter().map(Vec::len).sum();
-        let bytes = 4.0 * (n_touched * 3 * asked.width * asked.expert) as f64;
+        let bytes = 4.0 * (n_touched * 3 * asked.width * asked.expert / layers[0].per_number) as f64;
         json!({
             "rows": rows,
             "experts_touched": n_touched as f64 / cells as f64,
