@@ -7,6 +7,8 @@ use crate::attention::attention;
 use crate::block::{Kept, Rows};
 use crate::buffer::Buffer;
 use crate::kernels::{self, TokenLogprobs};
+use crate::layout::Slot;
+use crate::mtp::MtpObjective;
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
 use crate::share::{Hand, Share};
@@ -49,6 +51,13 @@ impl Targets {
 /// and what was found there.
 pub type Objective<'a> = dyn FnMut(Range<usize>, &TokenLogprobs) -> Vec<f32> + 'a;
 
+/// What a backward pass learns beside the objective on its targets.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// Weighs what blocks of multi-token prediction found of the same targets.
+    pub mtp: Option<&'a mut MtpObjective<'a>>,
+}
+
 impl Policy {
     /// Logits of every packed row, `[N, V]` f32. Row i predicts the token after row i.
     pub fn logits(&self, packed: &Packed) -> Tensor {
@@ -65,7 +74,7 @@ impl Policy {
         let x = self.stream(packed, |_, _, _| ());
         let mut all = TokenLogprobs::default();
         for range in self.chunks(targets) {
-            all.extend(self.head(&x, targets, range, temperature).found);
+            all.extend(self.head(&x, self.layout.norm, targets, range, temperature).found);
         }
         all
     }
@@ -111,6 +120,24 @@ impl Policy {
         objective: &mut Objective<'_>,
         hand: &mut Hand<'_>,
     ) {
+        let beside = Beside::default();
+        self.backward_beside(packed, targets, temperature, checkpointing, gradient, objective, beside, hand);
+    }
+
+    /// As [`Policy::backward_in_parts`], with what is learned beside the objective. Blocks of multi-token prediction that
+    /// learn nothing get a gradient of zero. A device computes the objective alone.
+    #[expect(clippy::too_many_arguments, reason = "what to learn, how, and where to")]
+    pub fn backward_beside(
+        &self,
+        packed: &Packed,
+        targets: &Targets,
+        temperature: f32,
+        checkpointing: bool,
+        gradient: &mut Share,
+        objective: &mut Objective<'_>,
+        beside: Beside<'_>,
+        hand: &mut Hand<'_>,
+    ) {
         if self.backward_on_device(packed, targets, temperature, checkpointing, objective, hand) {
             return;
         }
@@ -120,7 +147,16 @@ impl Policy {
         let x = debug_span!("forward", rows = packed.len())
             .in_scope(|| self.stream(packed, |_, x, kept| inputs.push((x, (!checkpointing).then_some(kept)))));
 
-        let mut dx = self.head_backward(&x, targets, temperature, gradient, objective);
+        let modules = beside.mtp.as_ref().map(|_| self.mtp_modules(packed, &x, checkpointing));
+        let mut weigh = |range, chunk: &HeadChunk| objective(range, &chunk.found);
+        let mut dx = self.head_backward(&x, self.layout.norm, targets, temperature, gradient, &mut weigh);
+        match beside.mtp.zip(modules) {
+            Some((objective, modules)) => {
+                let _span = debug_span!("mtp", rows = packed.len()).entered();
+                dx.add(&self.mtp_backward(targets, temperature, &x, modules, gradient, objective, hand));
+            }
+            None => (self.config.n_layers..self.config.blocks.len()).for_each(|layer| gradient.hand_block(layer, hand)),
+        }
         drop(x);
         let _span = debug_span!("backward", rows = packed.len()).entered();
         for layer in (0..self.config.n_layers).rev() {
@@ -129,14 +165,19 @@ impl Policy {
             dx = self.block_backward(layer, dx, &x, kept, rows, gradient);
             gradient.hand_block(layer, hand);
         }
+        self.embed_backward(&tokens, dx, gradient);
+        gradient.hand_ends(hand);
+    }
+
+    /// Adds the gradient of the embeddings of `tokens` to `gradient`.
+    pub(crate) fn embed_backward(&self, tokens: &[i64], mut dx: Buffer, gradient: &mut Share) {
         let slot = self.layout.embedding;
         let scale = self.embedding_scale();
         if scale != 1.0 {
             dx.iter_mut().for_each(|d| *d *= scale);
         }
         let mut d_embedding = gradient.matrix(slot);
-        let _ = d_embedding.index_add_(0, &Tensor::from_slice(&tokens), &dx.rows(slot.columns));
-        gradient.hand_ends(hand);
+        let _ = d_embedding.index_add_(0, &Tensor::from_slice(tokens), &dx.rows(slot.columns));
     }
 
     /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.
@@ -151,21 +192,28 @@ impl Policy {
         x
     }
 
-    fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
+    pub(crate) fn packed_block(&self, layer: usize, x: &Buffer, rows: Rows<'_>) -> (Buffer, Kept) {
         let mut attend =
             |heads, q: &Buffer, key: &Buffer, value: &Buffer| attention(q, key, value, rows.segments, heads);
         self.block(layer, x, rows.positions, self.mla, &mut attend)
     }
 
-    fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
+    pub(crate) fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
         let n = targets.tokens.len();
         assert_eq!(targets.rows.len(), n, "one row a target");
         let size = chunk_rows(self.config.vocab_size);
         (0..n).step_by(size).map(move |start| start..n.min(start + size))
     }
 
-    /// The head on one chunk of targets.
-    fn head(&self, x: &Buffer, targets: &Targets, range: Range<usize>, temperature: f32) -> HeadChunk {
+    /// The head, behind the norm of `norm`, on one chunk of targets.
+    pub(crate) fn head(
+        &self,
+        x: &Buffer,
+        norm: Slot,
+        targets: &Targets,
+        range: Range<usize>,
+        temperature: f32,
+    ) -> HeadChunk {
         let d = self.config.hidden_dim;
         let n = range.len();
         let rows = &targets.rows[range.clone()];
@@ -173,29 +221,31 @@ impl Policy {
         for (to, &row) in hidden.chunks_exact_mut(d).zip(rows) {
             to.copy_from_slice(&x[row as usize * d..][..d]);
         }
-        let (normed, rstd) = self.final_norm(&hidden);
+        let (normed, rstd) = self.norm(&hidden, norm);
         let logits = self.project(&normed, self.layout.head, None);
         let used = n * self.config.vocab_size;
         let found = kernels::token_logprobs(&logits[..used], &targets.tokens[range], temperature, self.vocabulary());
         HeadChunk { hidden, normed, rstd, logits, found }
     }
 
-    /// Gradient with respect to the stream `[N, D]`, through head and final norm.
-    fn head_backward(
+    /// Gradient with respect to the stream `[N, D]`, through head and norm; `weigh` gives that of the loss with respect to
+    /// each log-probability of a chunk.
+    pub(crate) fn head_backward(
         &self,
         x: &Buffer,
+        norm: Slot,
         targets: &Targets,
         temperature: f32,
         gradient: &mut Share,
-        objective: &mut Objective<'_>,
+        weigh: &mut dyn FnMut(Range<usize>, &HeadChunk) -> Vec<f32>,
     ) -> Buffer {
         let d = self.config.hidden_dim;
         let mut dx = Buffer::cleared(x.len());
         for range in self.chunks(targets) {
             let _span = debug_span!("head", rows = range.len()).entered();
-            let HeadChunk { hidden, normed, rstd, mut logits, found } =
-                self.head(x, targets, range.clone(), temperature);
-            let weights = objective(range.clone(), &found);
+            let chunk = self.head(x, norm, targets, range.clone(), temperature);
+            let weights = weigh(range.clone(), &chunk);
+            let HeadChunk { hidden, normed, rstd, mut logits, found } = chunk;
             let used = range.len() * self.config.vocab_size;
             kernels::token_logprobs_backward(
                 &mut logits[..used],
@@ -208,7 +258,7 @@ impl Policy {
             // Padding rows predict nothing.
             logits[used..].fill(0.0);
             let d_normed = self.project_backward(&logits, &normed, self.layout.head, None, gradient);
-            let d_hidden = self.norm_backward(&d_normed, &hidden, self.layout.norm, &rstd, gradient);
+            let d_hidden = self.norm_backward(&d_normed, &hidden, norm, &rstd, gradient);
             for (from, &row) in d_hidden.chunks_exact(d).zip(&targets.rows[range]) {
                 for (to, from) in dx[row as usize * d..][..d].iter_mut().zip(from) {
                     *to += from;
@@ -220,10 +270,10 @@ impl Policy {
 }
 
 /// A chunk of the head's rows, padded to the row block.
-struct HeadChunk {
+pub(crate) struct HeadChunk {
     hidden: Buffer,
     normed: Buffer,
     rstd: Buffer,
-    logits: Buffer,
-    found: TokenLogprobs,
+    pub(crate) logits: Buffer,
+    pub(crate) found: TokenLogprobs,
 }

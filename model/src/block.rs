@@ -307,7 +307,7 @@ impl Policy {
 }
 
 /// Columns of joint rows, as arrays of their own.
-fn split<const P: usize>(joint: &[f32], widths: [usize; P]) -> [Buffer; P] {
+pub(crate) fn split<const P: usize>(joint: &[f32], widths: [usize; P]) -> [Buffer; P] {
     let total: usize = widths.iter().sum();
     let n = joint.len() / total;
     let mut from = 0;
@@ -324,7 +324,7 @@ fn split<const P: usize>(joint: &[f32], widths: [usize; P]) -> [Buffer; P] {
 }
 
 /// The inverse of [`split`].
-fn join<const P: usize>(parts: [&[f32]; P], widths: [usize; P]) -> Buffer {
+pub(crate) fn join<const P: usize>(parts: [&[f32]; P], widths: [usize; P]) -> Buffer {
     let total: usize = widths.iter().sum();
     let mut joint = Buffer::unwritten(parts[0].len() / widths[0] * total);
     team::spread_rows(&mut joint, total, COPY_GRAIN.div_ceil(total), |rows, joint| {

@@ -43,6 +43,7 @@ pub mod gumbel;
 pub mod kernels;
 pub mod kv_cache;
 pub mod layout;
+pub mod mtp;
 mod operands;
 pub mod packed;
 pub mod pages;

@@ -132,9 +132,12 @@ impl Policy {
         }
     }
 
-    /// The angles by which block `layer` rotates.
+    /// The angles by which block `layer` rotates: from position 0 on, or in a module of multi-token prediction from that
+    /// of its first row.
     pub(crate) fn angles(&self, layer: usize) -> Angles<'_> {
-        self.rope(self.config.blocks[layer].rope)
+        let Angles { cosine, sine } = self.rope(self.config.blocks[layer].rope);
+        let first = (layer + 1).saturating_sub(self.config.n_layers) * self.config.rope_dim() / 2;
+        Angles { cosine: &cosine[first..], sine: &sine[first..] }
     }
 
     /// The angles of one of the config's ropes.

@@ -29,12 +29,17 @@ impl ModelConfig {
             return Self::from_json(file, &translated);
         }
         let c = Object { file, value, at: "" };
-        match family(&c)? {
-            family @ (Family::Qwen2 | Family::Qwen3 | Family::Llama) => dense::config(&c, family),
-            family @ (Family::Qwen3Moe | Family::Mixtral) => sparse::config(&c, family),
-            Family::Gemma3 => gemma::config(&c),
-            family @ (Family::DeepseekV2 | Family::DeepseekV3) => deepseek::config(&c, family),
-        }
+        let mut config = match family(&c)? {
+            family @ (Family::Qwen2 | Family::Qwen3 | Family::Llama) => dense::config(&c, family)?,
+            family @ (Family::Qwen3Moe | Family::Mixtral) => sparse::config(&c, family)?,
+            Family::Gemma3 => gemma::config(&c)?,
+            family @ (Family::DeepseekV2 | Family::DeepseekV3) => return deepseek::config(&c, family),
+        };
+        // DeepSeek-V3's key. Published policies of other families have no such blocks; here any may.
+        config.n_mtp = c.whole("num_nextn_predict_layers")?.unwrap_or(0);
+        let last = config.blocks[config.n_layers - 1].clone();
+        config.blocks.resize(config.n_layers + config.n_mtp, last);
+        Ok(config)
     }
 }
 

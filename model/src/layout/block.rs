@@ -78,7 +78,6 @@ pub(crate) struct ExpertSlots {
 }
 
 /// A module of multi-token prediction.
-#[expect(dead_code, reason = "what computes it comes next")]
 #[derive(Clone, Debug)]
 pub(crate) struct MtpSlots {
     pub(crate) embedding_norm: Slot,
