@@ -28,7 +28,7 @@ pub struct Feed<'a> {
 /// The rows of a decoding step: what each holds, where it goes and what it attends to.
 #[derive(Default)]
 pub(crate) struct Step {
-    tokens: Vec<i64>,
+    pub(crate) tokens: Vec<i64>,
     pub(crate) positions: Vec<i32>,
     /// Where the rows of each sequence begin, and how many there are in all.
     pub(crate) starts: Vec<i32>,
@@ -45,6 +45,14 @@ struct Placed<'a> {
     slots: Vec<i32>,
 }
 
+/// What comes of a prompt beside its keys and values.
+struct Encoded {
+    /// After its last token, `[V]`.
+    logits: Buffer,
+    /// The final norm's rows, where they were asked for.
+    rows: Buffer,
+}
+
 impl Policy {
     /// Encodes `prompt` into a fresh sequence; returns it with the logits after the prompt's last token, `[V]`.
     pub fn prefill(&self, cache: &mut KvCache<'_>, prompt: &[i64]) -> (Sequence, Buffer) {
@@ -53,6 +61,17 @@ impl Policy {
 
     /// Encodes each prompt as [`Policy::prefill`] does: side by side, as far as there are threads and prompts are short.
     pub fn prefill_all(&self, cache: &mut KvCache<'_>, prompts: &[&[i64]]) -> Vec<(Sequence, Buffer)> {
+        let encoded = self.prefill_as(cache, prompts, false);
+        encoded.into_iter().map(|(sequence, Encoded { logits, .. })| (sequence, logits)).collect()
+    }
+
+    /// [`Policy::prefill_all`], each with the final norm's rows of its prompt, `[P, D]` and maybe rows of padding.
+    pub fn prefill_with_rows(&self, cache: &mut KvCache<'_>, prompts: &[&[i64]]) -> Vec<(Sequence, Buffer, Buffer)> {
+        let encoded = self.prefill_as(cache, prompts, true).into_iter();
+        encoded.map(|(sequence, Encoded { logits, rows })| (sequence, logits, rows)).collect()
+    }
+
+    fn prefill_as(&self, cache: &mut KvCache<'_>, prompts: &[&[i64]], with_rows: bool) -> Vec<(Sequence, Encoded)> {
         let place = |prompt: &&'_ [i64]| {
             let (mut sequence, mut pages, mut slots) = (Sequence::default(), Vec::new(), Vec::new());
             cache.extend(&mut sequence, prompt.len(), &mut pages, &mut slots);
@@ -65,20 +84,20 @@ impl Policy {
             .map(|(prompt, (sequence, pages, slots))| Placed { prompt, sequence, pages, slots })
             .collect();
         let pages = cache.pages();
-        let mut logits: Vec<Option<Buffer>> = placed.iter().map(|_| None).collect();
+        let mut encoded: Vec<Option<Encoded>> = placed.iter().map(|_| None).collect();
         if prompts.len() >= team::threads() && prompts.iter().all(|prompt| prompt.len() <= SHORT) {
             // SAFETY: each prompt is encoded into pages of its own.
-            team::fill(&mut logits, 1, |i| Some(self.encode(&mut unsafe { pages.again() }, &placed[i])));
+            team::fill(&mut encoded, 1, |i| Some(self.encode(&mut unsafe { pages.again() }, &placed[i], with_rows)));
         } else {
             let mut pages = pages;
-            logits = placed.iter().map(|one| Some(self.encode(&mut pages, one))).collect();
+            encoded = placed.iter().map(|one| Some(self.encode(&mut pages, one, with_rows))).collect();
         }
-        let logits = logits.into_iter().map(|logits| logits.expect("every prompt was encoded"));
-        placed.into_iter().map(|placed| placed.sequence).zip(logits).collect()
+        let encoded = encoded.into_iter().map(|encoded| encoded.expect("every prompt was encoded"));
+        placed.into_iter().map(|placed| placed.sequence).zip(encoded).collect()
     }
 
-    /// Writes a prompt's keys and values; returns the logits after its last token.
-    fn encode(&self, to: &mut Pages<'_>, placed: &Placed<'_>) -> Buffer {
+    /// Writes a prompt's keys and values.
+    fn encode(&self, to: &mut Pages<'_>, placed: &Placed<'_>, with_rows: bool) -> Encoded {
         let Placed { prompt, sequence, pages, slots } = placed;
         let mut packed = Packed::default();
         packed.push(prompt);
@@ -86,20 +105,26 @@ impl Policy {
         packed.tokens.resize(rows, 0);
         packed.positions.resize(rows, 0);
         let last_layer = self.config.n_layers - 1;
-        let x = (0..last_layer).fold(self.embed(&packed.tokens), |x, layer| {
+        let mut block = |x: Buffer, layer: usize| {
             let mut attend = |heads, q: &Buffer, key: &Buffer, value: &Buffer| {
                 page_write(to, layer, (key, value), (pages, slots), heads);
                 attention::attention(q, key, value, &packed.segments, heads)
             };
             self.block(layer, &x, &packed.positions, Mla::Absorbed, &mut attend).0
-        });
-        // Of the last block, other rows' keys and values are all that anyone asks for.
-        self.write_keys(last_layer, &x, &packed.positions, &mut |key, value| {
-            page_write(to, last_layer, (key, value), (pages, slots), self.heads(last_layer));
-        });
+        };
+        let x = (0..last_layer).fold(self.embed(&packed.tokens), &mut block);
         let (d, end) = (self.config.hidden_dim, prompt.len() - 1);
         let mut last = Buffer::cleared(self.product_rows(1) * d);
         last[..d].copy_from_slice(&x[end * d..][..d]);
+        let mut rows = Buffer::unwritten(0);
+        if with_rows {
+            rows = self.final_norm(&block(x, last_layer)).0;
+        } else {
+            // Of the last block, other rows' keys and values are all that anyone asks for.
+            self.write_keys(last_layer, &x, &packed.positions, &mut |key, value| {
+                page_write(to, last_layer, (key, value), (pages, slots), self.heads(last_layer));
+            });
+        }
         let step = Step {
             tokens: prompt[end..].to_vec(),
             positions: vec![end as i32],
@@ -109,14 +134,20 @@ impl Policy {
         let x = self.step_block(last_layer, &last, &step, to);
         let mut logits = self.head_logits(&x);
         logits.truncate(self.config.vocab_size);
-        logits
+        Encoded { logits, rows }
     }
 
     /// Adds its tokens to each sequence; returns the logits after each token, `[N, V]` and maybe rows of padding, with
     /// the rows of a sequence beside each other.
     pub fn decode(&self, cache: &mut KvCache<'_>, feeds: &mut [Feed<'_>]) -> Buffer {
-        let x = self.decode_stream(cache, feeds, &mut |_| ());
-        self.head_logits(&x)
+        self.decode_with_rows(cache, feeds).1
+    }
+
+    /// [`Policy::decode`], with the final norm's rows `[N, D]` before the logits.
+    pub fn decode_with_rows(&self, cache: &mut KvCache<'_>, feeds: &mut [Feed<'_>]) -> (Buffer, Buffer) {
+        let (rows, _) = self.final_norm(&self.decode_stream(cache, feeds, &mut |_| ()));
+        let logits = self.project(&rows, self.layout.head, None);
+        (rows, logits)
     }
 
     /// The stream after the last block of [`Policy::decode`]; `observe` sees it after every block.
@@ -148,7 +179,7 @@ impl Policy {
 }
 
 impl Step {
-    fn new(cache: &mut KvCache<'_>, feeds: &mut [Feed<'_>]) -> Step {
+    pub(crate) fn new(cache: &mut KvCache<'_>, feeds: &mut [Feed<'_>]) -> Step {
         let mut step = Step::default();
         let (mut pages, mut slots) = (Vec::new(), Vec::new());
         for Feed { sequence, tokens } in feeds.iter_mut() {

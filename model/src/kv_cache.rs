@@ -16,6 +16,7 @@ use tch::{Device, Kind, Tensor};
 pub struct KvArena {
     numbers: Buffer,
     stride: usize,
+    first_layer: usize,
     n_pages: usize,
 }
 
@@ -23,6 +24,7 @@ pub struct KvArena {
 pub struct KvCache<'a> {
     numbers: &'a mut [f32],
     stride: usize,
+    first_layer: usize,
     references: Vec<u32>,
     free: Vec<i32>,
 }
@@ -50,34 +52,48 @@ impl Sequence {
 impl KvArena {
     /// Room for `n_pages`. Memory is taken from the system as pages are first written.
     pub fn new(config: &ModelConfig, n_pages: usize) -> KvArena {
-        let stride = KvCache::page_bytes(config) / 4;
+        KvArena::of(KvCache::page_bytes(config), 0, n_pages)
+    }
+
+    /// Room for `n_pages` of the first module of multi-token prediction.
+    pub fn of_mtp(config: &ModelConfig, n_pages: usize) -> KvArena {
+        KvArena::of(KvCache::mtp_page_bytes(config), config.n_layers, n_pages)
+    }
+
+    fn of(page_bytes: usize, first_layer: usize, n_pages: usize) -> KvArena {
+        let stride = page_bytes / 4;
         let mut numbers = Buffer::of(Tensor::empty([(stride * n_pages) as i64], (Kind::Float, Device::Cpu)));
         pages::huge(numbers.as_mut_ptr(), numbers.len());
-        KvArena { numbers, stride, n_pages }
+        KvArena { numbers, stride, first_layer, n_pages }
     }
 
     /// One cache of all pages.
     pub fn cache(&mut self) -> KvCache<'_> {
-        KvCache::on(&mut self.numbers, self.stride, self.n_pages)
+        KvCache::on(&mut self.numbers, self.stride, self.first_layer, self.n_pages)
     }
 
     /// `n` caches that share the pages evenly.
     pub fn split(&mut self, n: usize) -> Vec<KvCache<'_>> {
-        let (share, stride) = (self.n_pages / n, self.stride);
+        let (share, stride, first_layer) = (self.n_pages / n, self.stride, self.first_layer);
         let mut rest = &mut self.numbers[..];
         let mut next = || {
             let (own, others) = std::mem::take(&mut rest).split_at_mut(share * stride);
             rest = others;
-            KvCache::on(own, stride, share)
+            KvCache::on(own, stride, first_layer, share)
         };
         (0..n).map(|_| next()).collect()
     }
 }
 
 impl<'a> KvCache<'a> {
-    /// Bytes of one page.
+    /// Bytes of one page of all layers but those of multi-token prediction.
     pub fn page_bytes(config: &ModelConfig) -> usize {
-        4 * config.n_layers * step::page_floats(config.heads(0))
+        config.n_layers * KvCache::mtp_page_bytes(config)
+    }
+
+    /// Bytes of one page of a module of multi-token prediction: one layer's share.
+    pub fn mtp_page_bytes(config: &ModelConfig) -> usize {
+        4 * step::page_floats(config.heads(0))
     }
 
     /// Pages that hold `positions`.
@@ -85,8 +101,14 @@ impl<'a> KvCache<'a> {
         positions.div_ceil(TILE)
     }
 
-    fn on(numbers: &'a mut [f32], stride: usize, n_pages: usize) -> KvCache<'a> {
-        KvCache { numbers, stride, references: vec![0; n_pages], free: (0..n_pages as i32).rev().collect() }
+    fn on(numbers: &'a mut [f32], stride: usize, first_layer: usize, n_pages: usize) -> KvCache<'a> {
+        KvCache {
+            numbers,
+            stride,
+            first_layer,
+            references: vec![0; n_pages],
+            free: (0..n_pages as i32).rev().collect(),
+        }
     }
 
     /// Pages that nobody holds.
@@ -150,7 +172,7 @@ impl<'a> KvCache<'a> {
 
     /// The pages, for kernels that write and read them.
     pub(crate) fn pages(&mut self) -> Pages<'_> {
-        Pages::new(self.numbers, self.stride)
+        Pages::new(self.numbers, self.stride).beginning_at(self.first_layer)
     }
 }
 

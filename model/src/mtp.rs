@@ -9,6 +9,8 @@
 //!
 //! Embedding, head and what the modules read belong to the policy, and the gradient goes there too, as in the paper.
 
+mod step;
+
 use crate::attention::Segment;
 use crate::backward::{HeadChunk, Targets};
 use crate::block::{Kept, Rows, join, split};
@@ -19,6 +21,7 @@ use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
 use crate::share::{Hand, Share};
 use std::ops::Range;
+pub use step::Expected;
 use tch::Tensor;
 
 /// What a module found of a chunk of its targets.

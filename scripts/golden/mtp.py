@@ -12,6 +12,7 @@ greedy.safetensors         drafts [64] and draft_margins [64]: what the block ex
 Usage: python scripts/golden/mtp.py   (needs torch and transformers 5; from the repository root)
 """
 
+import copy
 import subprocess
 import sys
 
@@ -38,6 +39,9 @@ NAME = "deepseek_v3_mtp"
 LAYERS = 2
 FIELDS = V3 | {"num_hidden_layers": LAYERS, "num_nextn_predict_layers": 1}
 PREFIX = f"model.layers.{LAYERS}."
+# Largest difference of a gradient from the one computed in double precision, relative to each tensor's largest number:
+# half of what a test may ask. With most weights rounding alone makes more of it.
+ROUNDING = 5e-6
 # The block's own tensors: their name in transformers and in the layer of the checkpoint.
 OWN = {"enorm": "enorm", "hnorm": "hnorm", "eh_proj": "eh_proj", "post_norm": "shared_head.norm"}
 
@@ -59,6 +63,27 @@ def predict(model, head, ids):
     return head._project_to_logits(hidden)
 
 
+def learn(model, head, ids):
+    """Logits, log-probabilities and loss of the block, whose gradients are left in the weights."""
+    logits = predict(model, head, ids)
+    logprobs = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 2:, None]).squeeze(-1)
+    loss = -logprobs.mean()
+    loss.backward()
+    return logits, logprobs, loss
+
+
+def rounding(model, head, ids):
+    """How far rounding moves the gradient."""
+
+    def gradient(dtype):
+        modules = [copy.deepcopy(module).to(dtype) for module in (model, head)]
+        learn(*modules, ids)
+        return [w.grad for module in modules for w in module.parameters() if w.grad is not None and w.grad.any()]
+
+    pairs = zip(gradient(torch.float32), gradient(torch.float64), strict=True)
+    return max(((single - double).abs().max() / double.abs().max()).item() for single, double in pairs)
+
+
 def block(head, of=lambda tensor: tensor):
     """The block's tensors as the checkpoint has them; `of` makes the gradient of a weight from it, or leaves it."""
     layer = head.layers[0]
@@ -71,7 +96,7 @@ def block(head, of=lambda tensor: tensor):
 
 
 def candidates():
-    """As `seeds`, with a block whose routing hangs on no narrow difference either."""
+    """As `seeds`, with a block whose routing hangs on no narrow difference either, and a gradient that rounding leaves."""
     for seed, model, ids, continuation in seeds(FIELDS):
         head = head_of(model, seed)
         whole = torch.cat([continuation["prompt"], continuation["tokens"]])[None]
@@ -79,7 +104,7 @@ def candidates():
         with torch.no_grad():
             predict(model, head, ids)
             drafted = predict(model, head, whole)[0, len(continuation["prompt"]) - 2 : -1]
-        if routing.stop().margin() >= ROUTER_MARGIN:
+        if routing.stop().margin() >= ROUTER_MARGIN and rounding(model, head, ids) <= ROUNDING:
             two = drafted.topk(2, -1)
             drafts = {"drafts": two.indices[:, 0], "draft_margins": two.values[:, 0] - two.values[:, 1]}
             yield seed, model, ids, continuation | drafts, head
@@ -94,11 +119,8 @@ def main():
 
     model.zero_grad()
     routing = Routing(head)
-    logits = predict(model, head, ids)
+    logits, logprobs, loss = learn(model, head, ids)
     routing.stop()
-    logprobs = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 2:, None]).squeeze(-1)
-    loss = -logprobs.mean()
-    loss.backward()
     found = gradients(model) | block(head, lambda weight: weight.grad)
     save(folder, "mtp_gradients", {k: v for k, v in found.items() if not k.endswith("e_score_correction_bias")})
 

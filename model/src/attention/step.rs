@@ -83,6 +83,8 @@ pub struct Pages<'a> {
     numbers: *mut f32,
     len: usize,
     stride: usize,
+    /// The layer whose share is a page's first.
+    first: usize,
     borrowed: PhantomData<&'a mut [f32]>,
 }
 
@@ -94,7 +96,12 @@ unsafe impl Sync for Pages<'_> {}
 impl<'a> Pages<'a> {
     /// The pages in `numbers`, each of `stride` numbers for all layers together.
     pub fn new(numbers: &'a mut [f32], stride: usize) -> Pages<'a> {
-        Pages { numbers: numbers.as_mut_ptr(), len: numbers.len(), stride, borrowed: PhantomData }
+        Pages { numbers: numbers.as_mut_ptr(), len: numbers.len(), stride, first: 0, borrowed: PhantomData }
+    }
+
+    /// The same pages, of layers from `first` on.
+    pub(crate) fn beginning_at(self, first: usize) -> Pages<'a> {
+        Pages { first, ..self }
     }
 
     /// The same pages, for another thread.
@@ -102,7 +109,7 @@ impl<'a> Pages<'a> {
     /// # Safety
     /// While two threads have them, each writes and reads no page that the other writes.
     pub(crate) unsafe fn again(&self) -> Pages<'_> {
-        Pages { numbers: self.numbers, len: self.len, stride: self.stride, borrowed: PhantomData }
+        Pages { borrowed: PhantomData, ..*self }
     }
 }
 
@@ -166,6 +173,7 @@ pub fn attention_step(
 ) -> Buffer {
     let StepRows { q, key, value, positions, starts, table } = *rows;
     let (n, sequences, stride) = (positions.len(), starts.len() - 1, pages.stride);
+    let layer = layer - pages.first;
     let max_pages = table.len().checked_div(n).unwrap_or(0);
     let (form, widths) = (heads.form(), heads.widths());
     assert!(n <= padded && table.len() == n * max_pages, "one row of the table a position");
@@ -247,6 +255,7 @@ pub fn page_write(
     heads: Heads,
 ) {
     let (n, widths, form) = (pages.len(), heads.widths(), heads.form());
+    let layer = layer - to.first;
     let held = key.len() >= n * widths.key && value.len() >= n * widths.value;
     assert!(n == slots.len() && held, "one page and slot a row");
     assert!((layer + 1) * page_floats(heads) <= to.stride, "a page holds the layer");

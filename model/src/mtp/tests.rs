@@ -1,9 +1,13 @@
 use super::*;
 use crate::backward::Beside;
+use crate::checkpoint::Format;
 use crate::config::{Dtype, PolicyConfig};
+use crate::decode::Feed;
+use crate::kv_cache::{KvArena, Sequence};
+use crate::layout::Role;
 use crate::philox::{Purpose, Stream};
 use crate::team::Team;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A golden policy's shape with modules of multi-token prediction and fresh weights, large enough to tell tokens apart.
 fn policy(family: &str, n_mtp: usize, dtype: Dtype) -> Policy {
@@ -13,10 +17,12 @@ fn policy(family: &str, n_mtp: usize, dtype: Dtype) -> Policy {
     let mut json: serde_json::Value =
         serde_json::from_slice(&std::fs::read(golden.join("config.json")).unwrap()).unwrap();
     json["num_nextn_predict_layers"] = n_mtp.into();
+    json["max_position_embeddings"] = 128.into();
     std::fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
     let config = PolicyConfig { random_init: true, dtype, ..PolicyConfig::new(folder.path()) };
     let mut policy = Policy::load(folder.path(), &config, 1).unwrap();
-    policy.parameters_mut().iter_mut().for_each(|w| *w *= 4.0);
+    // Of fresh matrices; norms are 1.
+    policy.parameters_mut().iter_mut().filter(|w| **w != 1.0).for_each(|w| *w *= 12.0);
     policy.refresh();
     policy
 }
@@ -222,4 +228,126 @@ fn the_likeliest_are_counted() {
     let mut objective = |range: Range<usize>, _: &TokenLogprobs| vec![0.0; range.len()];
     policy.backward_beside(&packed, &told, 1.0, false, &mut share, &mut objective, beside, &mut |_, _, _| ());
     assert!(n == expected && n >= own.rows.len() / 2 - 1, "{n}, not {expected}");
+}
+
+/// What transformers' MtpModel computes with the same checkpoint: logits relative to the largest, log-probabilities, and
+/// the gradient of their negated mean, each tensor as a vector relative to its length. Rounding alone moves single numbers of
+/// the policy's own blocks by about as much, here and in transformers: scripts/golden/mtp.py.
+#[test]
+fn the_module_is_that_of_transformers() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/deepseek_v3_mtp");
+    let read = |name: &str| Tensor::read_safetensors(folder.join(name).with_extension("safetensors")).unwrap();
+    let named = |tensors: &[(String, Tensor)], name: &str| {
+        Buffer::of(tensors.iter().find(|(n, _)| n == name).unwrap().1.reshape([-1]))
+    };
+    let policy = Policy::load(&folder, &PolicyConfig::new(&folder), 0).unwrap();
+    let golden = read("golden");
+    let ids = &golden.iter().find(|(name, _)| name == "ids").unwrap().1;
+    let (mut packed, mut targets) = (Packed::default(), Targets::default());
+    for row in 0..ids.size()[0] {
+        let tokens = Vec::<i64>::try_from(ids.get(row)).unwrap();
+        let segment = packed.push(&tokens);
+        // transformers learns no token that the module does not predict.
+        targets.rows.extend((1..tokens.len() as i64 - 1).map(|i| i64::from(segment.start) + i));
+        targets.tokens.extend_from_slice(&tokens[2..]);
+    }
+    let close = |name: &str, found: &[f32], expected: &[f32]| {
+        let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        assert_eq!(found.len(), expected.len(), "{name}");
+        let difference = found.iter().zip(expected).fold(0.0f32, |a, (f, e)| a.max((f - e).abs()));
+        assert!(difference <= 1e-5 * largest, "{name}: {difference:e} of {largest:e}");
+    };
+    close("logits", &Buffer::of(policy.mtp_logits(&packed)[0].reshape([-1])), &named(&golden, "mtp_logits"));
+    let found = &policy.mtp_logprobs(&packed, &targets, 1.0)[0];
+    close("logprobs", &found.logprobs, &named(&golden, "mtp_logprobs"));
+
+    let weight = -1.0 / targets.tokens.len() as f32;
+    let mut gradient = Buffer::zeros(policy.layout().len());
+    let mut share = Share::new(policy.layout());
+    let mut mtp = |_: &MtpFound<'_>| weight;
+    let beside = Beside { mtp: Some(&mut mtp) };
+    let mut objective = |range: Range<usize>, _: &TokenLogprobs| vec![0.0; range.len()];
+    let mut hand = |_, range: Range<usize>, numbers: &[f32]| gradient[range].copy_from_slice(numbers);
+    policy.backward_beside(&packed, &targets, 1.0, false, &mut share, &mut objective, beside, &mut hand);
+    let expected = read("mtp_gradients");
+    for parameter in policy.layout().parameters().iter().filter(|p| p.role != Role::Correction) {
+        let (found, expected) = (&gradient[parameter.range()], named(&expected, &parameter.name));
+        let norm = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let difference: Vec<f32> = found.iter().zip(expected.iter()).map(|(a, b)| a - b).collect();
+        let relative = norm(&difference) / norm(&expected);
+        assert!(relative <= 1e-5, "{}: {relative:e}", parameter.name);
+    }
+}
+
+/// Rows decoded through the module's own cache, a prompt's keys written before, are those of its packed rows, bit for bit:
+/// in any number of steps, beside others, forked, by a team. So is the prompt's own logits with or without its rows.
+#[test]
+fn sampling_expects_what_training_computes() {
+    for family in ["qwen3", "deepseek_v3_mtp", "gemma3"] {
+        for (dtype, prompt) in [1, 2, 31, 32, 33, 64].map(|n| (Dtype::F32, n)).into_iter().chain([(Dtype::Bf16, 33)]) {
+            let policy = policy(family, 1, dtype);
+            let (d, v) = (policy.config.hidden_dim, policy.config.vocab_size);
+            let tokens = tokens(&policy, 90);
+            let (packed, _) = groups(&tokens, prompt, false);
+            let own = ModuleRows::behind(&packed);
+            let all = policy.mtp_logits(&packed).remove(0);
+            let expected = |packed_row: usize| {
+                let row = own.at.binary_search(&packed_row).unwrap();
+                bits(&Buffer::of(all.get(row as i64)))
+            };
+            let (mut arena, mut mtp_arena) = (KvArena::new(&policy.config, 16), KvArena::of_mtp(&policy.config, 16));
+            let (mut cache, mut mtp_cache) = (arena.cache(), mtp_arena.cache());
+            let (sequence, logits, rows) = policy.prefill_with_rows(&mut cache, &[&tokens[..prompt]]).pop().unwrap();
+            assert_eq!(bits(&logits), bits(&policy.prefill(&mut cache, &tokens[..prompt]).1));
+            let mut mtp = Sequence::default();
+            if prompt > 1 {
+                let mut feeds = [Feed { sequence: &mut mtp, tokens: &tokens[1..prompt] }];
+                policy.mtp_extend(&mut mtp_cache, &mut feeds, &rows[..(prompt - 1) * d]);
+            }
+            assert_eq!(mtp.len(), prompt - 1);
+            // Two completions: one a token a step, the other in steps of four.
+            let mut forks = [0, 1].map(|i| {
+                let before = rows[(prompt - 1) * d..prompt * d].to_vec();
+                (cache.fork(&sequence), mtp_cache.fork(&mtp), [&tokens[40..51], &tokens[52..74]][i], 0, before)
+            });
+            while forks.iter().any(|fork| fork.3 < fork.2.len()) {
+                for (i, (sequence, mtp, completion, at, before)) in forks.iter_mut().enumerate() {
+                    let n = [1, 4][i].min(completion.len() - *at);
+                    if n == 0 {
+                        continue;
+                    }
+                    let fed = &completion[*at..*at + n];
+                    let found = policy.decode_with_rows(&mut cache, &mut [Feed { sequence, tokens: fed }]).0;
+                    before.extend_from_slice(&found[..n * d]);
+                    let mut expect = |mtp: &mut Sequence| {
+                        policy.mtp_decode(&mut mtp_cache, &mut [Feed { sequence: mtp, tokens: fed }], &before[..n * d])
+                    };
+                    let Expected { logits, .. } = Team::new(i + 1).lead(|| expect(mtp));
+                    before.drain(..n * d);
+                    *at += n;
+                    let row = prompt + [0, 11][i] + *at - 1;
+                    assert_eq!(bits(&logits[..v]), expected(row), "{family} {dtype:?} prompt {prompt} row {row}");
+                }
+            }
+        }
+    }
+}
+
+/// Saved, the modules' shares of embedding and head stand beside them as in published checkpoints; loaded, they are ignored.
+#[test]
+fn a_saved_module_has_its_copies() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/deepseek_v3_mtp");
+    let policy = Policy::load(&folder, &PolicyConfig::new(&folder), 0).unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    policy.save(saved.path(), Format::F32).unwrap();
+    let names = |folder: &Path| {
+        let tensors = Tensor::read_safetensors(folder.join("model.safetensors")).unwrap();
+        let mut tensors: Vec<(String, Vec<f32>)> =
+            tensors.into_iter().map(|(name, x)| (name, Buffer::of(x.reshape([-1])).to_vec())).collect();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        tensors
+    };
+    assert!(names(saved.path()) == names(&folder), "the same tensors, the same numbers");
+    let again = Policy::load(saved.path(), &PolicyConfig::new(saved.path()), 0).unwrap();
+    assert!(again.parameters() == policy.parameters());
 }

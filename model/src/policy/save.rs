@@ -2,8 +2,9 @@
 
 use super::Policy;
 use crate::checkpoint::{self, Format, Part, SaveError};
+use crate::config::ModelConfig;
 use crate::fp8::BLOCK;
-use crate::layout::Role;
+use crate::layout::{Parameter, Role, Slot};
 use crate::tokenizer;
 use serde_json::{Value, json};
 use std::fs;
@@ -64,15 +65,34 @@ impl Policy {
         }
         let to = folder.join("config.json");
         fs::write(&to, format!("{config:#}\n")).map_err(io(&to))?;
-        let parts: Vec<Part<'_>> = (self.layout.parameters().iter())
-            .map(|p| Part {
-                name: &p.name,
-                shape: &p.shape,
-                numbers: &self.parameters[p.range()],
-                format: stored_as(format, p.role),
+        let copies = self.mtp_copies();
+        let tensors = self.layout.parameters().iter().map(|p| (&p.name, &p.shape, p.range(), p.role));
+        let parts: Vec<Part<'_>> = tensors
+            .chain(copies.iter().map(|p| (&p.name, &p.shape, p.range(), p.role)))
+            .map(|(name, shape, range, role)| Part {
+                name,
+                shape,
+                numbers: &self.parameters[range],
+                format: stored_as(format, role),
             })
             .collect();
         checkpoint::save(folder, &parts, MAX_SHARD_BYTES)
+    }
+
+    /// The embedding and the head once more for each module of multi-token prediction, which shares them: published
+    /// checkpoints have them there, and some tools look for them nowhere else.
+    fn mtp_copies(&self) -> Vec<Parameter> {
+        let ModelConfig { n_layers, n_mtp, vocab_size, hidden_dim, .. } = self.config;
+        let copy = |layer: usize, name: &str, slot: Slot| Parameter {
+            name: format!("model.layers.{layer}.{name}.weight"),
+            shape: vec![vocab_size, hidden_dim],
+            offset: slot.offset,
+            role: Role::Matrix,
+        };
+        let of = |layer| {
+            [copy(layer, "embed_tokens", self.layout.embedding), copy(layer, "shared_head.head", self.layout.head)]
+        };
+        (n_layers..n_layers + n_mtp).flat_map(of).collect()
     }
 }
 
