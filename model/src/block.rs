@@ -22,6 +22,7 @@ use crate::team;
 use dense::KeptDense;
 use experts::KeptExperts;
 use grouped::KeptGrouped;
+pub(crate) use latent::LATENT_EPS;
 use latent::{KeptExpanded, KeptLatent};
 
 /// Numbers that are worth a chunk of their own where several threads copy.

@@ -11,15 +11,17 @@ mod attention;
 mod backward;
 mod block;
 mod cache;
+mod dispatch;
 mod library;
 mod noise;
 mod policy;
+mod router;
 mod twin;
 
 pub use cache::{DeviceCache, Encoded};
 pub use library::{LibraryError, beside_libtorch, load_cuda};
 pub use noise::gumbel;
-pub use policy::{DevicePolicy, not_on_a_device};
+pub use policy::DevicePolicy;
 pub(crate) use twin::Twin;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const GRAIN: usize = 1_024;
 
 /// Keeps the sum of the chosen scores from zero, as the published code of DeepSeek-V3 does. Beside the sum of some
 /// softmax scores, which are the largest of all, it changes no bit.
-const LEAST_SUM: f32 = 1e-20;
+pub(crate) const LEAST_SUM: f32 = 1e-20;
 
 /// Where rows go.
 #[derive(Clone, Debug)]

@@ -206,7 +206,6 @@ fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
     if let Some(model) = &checked.model {
         checkpoint::form(model, run.model.mla, findings);
-        checkpoint::device(model, run.model.device, findings);
     }
     if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
         checkpoint::vocabulary(model, tokenizer, findings);

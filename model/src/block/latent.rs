@@ -22,7 +22,7 @@ use crate::team;
 pub(super) use expanded::KeptExpanded;
 
 /// Epsilon of the norms of latents, whatever that of the others is: the published code names none.
-const LATENT_EPS: f32 = 1e-6;
+pub(crate) const LATENT_EPS: f32 = 1e-6;
 
 /// What the backward pass needs beside what attention gave.
 pub(super) struct KeptLatent {

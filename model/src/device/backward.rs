@@ -6,6 +6,7 @@
 use super::attention::{Batches, gather};
 use super::block::{Angles, BlockWeights, Read, project};
 use super::policy::DevicePolicy;
+use crate::attention::Heads;
 use crate::backward::{Objective, Targets};
 use crate::kernels::TokenLogprobs;
 use crate::layout::Slot;
@@ -23,7 +24,7 @@ const CHUNK_ROWS: usize = 4096;
 /// Where packed rows stand and whom they attend to.
 struct Rows {
     tokens: Tensor,
-    angles: Angles,
+    angles: Vec<Angles>,
     batches: Batches,
 }
 
@@ -92,7 +93,7 @@ impl DevicePolicy {
             dx = tape.expect("an input or a tape a block").backward(&dx, gradient);
         }
         let mut d_embedding = super::policy::view(gradient, self.layout.embedding);
-        let _ = d_embedding.index_put_(&[Some(&rows.tokens)], &dx, true);
+        let _ = d_embedding.index_put_(&[Some(&rows.tokens)], &(dx * self.embedding_scale), true);
     }
 
     fn rows(&self, packed: &Packed) -> Rows {
@@ -108,27 +109,31 @@ impl DevicePolicy {
     fn stream(&self, rows: &Rows, mut keep: impl FnMut(&Tensor)) -> Tensor {
         (0..self.config.n_layers).fold(self.embed(&rows.tokens), |x, layer| {
             keep(&x);
-            self.packed_block(&self.block_weights(layer), &x, rows)
+            self.packed_block(layer, &self.block_weights(layer), &x, rows)
         })
     }
 
-    fn packed_block(&self, weights: &BlockWeights, x: &Tensor, rows: &Rows) -> Tensor {
-        let scale = self.scale();
-        let mut attend = |q: &Tensor, key: &Tensor, value: &Tensor| rows.batches.attend(q, key, value, scale);
-        self.block(weights, x, &rows.angles, &mut attend)
+    fn packed_block(&self, layer: usize, weights: &BlockWeights, x: &Tensor, rows: &Rows) -> Tensor {
+        let mut attend =
+            |heads: Heads, q: &Tensor, key: &Tensor, value: Option<&Tensor>| rows.batches.attend(heads, q, key, value);
+        self.block(layer, weights, x, &rows.angles, self.mla, &mut attend)
     }
 
     fn tape(&self, layer: usize, x: &Tensor, rows: &Rows) -> Tape {
         let x = x.detach().set_requires_grad(true);
         let mut leaves = Vec::new();
         let weights = BlockWeights::new(&self.layout.blocks[layer], |slot, read| self.leaf(slot, read, &mut leaves));
-        let out = self.packed_block(&weights, &x, rows);
+        let out = self.packed_block(layer, &weights, &x, rows);
         Tape { x, leaves, out }
     }
 
     /// A weight that gathers a gradient.
     fn leaf(&self, slot: Slot, read: Read, leaves: &mut Vec<Leaf>) -> Tensor {
-        let leaf = self.read(slot, read).detach().set_requires_grad(true);
+        let weight = self.read(slot, read).detach();
+        if read == Read::Constant {
+            return weight;
+        }
+        let leaf = weight.set_requires_grad(true);
         leaves.push((slot, leaf.shallow_clone()));
         leaf
     }

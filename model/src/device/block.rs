@@ -1,15 +1,26 @@
-//! The block stack on a device; see `transformer.rs` for what a block is.
+//! The block stack on a device; see `block.rs` of the crate for what a block is.
+
+mod dense;
+mod experts;
+mod grouped;
+mod latent;
 
 use super::policy::DevicePolicy;
 use crate::attention::Heads;
+use crate::config::Mla;
 use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
+use dense::DenseWeights;
+use experts::ExpertWeights;
+use grouped::GroupedWeights;
+use latent::LatentWeights;
 use tch::{Kind, Tensor};
 
-/// `DevicePolicy::new` takes no other pieces.
-const UNKNOWN: &str = "grouped attention and a dense feed-forward";
+/// Attention of one block: its heads, q `[N, H, K]`, key `[N, kv heads, K]` and value `[N, kv heads, value width]`, to
+/// `[N, H · value width]`. Without values these are the first numbers of the keys.
+pub(super) type Attend<'a> = dyn FnMut(Heads, &Tensor, &Tensor, Option<&Tensor>) -> Tensor + 'a;
 
-/// Attention of one block: q `[N, H, K]`, key and value `[N, kv heads, K]`, to `[N, H · K]`.
-pub(super) type Attend<'a> = dyn FnMut(&Tensor, &Tensor, &Tensor) -> Tensor + 'a;
+/// Makes the tensor of a slot.
+type Reader<'a> = dyn FnMut(Slot, Read) -> Tensor + 'a;
 
 /// How a weight is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,49 +29,75 @@ pub(super) enum Read {
     Operand,
     /// As norms do: f32.
     Master,
+    /// As norms do, and no gradient reaches it.
+    Constant,
 }
 
 /// The weights of one block.
 pub(super) struct BlockWeights {
     attention_norm: Tensor,
-    qkv: Tensor,
-    qkv_bias: Option<Tensor>,
-    head_norms: Option<[Tensor; 2]>,
+    attention: AttentionWeights,
     output: Tensor,
+    attention_after: Option<Tensor>,
     ffn_norm: Tensor,
-    gate_up: Tensor,
-    down: Tensor,
+    feed_forward: FeedForwardWeights,
+    ffn_after: Option<Tensor>,
+}
+
+enum AttentionWeights {
+    Grouped(GroupedWeights),
+    Latent(LatentWeights),
+}
+
+enum FeedForwardWeights {
+    Dense(DenseWeights),
+    Experts(ExpertWeights),
 }
 
 impl BlockWeights {
     /// The weights in `slots`, each made by `read`.
     pub(super) fn new(slots: &BlockSlots, mut read: impl FnMut(Slot, Read) -> Tensor) -> BlockWeights {
-        let AttentionSlots::Grouped(attention) = &slots.attention else { unreachable!("{UNKNOWN}") };
-        let FeedForwardSlots::Dense(dense) = &slots.feed_forward else { unreachable!("{UNKNOWN}") };
+        let read: &mut Reader<'_> = &mut read;
         BlockWeights {
             attention_norm: read(slots.attention_norm, Read::Master),
-            qkv: read(attention.qkv, Read::Operand),
-            qkv_bias: attention.bias.map(|slot| read(slot, Read::Operand).view([-1])),
-            head_norms: attention.head_norms.map(|norms| norms.map(|slot| read(slot, Read::Master))),
+            attention: match &slots.attention {
+                AttentionSlots::Grouped(grouped) => AttentionWeights::Grouped(GroupedWeights::new(grouped, read)),
+                AttentionSlots::Latent(latent) => AttentionWeights::Latent(LatentWeights::new(latent, read)),
+            },
             output: read(slots.output, Read::Operand),
+            attention_after: slots.attention_after.map(|slot| read(slot, Read::Master)),
             ffn_norm: read(slots.ffn_norm, Read::Master),
-            gate_up: read(dense.gate_up, Read::Operand),
-            down: read(dense.down, Read::Operand),
+            feed_forward: match &slots.feed_forward {
+                FeedForwardSlots::Dense(dense) => FeedForwardWeights::Dense(DenseWeights::new(*dense, read)),
+                FeedForwardSlots::Experts(experts) => FeedForwardWeights::Experts(ExpertWeights::new(experts, read)),
+            },
+            ffn_after: slots.ffn_after.map(|slot| read(slot, Read::Master)),
         }
     }
 }
 
-/// Cosines and sines of each row's position, `[N, 1, K / 2]`.
+/// Cosines and sines of each row's position, `[N, 1, width / 2]`.
 pub(super) struct Angles {
     cosine: Tensor,
     sine: Tensor,
 }
 
 impl Angles {
+    /// Rotates heads `[N, H, width]`; pairs are half of the width apart.
     fn rotate(&self, x: &Tensor) -> Tensor {
         let halves = x.chunk(2, -1);
-        let (a, b) = (&halves[0], &halves[1]);
-        Tensor::cat(&[a * &self.cosine - b * &self.sine, b * &self.cosine + a * &self.sine], -1)
+        Tensor::cat(&self.turn(&halves[0], &halves[1]), -1)
+    }
+
+    /// Rotates heads `[N, H, width]`; pairs are neighbours.
+    fn rotate_neighbours(&self, x: &Tensor) -> Tensor {
+        let size = x.size();
+        let pairs = x.reshape([size[0], size[1], -1, 2]);
+        Tensor::stack(&self.turn(&pairs.select(-1, 0), &pairs.select(-1, 1)), -1).view(size.as_slice())
+    }
+
+    fn turn(&self, a: &Tensor, b: &Tensor) -> [Tensor; 2] {
+        [a * &self.cosine - b * &self.sine, b * &self.cosine + a * &self.sine]
     }
 }
 
@@ -69,7 +106,7 @@ impl DevicePolicy {
     pub(super) fn read(&self, slot: Slot, read: Read) -> Tensor {
         match read {
             Read::Operand => self.operand(slot),
-            Read::Master => self.vector(slot),
+            Read::Master | Read::Constant => self.vector(slot),
         }
     }
 
@@ -82,43 +119,61 @@ impl DevicePolicy {
     pub(super) fn embed(&self, tokens: &Tensor) -> Tensor {
         let slot = self.layout.embedding;
         let table = super::policy::view(self.parameters(), slot);
-        table.index_select(0, tokens)
+        table.index_select(0, tokens) * self.embedding_scale
     }
 
-    pub(super) fn angles(&self, positions: &Tensor) -> Angles {
+    /// Of each of the config's ropes, the angles of rows at `positions`.
+    pub(super) fn angles(&self, positions: &Tensor) -> Vec<Angles> {
         let rows = |table: &Tensor| table.index_select(0, positions).unsqueeze(1);
-        Angles { cosine: rows(&self.cosine), sine: rows(&self.sine) }
-    }
-
-    pub(super) fn scale(&self) -> f64 {
-        f64::from(self.config.heads(0).scale)
+        self.ropes.iter().map(|[cosine, sine]| Angles { cosine: rows(cosine), sine: rows(sine) }).collect()
     }
 
     /// RMSNorm over the last dimension, in f32.
     pub(super) fn norm(&self, x: &Tensor, weight: &Tensor) -> Tensor {
-        x.rms_norm(weight.size(), Some(weight), self.config.norm.eps)
+        match self.config.norm.offset {
+            0.0 => rms_norm(x, weight, self.config.norm.eps),
+            offset => rms_norm(x, &(weight + f64::from(offset)), self.config.norm.eps),
+        }
     }
 
-    /// One block: the stream `[N, D]` after it.
-    pub(super) fn block(&self, w: &BlockWeights, x: &Tensor, angles: &Angles, attend: &mut Attend<'_>) -> Tensor {
-        let c = &self.config;
-        let Heads { n_heads, n_kv_heads, head_dim, .. } = c.heads(0);
-        let [heads, kv_heads, k] = [n_heads, n_kv_heads, head_dim].map(|n| n as i64);
-        let n = x.size()[0];
-        let qkv = project(&self.norm(x, &w.attention_norm), &w.qkv, w.qkv_bias.as_ref());
-        let joint = qkv.view([n, heads + 2 * kv_heads, k]);
-        let mut q = joint.narrow(1, 0, heads);
-        let mut key = joint.narrow(1, heads, kv_heads);
-        let value = joint.narrow(1, heads + kv_heads, kv_heads).to_kind(w.qkv.kind());
-        if let Some([query_norm, key_norm]) = &w.head_norms {
-            (q, key) = (self.norm(&q, query_norm), self.norm(&key, key_norm));
+    /// The norm of what attention or feed-forward gave, where there is one.
+    fn norm_after(&self, x: Tensor, weight: Option<&Tensor>) -> Tensor {
+        match weight {
+            Some(weight) => self.norm(&x, weight),
+            None => x,
         }
-        let [q, key] = [q, key].map(|x| angles.rotate(&x).to_kind(w.qkv.kind()));
-        let middle = x + project(&attend(&q, &key, &value), &w.output, None);
-        let gate_up = project(&self.norm(&middle, &w.ffn_norm), &w.gate_up, None).chunk(2, -1);
-        let gated = gate_up[0].silu() * &gate_up[1];
-        middle + project(&gated, &w.down, None)
     }
+
+    /// One block: the stream `[N, D]` after it. Of latent attention it computes the form `mla`.
+    pub(super) fn block(
+        &self,
+        layer: usize,
+        w: &BlockWeights,
+        x: &Tensor,
+        angles: &[Angles],
+        mla: Mla,
+        attend: &mut Attend<'_>,
+    ) -> Tensor {
+        let angles = &angles[self.config.blocks[layer].rope];
+        let normed = self.norm(x, &w.attention_norm);
+        let attended = match (&w.attention, mla) {
+            (AttentionWeights::Grouped(w), _) => self.grouped(layer, w, &normed, angles, attend),
+            (AttentionWeights::Latent(w), Mla::Absorbed) => self.absorbed(layer, w, &normed, angles, attend),
+            (AttentionWeights::Latent(w), Mla::Expanded) => self.expanded(layer, w, &normed, angles, attend),
+        };
+        let middle = x + self.norm_after(project(&attended, &w.output, None), w.attention_after.as_ref());
+        let normed = self.norm(&middle, &w.ffn_norm);
+        let fed = match &w.feed_forward {
+            FeedForwardWeights::Dense(w) => self.dense(w, &normed),
+            FeedForwardWeights::Experts(w) => self.experts(w, &normed),
+        };
+        middle + self.norm_after(fed, w.ffn_after.as_ref())
+    }
+}
+
+/// RMSNorm over the last dimension with the weights as they are.
+fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
+    x.rms_norm(weight.size(), Some(weight), eps)
 }
 
 /// x · Wᵀ + b in the weight's precision, as f32.

@@ -1,11 +1,14 @@
 //! `DeviceCache`: keys and values of the sequences being sampled on a device, and the forward pass that reads them.
 //!
-//! A cache is rows of a fixed capacity. The rows in use are the first ones, so that a step reads them in place: a row
+//! Of latent attention it holds latents and rotated keys alone. A cache is rows of a fixed capacity. The rows in use are the first ones, so that a step reads them in place: a row
 //! that is finished is replaced by the last.
 
 use super::attention::Batches;
 use super::policy::DevicePolicy;
+use crate::attention::{Heads, Widths};
+use crate::config::Mla;
 use crate::packed::Packed;
+use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
 
 /// Positions are read in steps of this many, so that few shapes occur and masks are aligned as libtorch wants them.
@@ -13,8 +16,8 @@ const STEP: usize = 64;
 
 /// Keys and values of many sequences.
 pub struct DeviceCache {
-    /// Of each layer, `[rows, kv heads, capacity, K]`.
-    layers: Vec<[Tensor; 2]>,
+    /// Of each layer keys `[rows, kv heads, capacity, K]`, and values unless they are part of the keys.
+    layers: Vec<Vec<Tensor>>,
     /// Positions that each row in use holds.
     lengths: Vec<usize>,
     capacity: usize,
@@ -23,8 +26,8 @@ pub struct DeviceCache {
 
 /// A prompt's keys and values, and the logits after its last token.
 pub struct Encoded {
-    /// Of each layer, `[kv heads, T, K]`.
-    layers: Vec<[Tensor; 2]>,
+    /// Of each layer keys `[kv heads, T, K]`, and values unless they are part of the keys.
+    layers: Vec<Vec<Tensor>>,
     length: usize,
     /// `[1, V]` f32.
     pub logits: Tensor,
@@ -34,11 +37,17 @@ impl DeviceCache {
     /// Room for `rows` sequences of up to `positions` each.
     pub fn new(policy: &DevicePolicy, rows: usize, positions: usize) -> DeviceCache {
         let c = &policy.config;
-        let (heads, capacity) = (c.heads(0), positions.next_multiple_of(STEP));
-        let shape = [rows as i64, heads.n_kv_heads as i64, capacity as i64, heads.head_dim as i64];
+        let capacity = positions.next_multiple_of(STEP);
         // Zeros, since what lies behind a row's end is read and weighed with zero.
-        let zeros = || Tensor::zeros(shape, (policy.kind(), policy.device));
-        let layers = (0..c.n_layers).map(|_| [zeros(), zeros()]).collect();
+        let zeros = |heads: Heads, width: usize| {
+            let shape = [rows, heads.n_kv_heads, capacity, width].map(|n| n as i64);
+            Tensor::zeros(shape, (policy.kind(), policy.device))
+        };
+        let layer = |heads: Heads| {
+            let values = (!heads.latent).then(|| zeros(heads, heads.value_dim));
+            std::iter::once(zeros(heads, heads.head_dim)).chain(values).collect()
+        };
+        let layers = (0..c.n_layers).map(|i| layer(c.heads(i))).collect();
         DeviceCache { layers, lengths: Vec::new(), capacity, rows }
     }
 
@@ -46,7 +55,8 @@ impl DeviceCache {
     pub fn bytes(policy: &DevicePolicy, rows: usize, positions: usize) -> usize {
         let c = &policy.config;
         let width = if policy.kind() == Kind::BFloat16 { 2 } else { 4 };
-        2 * width * c.n_layers * c.heads(0).widths().key * rows * positions.next_multiple_of(STEP)
+        let Widths { key, value, .. } = c.heads(0).widths();
+        width * c.n_layers * (key + value) * rows * positions.next_multiple_of(STEP)
     }
 
     /// Rows in use.
@@ -95,9 +105,11 @@ impl DevicePolicy {
         let angles = self.angles(&self.upload(&positions));
         let mut layers = Vec::with_capacity(self.config.n_layers);
         let x = (0..self.config.n_layers).fold(self.embed(&self.upload(prompt)), |x, layer| {
-            self.block(&self.block_weights(layer), &x, &angles, &mut |q, key, value| {
-                layers.push([key, value].map(|x| x.transpose(0, 1).contiguous()));
-                batches.attend(q, key, value, self.scale())
+            let weights = self.block_weights(layer);
+            self.block(layer, &weights, &x, &angles, Mla::Absorbed, &mut |heads, q, key, value| {
+                let kept = std::iter::once(key).chain(value);
+                layers.push(kept.map(|x| x.transpose(0, 1).contiguous()).collect());
+                batches.attend(heads, q, key, value)
             })
         });
         let logits = self.head_logits(&x.narrow(0, prompt.len() as i64 - 1, 1));
@@ -116,29 +128,45 @@ impl DevicePolicy {
         let positions = self.upload(&positions);
         let angles = self.angles(&positions);
         let rows = Tensor::arange(n as i64, (Kind::Int64, self.device));
-        // The token's own position is read, too.
-        let mask = Tensor::arange(read, (Kind::Int64, self.device)).unsqueeze(0).le_tensor(&positions.unsqueeze(1));
-        let mask = mask.view([n as i64, 1, 1, read]);
+        let masks = self.masks(&positions, read);
         let x = (0..self.config.n_layers).fold(self.embed(&self.upload(tokens)), |x, layer| {
             let kept = &mut cache.layers[layer];
-            self.block(&self.block_weights(layer), &x, &angles, &mut |q, key, value| {
-                for (kept, new) in kept.iter_mut().zip([key, value]) {
+            let weights = self.block_weights(layer);
+            self.block(layer, &weights, &x, &angles, Mla::Absorbed, &mut |heads, q, key, value| {
+                for (kept, new) in kept.iter_mut().zip(std::iter::once(key).chain(value)) {
                     let _ = kept.index_put_(&[Some(&rows), None, Some(&positions)], new, false);
                 }
-                let [keys, values] = [&kept[0], &kept[1]].map(|x| x.narrow(0, 0, n as i64).narrow(2, 0, read));
-                attend_cached(q, &keys, &values, &mask, self.scale())
+                let in_use = |x: &Tensor| x.narrow(0, 0, n as i64).narrow(2, 0, read);
+                let keys = in_use(&kept[0]);
+                let values = kept.get(1).map_or_else(|| keys.narrow(3, 0, heads.value_dim as i64), in_use);
+                attend_cached(q, &keys, &values, &masks[&heads.window], heads)
             })
         });
         self.head_logits(&x)
     }
+
+    /// Of each window that a layer has, which of the first `read` places rows at `positions` attend to, `[B, 1, 1, read]`.
+    fn masks(&self, positions: &Tensor, read: i64) -> BTreeMap<Option<usize>, Tensor> {
+        let (places, positions) = (Tensor::arange(read, (Kind::Int64, self.device)), positions.view([-1, 1, 1, 1]));
+        // The token's own position is read, too.
+        let before = places.le_tensor(&positions);
+        let layers = self.config.blocks[..self.config.n_layers].iter();
+        let mask = |window: Option<usize>| match window {
+            None => before.shallow_clone(),
+            Some(window) => before.logical_and(&places.gt_tensor(&(&positions - window as i64))),
+        };
+        layers.map(|block| block.window).collect::<BTreeSet<_>>().into_iter().map(|w| (w, mask(w))).collect()
+    }
 }
 
-/// Attention of one query row a sequence, `[B, H, K]`, to keys and values `[B, kv heads, S, K]`: `[B, H · K]`.
+/// Attention of one query row a sequence, `[B, H, K]`, to keys `[B, kv heads, S, K]` and values
+/// `[B, kv heads, S, value width]`: `[B, H · value width]`.
 ///
 /// The heads that share keys are put where libtorch has a sequence's queries: each key is read once for all of them.
-fn attend_cached(q: &Tensor, keys: &Tensor, values: &Tensor, mask: &Tensor, scale: f64) -> Tensor {
+fn attend_cached(q: &Tensor, keys: &Tensor, values: &Tensor, mask: &Tensor, heads: Heads) -> Tensor {
     let (n, kv_heads, k) = (q.size()[0], keys.size()[1], q.size()[2]);
     let q = q.view([n, kv_heads, -1, k]);
+    let scale = f64::from(heads.scale);
     let out = Tensor::scaled_dot_product_attention(&q, keys, values, Some(mask), 0.0, false, scale, false);
     out.reshape([n, -1])
 }

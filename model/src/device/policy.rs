@@ -1,6 +1,6 @@
 //! `DevicePolicy`: a policy's weights on a device.
 
-use crate::config::{Activation, AttentionConfig, Dtype, ModelConfig};
+use crate::config::{Dtype, Mla, ModelConfig};
 use crate::layout::{Layout, Slot};
 use crate::policy::Policy;
 use tch::{Device, Kind, Tensor};
@@ -14,38 +14,22 @@ pub struct DevicePolicy {
     parameters: Tensor,
     /// What products read: a bf16 copy of the masters, or the masters.
     operands: Tensor,
-    /// `[positions, K / 2]`
-    pub(super) cosine: Tensor,
-    /// `[positions, K / 2]`
-    pub(super) sine: Tensor,
+    /// Of each of the config's ropes, cosines and sines `[positions, width / 2]`.
+    pub(super) ropes: Vec<[Tensor; 2]>,
+    /// What training computes of latent attention.
+    pub(super) mla: Mla,
+    /// What embeddings are multiplied with.
+    pub(super) embedding_scale: f64,
     vocabulary: usize,
-}
-
-/// What a policy needs that is not computed on a device, or `None` where all of it is.
-pub fn not_on_a_device(config: &ModelConfig) -> Option<&'static str> {
-    if matches!(config.attention, AttentionConfig::Latent(_)) {
-        return Some("attention to latents");
-    }
-    if config.experts.is_some() {
-        return Some("experts");
-    }
-    if config.blocks.iter().any(|block| block.window.is_some()) {
-        return Some("attention within a window");
-    }
-    let plain = config.activation == Activation::Silu && !config.norm.after && config.norm.offset == 0.0;
-    (!plain || config.embedding_scale != 1.0).then_some("norms and gates other than those of Qwen and Llama")
 }
 
 impl DevicePolicy {
     /// A copy of `policy` on `device`, that computes in the same precision.
-    ///
-    /// # Panics
-    /// Where [`not_on_a_device`] names something.
     pub fn new(policy: &Policy, device: Device) -> DevicePolicy {
         let config = policy.config().clone();
-        assert_eq!(not_on_a_device(&config), None, "computed by libtorch's kernels");
         let width = (config.rope_dim() / 2) as i64;
         let table = |numbers: &[f32]| Tensor::from_slice(numbers).view([-1, width]).to_device(device);
+        let ropes = (0..config.ropes.len()).map(|rope| policy.rope(rope));
         // Copied even where the device is the CPU: the masters here move by themselves.
         let parameters = Tensor::from_slice(policy.parameters()).to_device(device);
         let operands = match policy.dtype() {
@@ -54,8 +38,9 @@ impl DevicePolicy {
             Dtype::F32 | Dtype::Auto | Dtype::Fp8 => parameters.shallow_clone(),
         };
         DevicePolicy {
-            cosine: table(policy.rope(0).cosine),
-            sine: table(policy.rope(0).sine),
+            ropes: ropes.map(|angles| [table(angles.cosine), table(angles.sine)]).collect(),
+            mla: policy.mla,
+            embedding_scale: f64::from(policy.embedding_scale()),
             vocabulary: policy.vocabulary(),
             layout: policy.layout().clone(),
             config,

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::checkpoint::Weights;
-use model::config::{AttentionConfig, DeviceChoice, Mla, ModelConfig};
-use model::device::not_on_a_device;
+use model::config::{AttentionConfig, Mla, ModelConfig};
 use model::layout::Layout;
 use model::tokenizer::Tokenizer;
 
@@ -44,15 +43,6 @@ pub(super) fn form(model: &ModelConfig, mla: Mla, findings: &mut Vec<Finding>) {
     if mla == Mla::Expanded && matches!(model.attention, AttentionConfig::Grouped(_)) {
         let message = format!("is `expanded`, and {:?} has no latent attention", model.family);
         findings.push(Finding::error("model.mla", message).hint("leave the key out"));
-    }
-}
-
-/// Whether the device's kernels compute the architecture.
-pub(super) fn device(model: &ModelConfig, device: DeviceChoice, findings: &mut Vec<Finding>) {
-    let host = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
-    if let Some(what) = not_on_a_device(model).filter(|_| !host) {
-        let message = format!("the checkpoint has {what}, which the CPU's own kernels alone compute");
-        findings.push(Finding::error("model.device", message).hint("set it to `cpu`, or leave it out"));
     }
 }
 

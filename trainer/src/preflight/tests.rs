@@ -1,6 +1,5 @@
 use std::fs;
 
-use model::config::DeviceChoice;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -127,22 +126,6 @@ fn weights_that_do_not_fit_config_json_are_listed() {
     error: `model.checkpoint`: FOLDER/config.json: not JSON: EOF while parsing an object at line 1 column 1
     error: `model.checkpoint`: cannot read FOLDER/tokenizer.json: No such file or directory (os error 2)
     "#);
-}
-
-/// What libtorch's kernels do not compute is refused on a device, and nowhere else.
-#[test]
-fn what_a_device_does_not_compute_is_refused() {
-    for (family, sound) in [("qwen3", true), ("gemma3", false), ("mixtral", false), ("deepseek_v2_lite", false)] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
-        let model = checkpoint::config(&folder, &mut Vec::new()).unwrap();
-        let refused = |device| {
-            let mut findings = Vec::new();
-            checkpoint::device(&model, device, &mut findings);
-            !findings.is_empty()
-        };
-        assert_eq!([DeviceChoice::Libtorch, DeviceChoice::Cuda].map(refused), [!sound; 2], "{family}");
-        assert_eq!([DeviceChoice::Auto, DeviceChoice::Cpu].map(refused), [false; 2], "{family}");
-    }
 }
 
 /// The goldens' own folders hold what their config.json says.
