@@ -24,8 +24,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use tracing::debug_span;
 
-/// Prompts for each thread that are encoded before completions start, at most: enough to even out their lengths.
-const JOBS: usize = 4;
+/// Prompts for each thread that are encoded before completions start, at most: enough to even out their lengths, and that
+/// threads seldom wait for the last of them.
+const JOBS: usize = 16;
 
 /// What all replicas of a pool read.
 pub(crate) struct Shared<'a> {
