@@ -1,6 +1,6 @@
 //! Sampling's forward pass: a prompt's rows at once, then the next row of each sequence.
 //!
-//! Kernels and their order are those of training (`transformer.rs`), so that every number is; but nothing is kept for a
+//! Kernels and their order are those of training (`block.rs`), so that every number is; but nothing is kept for a
 //! gradient, and attention finds its keys in the pages of a cache.
 
 use crate::attention;

@@ -5,14 +5,16 @@ config_v5.json         the same, as transformers 5 spells it
 model.safetensors      the weights in the published layout, each expert's matrices apart
 golden.safetensors     ids [B, T] i64 · logits [B, T, V] · logprobs [B, T-1] of each next token · loss, their negated
                        mean · logits_bf16 [B, T, V], by a bf16 model, and the cosine between its gradient and the other,
-                       gradient_cosine_bf16 [1] · with experts also, over sparse layers S and the N =
-                       B*T tokens: experts and experts_bf16 [S, N, k] i32, ascending, with routing_weights [S, N, k] of
+                       gradient_cosine_bf16 [1] · gradient_error [1], how far the gradient in float32 is from that in
+                       gradients.safetensors: the largest difference, as a share of its tensor's largest number · with
+                       experts also, over sparse layers S and the N = B*T tokens: experts and experts_bf16 [S, N, k] i32, ascending, with routing_weights [S, N, k] of
                        the first · router_margin [1], the smallest difference between a score chosen and one not chosen
-gradients.safetensors  of loss, named as in the checkpoint
+gradients.safetensors  of loss, named as in the checkpoint, computed in float64 and rounded: float32 alone is off by up to
+                       2e-5 of a tensor's largest number in the deeper ones
 greedy.safetensors     prompt [P] i64 · tokens [64] i64, the greedy continuation without an end, or as many as the model
                        has positions for · margins between the largest logit and the next · logprobs of the tokens
 
-Everything float32, eager attention, CPU, except what bf16 is named after.
+Everything float32, eager attention, CPU, except the gradients and what bf16 is named after.
 """
 
 import copy
@@ -165,6 +167,12 @@ def cosine(a, b):
     return (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).float().reshape(1)
 
 
+def farthest(found, exact):
+    """The largest difference of a tensor, as a share of its largest number: [1]."""
+    share = lambda k: ((found[k] - exact[k]).abs().max() / exact[k].abs().max().clamp(min=1e-30)).item()
+    return torch.tensor([max(share(k) for k in exact)])
+
+
 def save(folder, name, tensors):
     tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
     save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
@@ -208,8 +216,10 @@ def write(name, fields, seed, model, ids, continuation):
     routing.stop()
     logprobs = next_logprobs(logits, ids)
     loss = -logprobs.mean()
+    exact = copy.deepcopy(model).double()
+    (-next_logprobs(logits_of(exact, ids), ids).mean()).backward()
+    learned = {k: v.float() for k, v in gradients(exact).items()}
     loss.backward()
-    learned = gradients(model)
     save(folder, "gradients", learned)
     save(folder, "greedy", continuation)
 
@@ -220,6 +230,7 @@ def write(name, fields, seed, model, ids, continuation):
     golden = {"ids": ids, "logits": logits, "logprobs": logprobs, "loss": loss.reshape(1), "logits_bf16": half_logits}
     (-next_logprobs(half_logits.float(), ids).mean()).backward()
     golden["gradient_cosine_bf16"] = cosine(learned, gradients(half))
+    golden["gradient_error"] = farthest(gradients(model), learned)
     if routing.calls:
         golden["experts"], golden["routing_weights"] = routing.experts()
         golden["experts_bf16"], _ = half_routing.experts()
