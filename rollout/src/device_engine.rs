@@ -4,7 +4,8 @@
 //! Every row has room for the longest completion, so nothing is ever evicted.
 
 use crate::completion::Completion;
-use crate::engine::{Job, Shared, Text, finish};
+use crate::ending::{Text, finish};
+use crate::engine::{Job, Shared};
 use crate::pool::{Finished, PoolError};
 use crate::prompt::Prompt;
 use model::device::{DeviceCache, DevicePolicy, Encoded};

@@ -1,10 +1,16 @@
 //! `Drafts`: how a completion may go on, guessed from what its group has said so far.
 //!
-//! A draft repeats, token after token, what mostly followed the last tokens where they stood before: in the prompt, in the
+//! They are guessed by n-grams (this file) or by the policy's block of multi-token prediction (`draft/mtp.rs`).
+//!
+//! A draft of n-grams repeats, token after token, what mostly followed the last tokens where they stood before: in the prompt, in the
 //! completion itself or in one of its siblings (prompt lookup, Saxena 2023). Where the policy's own draws are the same,
 //! one step of decoding gives several tokens (speculative decoding, Leviathan et al. 2022): with noise keyed by position
 //! what is drawn does not depend on what was guessed.
 
+pub(crate) mod mtp;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::iter;
@@ -12,6 +18,18 @@ use std::iter;
 /// Rows up to which a replica's decoding step is filled with drafts: a product's weights are read once for all of them.
 /// With more rows each has its price, and a draft stands too seldom to be worth it (docs/performance.md).
 pub const DRAFT_ROWS: usize = 6;
+
+/// Who drafts tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Drafting {
+    /// N-grams of a completion's prompt and its group (prompt lookup, Saxena 2023).
+    #[default]
+    Ngram,
+    /// The policy's block of multi-token prediction (DeepSeek-V3, arXiv 2412.19437), from its own argmax with the noise by
+    /// which the policy draws.
+    Mtp,
+}
 
 /// Lengths of the n-grams that are looked up, the longest first.
 const LENGTHS: [usize; 2] = [3, 2];
@@ -87,7 +105,7 @@ fn last(mut end: Ngram, n: usize) -> Option<Ngram> {
 }
 
 /// What drafts came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DraftTally {
     /// Tokens that were proposed.
     pub drafted: u64,
@@ -95,12 +113,22 @@ pub struct DraftTally {
     pub stood: u64,
     /// Steps of decoding, counted for each completion that took part.
     pub steps: u64,
+    /// Drafts of the block of multi-token prediction that were behind no other that had not stood.
+    pub judged: u64,
+    /// Of them the sum of Σ min(p, q) over the vocabulary, p as the policy draws and q as the block does.
+    pub overlap: f64,
 }
 
 impl DraftTally {
     /// Share of the proposed tokens that stood, 0 to 1; `None` where none was proposed.
     pub fn accepted(&self) -> Option<f64> {
         (self.drafted > 0).then(|| self.stood as f64 / self.drafted as f64)
+    }
+
+    /// Share of the block's drafts that rejection sampling (Leviathan et al. 2022) would have let stand in expectation,
+    /// from 0 to 1: it draws again where a draft does not stand. With keyed noise a token is one draw, and fewer agree.
+    pub fn overlap(&self) -> Option<f64> {
+        (self.judged > 0).then(|| self.overlap / self.judged as f64)
     }
 
     /// Tokens that a completion gained in a step, 1 or more; `None` where there was none.
@@ -114,6 +142,8 @@ impl std::ops::AddAssign for DraftTally {
         self.drafted += other.drafted;
         self.stood += other.stood;
         self.steps += other.steps;
+        self.judged += other.judged;
+        self.overlap += other.overlap;
     }
 }
 

@@ -6,9 +6,12 @@
 //! policy draws as well stand, and the others leave the cache again.
 
 use crate::completion::{Completion, FinishReason};
+use crate::draft::mtp::{Ahead, Asking, Guesses, MtpDrafts, MtpPrompt};
 use crate::draft::{DRAFT_ROWS, DraftTally, Drafts};
+use crate::ending::{Text, finish};
 use crate::pool::{Drawn, Finished, PoolError, Request};
 use crate::prompt::Prompt;
+use crate::sampling::SamplingConfig;
 use crate::stopping::StopRules;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use model::attention::TILE;
@@ -19,7 +22,7 @@ use model::kv_cache::{KvCache, Sequence};
 use model::philox::Stream;
 use model::policy::Policy;
 use model::team;
-use model::tokenizer::{TextStream, Tokenizer};
+use model::tokenizer::Tokenizer;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use tracing::debug_span;
@@ -78,29 +81,8 @@ struct Active<'a> {
     logprobs: Vec<f32>,
     /// The text so far, kept only where stop strings are looked for.
     text: Option<Text<'a>>,
-}
-
-/// A completion's text as it grows, and where a stop string cuts it.
-pub(crate) struct Text<'a> {
-    stream: TextStream<'a>,
-    so_far: String,
-    cut: Option<usize>,
-}
-
-impl<'a> Text<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer) -> Text<'a> {
-        Text { stream: tokenizer.stream(false), so_far: String::new(), cut: None }
-    }
-
-    pub(crate) fn push(&mut self, token: u32, stop: &[String]) {
-        let longest = stop.iter().map(String::len).max().unwrap_or(0);
-        let mut from = self.so_far.len().saturating_sub(longest);
-        while !self.so_far.is_char_boundary(from) {
-            from -= 1;
-        }
-        self.so_far += &self.stream.push(token);
-        self.cut = stop.iter().filter_map(|s| self.so_far[from..].find(s.as_str())).min().map(|at| from + at);
-    }
+    /// Kept only where the block of multi-token prediction drafts.
+    ahead: Option<Ahead>,
 }
 
 /// A group of which some completions are not finished.
@@ -109,7 +91,7 @@ struct Open<'a> {
     prompt: &'a Prompt,
     /// How many are not.
     left: usize,
-    /// Kept only where tokens are drafted.
+    /// Kept only where n-grams draft.
     drafts: Option<Drafts>,
 }
 
@@ -119,11 +101,14 @@ struct Starting {
     next_sample: usize,
     prompt: Sequence,
     logits: Buffer,
+    mtp: Option<MtpPrompt>,
 }
 
 pub(crate) struct Engine<'a> {
     shared: Shared<'a>,
     cache: KvCache<'a>,
+    /// Where the block of multi-token prediction drafts.
+    mtp: Option<MtpDrafts<'a>>,
     /// Pages that admitted sequences hold or may come to need.
     committed: usize,
     n_pages: usize,
@@ -135,11 +120,13 @@ pub(crate) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(shared: Shared<'a>, cache: KvCache<'a>) -> Engine<'a> {
+    /// A replica with `cache`, and with a cache of as many pages for the block of multi-token prediction if that drafts.
+    pub(crate) fn new(shared: Shared<'a>, cache: KvCache<'a>, mtp: Option<KvCache<'a>>) -> Engine<'a> {
         let n_pages = cache.n_free();
         Engine {
             shared,
             cache,
+            mtp: mtp.map(MtpDrafts::new),
             committed: 0,
             n_pages,
             open: Vec::new(),
@@ -218,8 +205,11 @@ impl<'a> Engine<'a> {
 
     /// Pages a completion of `prompt` may need beside the full ones it shares.
     fn own_pages(&self, prompt: &Prompt) -> usize {
-        let shared = prompt.tokens.len() / TILE;
-        KvCache::pages_for(prompt.tokens.len() + self.shared.limit(prompt)) - shared
+        let (length, limit) = (prompt.tokens.len(), self.shared.limit(prompt));
+        match &self.mtp {
+            Some(_) => MtpDrafts::own_pages(length, limit),
+            None => KvCache::pages_for(length + limit) - length / TILE,
+        }
     }
 
     fn open_groups(&mut self, jobs: &[Job<'a>]) {
@@ -228,16 +218,26 @@ impl<'a> Engine<'a> {
         let prompts: Vec<&[i64]> = ids.iter().map(Vec::as_slice).collect();
         let rows: usize = prompts.iter().map(|ids| ids.len()).sum();
         let span = debug_span!("prefill", prompts = prompts.len(), rows).entered();
-        let encoded = self.shared.policy.prefill_all(&mut self.cache, &prompts);
+        let policy = self.shared.policy;
+        let encoded: Vec<_> = match &mut self.mtp {
+            Some(mtp) => {
+                let encoded = policy.prefill_with_rows(&mut self.cache, &prompts).into_iter().zip(&prompts);
+                encoded.map(|((s, logits, rows), ids)| (s, logits, Some(mtp.open(policy, ids, &rows)))).collect()
+            }
+            None => {
+                let encoded = policy.prefill_all(&mut self.cache, &prompts).into_iter();
+                encoded.map(|(sequence, logits)| (sequence, logits, None)).collect()
+            }
+        };
         drop(span);
-        for (&(index, prompt), (sequence, logits)) in jobs.iter().zip(encoded) {
+        for (&(index, prompt), (sequence, logits, mtp)) in jobs.iter().zip(encoded) {
             self.committed += KvCache::pages_for(prompt.tokens.len());
             // A group's slot in `open` stays its own until all groups are done: slots are few, and indices stay true.
             let n = self.shared.request.n;
-            let drafts = (self.shared.speculate > 0).then(|| Drafts::new(&prompt.tokens, n));
+            let drafts = (self.shared.speculate > 0 && self.mtp.is_none()).then(|| Drafts::new(&prompt.tokens, n));
             self.open.push(Open { index, prompt, left: n, drafts });
             let group = self.open.len() - 1;
-            self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits });
+            self.starting.push_back(Starting { group, next_sample: 0, prompt: sequence, logits, mtp });
         }
     }
 
@@ -254,17 +254,22 @@ impl<'a> Engine<'a> {
         let token = request.sampling.draw(&starting.logits[..vocabulary], &stream, 0);
         let temperature = request.sampling.logprob_temperature();
         let logprob = kernels::token_logprob(&starting.logits, token, temperature, vocabulary);
+        let mtp = self.mtp.as_mut().zip(starting.mtp.as_ref());
+        let ahead = mtp.map(|(mtp, prompt)| mtp.start(prompt, token));
         if starting.next_sample == request.n
             && let Some(started) = self.starting.pop_front()
         {
+            if let Some((mtp, prompt)) = self.mtp.as_mut().zip(started.mtp) {
+                mtp.close(prompt);
+            }
             // Its full pages live on in the completions, and stay committed until the group is complete.
             self.cache.release(started.prompt);
         }
         self.committed += pages;
         let text = (!self.shared.stop.strings.is_empty()).then(|| Text::new(self.shared.tokenizer));
         let limit = self.shared.limit(prompt);
-        let mut active =
-            Active { group, sample, sequence, pages, stream, limit, tokens: Vec::new(), logprobs: Vec::new(), text };
+        let (tokens, logprobs) = (Vec::new(), Vec::new());
+        let mut active = Active { group, sample, sequence, pages, stream, limit, tokens, logprobs, text, ahead };
         active.push(token, logprob, &mut self.open, &self.shared);
         self.active.push(active);
     }
@@ -278,13 +283,18 @@ impl<'a> Engine<'a> {
         }
         // Rows of a completion: its last token, then its draft; the last token that its limit allows is not fed.
         let each = speculate.min(DRAFT_ROWS.saturating_sub(going.len()) / going.len());
+        let most = |active: &Active<'_>| each.min(active.limit - active.tokens.len() - 1);
+        let guesses = match &mut self.mtp {
+            Some(mtp) => guess(mtp, policy, request.sampling, &mut going, most),
+            None => Guesses::default(),
+        };
         let (mut input, mut starts) = (Vec::with_capacity(going.len()), Vec::with_capacity(going.len() + 1));
-        for active in &going {
+        for (i, active) in going.iter().enumerate() {
             starts.push(input.len());
             input.push(i64::from(*active.tokens.last().expect("a first token")));
-            let most = each.min(active.limit - active.tokens.len() - 1);
-            let drafts = self.open[active.group].drafts.iter();
-            input.extend(drafts.flat_map(|drafts| drafts.draft(active.sample)).take(most).map(i64::from));
+            let ngrams = self.open[active.group].drafts.iter();
+            input.extend(ngrams.flat_map(|drafts| drafts.draft(active.sample)).take(most(active)).map(i64::from));
+            input.extend(guesses.tokens(i).map(i64::from));
         }
         starts.push(input.len());
         let rows = |i: usize| starts[i]..starts[i + 1];
@@ -295,17 +305,19 @@ impl<'a> Engine<'a> {
             .collect();
         let positions: usize = feeds.iter().map(|feed| feed.sequence.len()).sum();
         let span = debug_span!("decode", rows = input.len(), positions).entered();
-        let logits = policy.decode(&mut self.cache, &mut feeds);
+        let (normed, logits) = policy.decode_with_rows(&mut self.cache, &mut feeds);
         let drawing = debug_span!("draw").entered();
-        let (v, vocabulary) = (policy.config().vocab_size, policy.vocabulary());
+        let (d, v, vocabulary) = (policy.config().hidden_dim, policy.config().vocab_size, policy.vocabulary());
         let temperature = request.sampling.logprob_temperature();
-        let mut drawn = vec![(0, 0.0); input.len()];
+        let mut drawn = vec![(0, 0.0, 0.0); input.len()];
         team::fill(&mut drawn, 1, |row| {
             let i = starts.partition_point(|&start| start <= row) - 1;
             let (active, logits) = (&going[i], &logits[row * v..][..v]);
             let position = active.tokens.len() + row - starts[i];
             let token = request.sampling.draw(&logits[..vocabulary], &active.stream, position as u32);
-            (token, kernels::token_logprob(logits, token, temperature, vocabulary))
+            let guessed = guesses.logits(i, row - starts[i], v);
+            let overlap = guessed.map_or(0.0, |q| request.sampling.overlap(&logits[..vocabulary], &q[..vocabulary]));
+            (token, kernels::token_logprob(logits, token, temperature, vocabulary), overlap)
         });
         drop(drawing);
         drop(span);
@@ -314,15 +326,22 @@ impl<'a> Engine<'a> {
             let mut row = rows.start;
             // What is drawn behind a draft that did not stand is drawn behind something else than the completion.
             loop {
-                let (token, logprob) = drawn[row];
+                let (token, logprob, overlap) = drawn[row];
                 active.push(token, logprob, &mut self.open, &self.shared);
+                if let Some(ahead) = &mut active.ahead {
+                    ahead.push(token, &normed[row * d..][..d]);
+                    self.tally.overlap += overlap;
+                    self.tally.judged += u64::from(row + 1 < rows.end);
+                }
                 row += 1;
                 if row == rows.end || input[row] != i64::from(token) || active.finish(stop).is_some() {
                     break;
                 }
             }
             self.cache.truncate(&mut active.sequence, rows.end - row);
-            self.tally += DraftTally { drafted: rows.len() as u64 - 1, stood: (row - rows.start) as u64 - 1, steps: 1 };
+            self.tally.drafted += rows.len() as u64 - 1;
+            self.tally.stood += (row - rows.start) as u64 - 1;
+            self.tally.steps += 1;
         }
     }
 
@@ -336,6 +355,9 @@ impl<'a> Engine<'a> {
             };
             let active = self.active.swap_remove(at);
             self.cache.release(active.sequence);
+            if let Some((mtp, ahead)) = self.mtp.as_mut().zip(active.ahead) {
+                mtp.release(ahead);
+            }
             self.committed -= active.pages;
             let text = cut.unwrap_or_else(|| self.shared.text(&active.tokens));
             let Active { group, sample, tokens, logprobs, .. } = active;
@@ -373,18 +395,19 @@ impl Active<'_> {
     }
 }
 
-/// Why a completion of `tokens` is finished, if it is, with its text where a stop string cut it.
-pub(crate) fn finish(
-    tokens: &[u32],
-    limit: usize,
-    text: Option<&Text<'_>>,
-    stop: &StopRules,
-) -> Option<(FinishReason, Option<String>)> {
-    if tokens.last().is_some_and(|last| stop.ids.contains(last)) {
-        return Some((FinishReason::Stop, None));
-    }
-    if let Some(Text { so_far, cut: Some(cut), .. }) = text {
-        return Some((FinishReason::Stop, Some(so_far[..*cut].to_owned())));
-    }
-    (tokens.len() >= limit).then_some((FinishReason::Length, None))
+/// What the block of multi-token prediction drafts, for each completion at most as many tokens as `most` says.
+fn guess(
+    mtp: &mut MtpDrafts<'_>,
+    policy: &Policy,
+    sampling: &SamplingConfig,
+    going: &mut [&mut Active<'_>],
+    most: impl Fn(&Active<'_>) -> usize,
+) -> Guesses {
+    let _span = debug_span!("draft").entered();
+    let asking = going.iter_mut().filter_map(|active| {
+        let (most, position) = (most(active), active.tokens.len());
+        let Active { ahead, stream, .. } = &mut **active;
+        Some(Asking { ahead: ahead.as_mut()?, stream, position, most })
+    });
+    mtp.guess(policy, sampling, asking.collect())
 }

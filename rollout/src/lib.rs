@@ -28,6 +28,7 @@
 pub mod completion;
 mod device_engine;
 pub mod draft;
+mod ending;
 mod engine;
 pub mod group;
 pub mod pool;

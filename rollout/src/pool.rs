@@ -6,7 +6,7 @@
 
 use crate::completion::Completion;
 use crate::device_engine::DeviceEngine;
-use crate::draft::DraftTally;
+use crate::draft::{DraftTally, Drafting};
 use crate::engine::{Engine, Job, Shared};
 use crate::group::Group;
 use crate::prompt::Prompt;
@@ -49,11 +49,13 @@ pub struct RolloutConfig {
     /// more than one for eight completions. Changes speed and no completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
-    /// Tokens drafted for each completion in a decoding step, at most, from n-grams of its prompt and its group; those
-    /// that the policy draws as well need no step of their own. 0 drafts none; nor does a replica that decodes more than
+    /// Tokens drafted for each completion in a decoding step, at most; those that the policy draws as well need no step of
+    /// their own. 0 drafts none; nor does a replica that decodes more than
     /// three completions at once, or a device: there a draft costs more than it spares. Changes speed and no completion.
-    /// Prompt lookup, Saxena 2023.
     pub speculate: usize,
+    /// Who drafts them: `ngram`, from the completion's prompt and its group, or `mtp`, the policy's block of multi-token
+    /// prediction, which has a share of `kv_bytes`.
+    pub draft: Drafting,
     /// Texts that end a completion and are cut from it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
@@ -69,6 +71,7 @@ impl Default for RolloutConfig {
             kv_bytes: 1 << 30,
             replicas: None,
             speculate: 0,
+            draft: Drafting::default(),
             stop: Vec::new(),
             sampling: SamplingConfig::default(),
         }
@@ -148,6 +151,8 @@ pub struct Finished {
 /// Replicas that sample from one policy.
 pub struct RolloutPool {
     arena: KvArena,
+    /// Of as many pages, where the block of multi-token prediction drafts.
+    mtp_arena: Option<KvArena>,
     kv_bytes: usize,
     threads: usize,
     replicas: usize,
@@ -165,6 +170,9 @@ pub struct RolloutPool {
 
 impl RolloutPool {
     /// Replicas on `threads` threads that share `config.kv_bytes`.
+    ///
+    /// # Panics
+    /// Where a block of multi-token prediction shall draft and the architecture has none.
     pub fn new(
         config: &RolloutConfig,
         threads: usize,
@@ -173,10 +181,13 @@ impl RolloutPool {
         stop: StopRules,
     ) -> RolloutPool {
         assert!(threads > 0, "a pool has a thread");
-        let pages = config.kv_bytes as usize / KvCache::page_bytes(architecture);
+        let by_mtp = config.speculate > 0 && config.draft == Drafting::Mtp;
+        assert!(!by_mtp || architecture.n_mtp > 0, "the policy has a block of multi-token prediction");
+        let pages = config.kv_bytes as usize / page_bytes(config, architecture);
         let by_size = if 4 * Layout::new(architecture).len() > SHARED_BYTES { 1 } else { threads };
         RolloutPool {
             arena: KvArena::new(architecture, pages),
+            mtp_arena: by_mtp.then(|| KvArena::of_mtp(architecture, pages)),
             kv_bytes: config.kv_bytes as usize,
             threads,
             replicas: config.replicas.unwrap_or(by_size).clamp(1, threads),
@@ -292,13 +303,16 @@ impl RolloutPool {
         let (watch, max_batch, speculate) = (self.watch.as_ref(), self.max_batch, self.speculate);
         let tally = &mut self.tally;
         std::thread::scope(|scope| {
+            let mtp_caches = self.mtp_arena.as_mut().map(|arena| arena.split(replicas));
+            let mut mtp_caches = mtp_caches.into_iter().flatten();
             let caches = self.arena.split(replicas).into_iter().enumerate();
             let replicas: Vec<_> = caches
                 .map(|(i, cache)| {
+                    let mtp_cache = mtp_caches.next();
                     let (queue, sender, threads) = (queue.clone(), sender.clone(), threads(i));
                     let max_rows = share.min(max_batch.saturating_mul(threads));
                     let shared = Shared { policy, tokenizer, stop, request, max_rows, speculate, watch };
-                    let run = move || Engine::new(shared, cache).run(&queue, &sender);
+                    let run = move || Engine::new(shared, cache, mtp_cache).run(&queue, &sender);
                     let replica = std::thread::Builder::new().name(format!("replica {i}"));
                     replica.spawn_scoped(scope, move || Team::new(threads).lead(run)).expect("a thread can be started")
                 })
@@ -317,6 +331,12 @@ impl RolloutPool {
             Ok(())
         })
     }
+}
+
+/// Bytes of 32 positions of a completion, where the block of multi-token prediction drafts with its own.
+pub fn page_bytes(config: &RolloutConfig, architecture: &ModelConfig) -> usize {
+    let by_mtp = config.speculate > 0 && config.draft == Drafting::Mtp;
+    KvCache::page_bytes(architecture) + if by_mtp { KvCache::mtp_page_bytes(architecture) } else { 0 }
 }
 
 /// What a panic said.

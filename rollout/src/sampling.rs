@@ -51,6 +51,33 @@ impl SamplingConfig {
         gumbel::draw(&left, scale, stream, position)
     }
 
+    /// Σ min(p, q) over the vocabulary, of what is drawn from two rows of logits: the share of drafts from one that
+    /// rejection sampling lets stand in expectation (Leviathan et al. 2022).
+    pub fn overlap(&self, p: &[f32], q: &[f32]) -> f64 {
+        if self.temperature == 0.0 {
+            return f64::from(gumbel::argmax(p) == gumbel::argmax(q));
+        }
+        let (p, q) = (self.probabilities(p), self.probabilities(q));
+        p.iter().zip(&q).map(|(p, q)| p.min(*q)).sum()
+    }
+
+    /// What a token is drawn from, `[V]`.
+    fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        let top = logits[gumbel::argmax(logits) as usize];
+        let weight = |logit: f32| (f64::from(logit - top) / self.temperature).exp();
+        let mut weights = match self.kept(logits) {
+            None => logits.iter().map(|&logit| weight(logit)).collect(),
+            Some(kept) => {
+                let mut weights = vec![0.0; logits.len()];
+                kept.into_iter().for_each(|id| weights[id] = weight(logits[id]));
+                weights
+            }
+        };
+        let total: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= total);
+        weights
+    }
+
     /// The ids truncation keeps, or `None` for all: first top-k, then top-p of what is left, then min-p.
     fn kept(&self, logits: &[f32]) -> Option<Vec<usize>> {
         if self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 {

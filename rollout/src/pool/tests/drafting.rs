@@ -1,8 +1,15 @@
 use super::*;
-use crate::draft::DraftTally;
+use crate::draft::{DraftTally, Drafting};
+
+mod mtp;
 
 /// A golden policy's shape with the tiny tokenizer's vocabulary and fresh weights.
 fn policy(family: &str, dtype: Dtype) -> (Policy, Arc<Tokenizer>) {
+    policy_with(family, dtype, 0)
+}
+
+/// The same with modules of multi-token prediction.
+fn policy_with(family: &str, dtype: Dtype, n_mtp: usize) -> (Policy, Arc<Tokenizer>) {
     tch::set_num_threads(1);
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let tokenizer = Arc::new(Tokenizer::from_folder(&root.join("configs/checkpoints/tiny")).unwrap());
@@ -10,6 +17,7 @@ fn policy(family: &str, dtype: Dtype) -> (Policy, Arc<Tokenizer>) {
     let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
     json["max_position_embeddings"] = 256.into();
     json["vocab_size"] = tokenizer.vocab_size().into();
+    json["num_nextn_predict_layers"] = n_mtp.into();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
     let checkpoint = folder.path().to_owned();
@@ -91,7 +99,7 @@ proptest! {
                     }
                 }
                 let tokens: usize = found.iter().flat_map(|g| &g.completions).map(|c| c.tokens.len() - 1).sum();
-                let DraftTally { drafted, stood, steps } = drafting.take_tally().unwrap();
+                let DraftTally { drafted, stood, steps, .. } = drafting.take_tally().unwrap();
                 prop_assert!(stood <= drafted && stood + steps == tokens as u64, "a token is a step's, or a draft's");
             }
         }
