@@ -80,9 +80,11 @@ impl Step<'_> {
         }
         self.log(run, &scored);
         if let Some(tally) = pool.take_tally() {
-            for (key, value) in
-                [("perf/draft_accepted", tally.accepted()), ("perf/tokens_per_decode", tally.tokens_per_step())]
-            {
+            for (key, value) in [
+                ("perf/draft_accepted", tally.accepted()),
+                ("perf/draft_overlap", tally.overlap()),
+                ("perf/tokens_per_decode", tally.tokens_per_step()),
+            ] {
                 value.into_iter().for_each(|value| run.log.set(key, value));
             }
         }

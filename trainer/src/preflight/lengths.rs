@@ -2,9 +2,9 @@
 
 use model::attention::TILE;
 use model::config::ModelConfig;
-use model::kv_cache::KvCache;
 use model::tokenizer::Tokenizer;
 use rayon::prelude::*;
+use rollout::pool::page_bytes;
 use serde_json::Value;
 
 use super::Finding;
@@ -101,7 +101,7 @@ pub(super) fn cache(
     findings: &mut Vec<Finding>,
 ) {
     let key = "rollout.kv_bytes";
-    let page = KvCache::page_bytes(model) as u64;
+    let page = page_bytes(&run.rollout, model) as u64;
     let share = run.rollout.kv_bytes / replicas as u64 / page;
     let max_tokens = longest_completion(run);
     let (prompt, completion) = pages(longest_prompt, max_tokens);
