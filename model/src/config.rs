@@ -50,7 +50,7 @@ pub enum Dtype {
     /// bfloat16, with f32 master weights.
     Bf16,
     /// E4M3 with scales for 128 numbers in the linear layers of the blocks, f32 elsewhere and for master weights, as
-    /// DeepSeek-V3 trains (arXiv 2412.19437, section 3.3). On the CPU.
+    /// DeepSeek-V3 trains (arXiv 2412.19437, section 3.3). On a device bf16 elsewhere.
     Fp8,
 }
 

@@ -12,11 +12,14 @@ mod backward;
 mod block;
 mod cache;
 mod dispatch;
+mod fp8;
 mod library;
 mod noise;
 mod policy;
+mod reader;
 mod router;
 mod twin;
+mod weight;
 
 pub use cache::{DeviceCache, Encoded};
 pub use library::{LibraryError, beside_libtorch, load_cuda};

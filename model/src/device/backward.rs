@@ -4,12 +4,13 @@
 //! block's own tape where memory allows. Logits exist for a chunk of targets at a time.
 
 use super::attention::{Batches, gather};
-use super::block::{Angles, BlockWeights, Read, project};
+use super::block::{Angles, BlockWeights};
 use super::policy::DevicePolicy;
+use super::reader::{Leaf, Read, Reader};
+use super::weight::{Cuts, project_wide};
 use crate::attention::Heads;
 use crate::backward::{Objective, Targets};
 use crate::kernels::TokenLogprobs;
-use crate::layout::Slot;
 use crate::packed::Packed;
 use std::ops::Range;
 use tch::{Kind, Tensor};
@@ -28,13 +29,11 @@ struct Rows {
     batches: Batches,
 }
 
-/// A weight that gathers its gradient, and where it lies.
-type Leaf = (Slot, Tensor);
-
 /// One block's computation, to be differentiated.
 struct Tape {
     x: Tensor,
     leaves: Vec<Leaf>,
+    cuts: Cuts,
     out: Tensor,
 }
 
@@ -90,7 +89,7 @@ impl DevicePolicy {
         drop(x);
         for layer in (0..self.config.n_layers).rev() {
             let tape = tapes.pop().or_else(|| inputs.pop().map(|x| self.tape(layer, &x, &rows)));
-            dx = tape.expect("an input or a tape a block").backward(&dx, gradient);
+            dx = tape.expect("an input or a tape a block").backward(Some(&dx), gradient);
         }
         let mut d_embedding = super::policy::view(gradient, self.layout.embedding);
         let _ = d_embedding.index_put_(&[Some(&rows.tokens)], &(dx * self.embedding_scale), true);
@@ -121,27 +120,17 @@ impl DevicePolicy {
 
     fn tape(&self, layer: usize, x: &Tensor, rows: &Rows) -> Tape {
         let x = x.detach().set_requires_grad(true);
-        let mut leaves = Vec::new();
-        let weights = BlockWeights::new(&self.layout.blocks[layer], |slot, read| self.leaf(slot, read, &mut leaves));
+        let mut reader = Reader::with_gradients(self);
+        let weights = BlockWeights::new(&self.layout.blocks[layer], &mut reader);
         let out = self.packed_block(layer, &weights, &x, rows);
-        Tape { x, leaves, out }
-    }
-
-    /// A weight that gathers a gradient.
-    fn leaf(&self, slot: Slot, read: Read, leaves: &mut Vec<Leaf>) -> Tensor {
-        let weight = self.read(slot, read).detach();
-        if read == Read::Constant {
-            return weight;
-        }
-        let leaf = weight.set_requires_grad(true);
-        leaves.push((slot, leaf.shallow_clone()));
-        leaf
+        let (leaves, cuts) = reader.into_tape();
+        Tape { x, leaves, cuts, out }
     }
 
     /// Logits of rows of the stream, `[M, V]` f32.
     pub(super) fn head_logits(&self, x: &Tensor) -> Tensor {
         let normed = self.norm(x, &self.vector(self.layout.norm));
-        project(&normed, &self.operand(self.layout.head), None)
+        project_wide(&normed, &self.operand(self.layout.head), None)
     }
 
     fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
@@ -182,14 +171,15 @@ impl DevicePolicy {
         for range in self.chunks(targets) {
             let rows = self.upload(&targets.rows[range.clone()]);
             let hidden = gather(x, &rows).set_requires_grad(true);
-            let mut leaves = Vec::new();
-            let norm = self.leaf(self.layout.norm, Read::Master, &mut leaves);
-            let head = self.leaf(self.layout.head, Read::Operand, &mut leaves);
-            let logits = project(&self.norm(&hidden, &norm), &head, None);
+            let mut reader = Reader::with_gradients(self);
+            let norm = reader.tensor(self.layout.norm, Read::Master);
+            let head = reader.tensor(self.layout.head, Read::Operand);
+            let (leaves, _) = reader.into_tape();
+            let logits = project_wide(&self.norm(&hidden, &norm), &head, None);
             let scored = self.score(&logits, &targets.tokens[range.clone()], temperature);
             let weights = objective(range, &scored.found());
             let loss = (&scored.logprobs * self.upload(&weights)).sum(Kind::Float);
-            let d_hidden = differentiate(&loss, &hidden, &leaves, gradient);
+            let d_hidden = Tape { x: hidden, leaves, cuts: Cuts::default(), out: loss }.backward(None, gradient);
             let _ = dx.index_put_(&[Some(&rows)], &d_hidden, true);
         }
         dx
@@ -211,21 +201,33 @@ impl Scored {
 }
 
 impl Tape {
-    /// Gradient with respect to the block's input; those of its weights are added to `gradient`.
-    fn backward(self, d_out: &Tensor, gradient: &mut Tensor) -> Tensor {
-        let loss = (&self.out * d_out).sum(Kind::Float);
-        differentiate(&loss, &self.x, &self.leaves, gradient)
+    /// Gradient with respect to the input, given that with respect to what came out, or that this is the loss; those of
+    /// weights are added to `gradient`.
+    fn backward(self, d_out: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
+        let Tape { x, leaves, cuts, out } = self;
+        let mut cuts = cuts.take();
+        let mut inputs = vec![x];
+        inputs.extend(leaves.iter().map(|(_, leaf)| leaf.shallow_clone()));
+        inputs.extend(cuts.iter().map(|cut| cut.y.shallow_clone()));
+        let mut found: Vec<Option<Tensor>> = inputs.iter().map(|_| None).collect();
+        let follow = |loss: &Tensor, more: bool, found: &mut Vec<Option<Tensor>>| {
+            let parts = Tensor::run_backward(&[loss], &inputs, more, false);
+            for (sum, part) in found.iter_mut().zip(parts).filter(|(_, part)| part.defined()) {
+                *sum = Some(sum.take().map_or_else(|| part.shallow_clone(), |sum| sum + &part));
+            }
+        };
+        let along = |out: &Tensor, d_out: &Tensor| (out * d_out).sum(Kind::Float);
+        follow(&d_out.map_or_else(|| out.shallow_clone(), |d_out| along(&out, d_out)), !cuts.is_empty(), &mut found);
+        // The last product first: all that follows a product has been followed then.
+        while let Some(cut) = cuts.pop() {
+            let Some(dy) = found.pop().flatten() else { continue };
+            let dx = cut.backward(&dy, gradient);
+            follow(&along(&cut.x, &dx), !cuts.is_empty(), &mut found);
+        }
+        for ((slot, _), found) in leaves.iter().zip(found.drain(1..)).filter_map(|(leaf, d)| Some((leaf, d?))) {
+            let part = found.to_kind(Kind::Float).view([-1]);
+            let _ = gradient.narrow(0, slot.offset as i64, part.numel() as i64).g_add_(&part);
+        }
+        found.pop().flatten().expect("a gradient with respect to the input")
     }
-}
-
-/// Gradient of `loss` with respect to `x`; those with respect to `leaves` are added to `gradient`.
-fn differentiate(loss: &Tensor, x: &Tensor, leaves: &[Leaf], gradient: &mut Tensor) -> Tensor {
-    let inputs: Vec<&Tensor> = std::iter::once(x).chain(leaves.iter().map(|(_, leaf)| leaf)).collect();
-    let mut found = Tensor::run_backward(&[loss], &inputs, false, false).into_iter();
-    let dx = found.next().expect("a gradient for each input");
-    for ((slot, _), found) in leaves.iter().zip(found) {
-        let part = found.to_kind(Kind::Float).view([-1]);
-        let _ = gradient.narrow(0, slot.offset as i64, part.numel() as i64).g_add_(&part);
-    }
-    dx
 }

@@ -6,38 +6,26 @@ mod grouped;
 mod latent;
 
 use super::policy::DevicePolicy;
+use super::reader::{Read, Reader};
+use super::weight::{Weight, project};
 use crate::attention::Heads;
 use crate::config::Mla;
-use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
+use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots};
 use dense::DenseWeights;
 use experts::ExpertWeights;
 use grouped::GroupedWeights;
 use latent::LatentWeights;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Attention of one block: its heads, q `[N, H, K]`, key `[N, kv heads, K]` and value `[N, kv heads, value width]`, to
 /// `[N, H · value width]`. Without values these are the first numbers of the keys.
 pub(super) type Attend<'a> = dyn FnMut(Heads, &Tensor, &Tensor, Option<&Tensor>) -> Tensor + 'a;
 
-/// Makes the tensor of a slot.
-type Reader<'a> = dyn FnMut(Slot, Read) -> Tensor + 'a;
-
-/// How a weight is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Read {
-    /// As products do: f32 or bf16.
-    Operand,
-    /// As norms do: f32.
-    Master,
-    /// As norms do, and no gradient reaches it.
-    Constant,
-}
-
 /// The weights of one block.
 pub(super) struct BlockWeights {
     attention_norm: Tensor,
     attention: AttentionWeights,
-    output: Tensor,
+    output: Weight,
     attention_after: Option<Tensor>,
     ffn_norm: Tensor,
     feed_forward: FeedForwardWeights,
@@ -55,23 +43,22 @@ enum FeedForwardWeights {
 }
 
 impl BlockWeights {
-    /// The weights in `slots`, each made by `read`.
-    pub(super) fn new(slots: &BlockSlots, mut read: impl FnMut(Slot, Read) -> Tensor) -> BlockWeights {
-        let read: &mut Reader<'_> = &mut read;
+    /// The weights in `slots`, read by `from`.
+    pub(super) fn new(slots: &BlockSlots, from: &mut Reader<'_>) -> BlockWeights {
         BlockWeights {
-            attention_norm: read(slots.attention_norm, Read::Master),
+            attention_norm: from.tensor(slots.attention_norm, Read::Master),
             attention: match &slots.attention {
-                AttentionSlots::Grouped(grouped) => AttentionWeights::Grouped(GroupedWeights::new(grouped, read)),
-                AttentionSlots::Latent(latent) => AttentionWeights::Latent(LatentWeights::new(latent, read)),
+                AttentionSlots::Grouped(grouped) => AttentionWeights::Grouped(GroupedWeights::new(grouped, from)),
+                AttentionSlots::Latent(latent) => AttentionWeights::Latent(LatentWeights::new(latent, from)),
             },
-            output: read(slots.output, Read::Operand),
-            attention_after: slots.attention_after.map(|slot| read(slot, Read::Master)),
-            ffn_norm: read(slots.ffn_norm, Read::Master),
+            output: from.weight(slots.output),
+            attention_after: slots.attention_after.map(|slot| from.tensor(slot, Read::Master)),
+            ffn_norm: from.tensor(slots.ffn_norm, Read::Master),
             feed_forward: match &slots.feed_forward {
-                FeedForwardSlots::Dense(dense) => FeedForwardWeights::Dense(DenseWeights::new(*dense, read)),
-                FeedForwardSlots::Experts(experts) => FeedForwardWeights::Experts(ExpertWeights::new(experts, read)),
+                FeedForwardSlots::Dense(dense) => FeedForwardWeights::Dense(DenseWeights::new(*dense, from)),
+                FeedForwardSlots::Experts(experts) => FeedForwardWeights::Experts(ExpertWeights::new(experts, from)),
             },
-            ffn_after: slots.ffn_after.map(|slot| read(slot, Read::Master)),
+            ffn_after: slots.ffn_after.map(|slot| from.tensor(slot, Read::Master)),
         }
     }
 }
@@ -102,17 +89,9 @@ impl Angles {
 }
 
 impl DevicePolicy {
-    /// A slot's tensor, without a gradient.
-    pub(super) fn read(&self, slot: Slot, read: Read) -> Tensor {
-        match read {
-            Read::Operand => self.operand(slot),
-            Read::Master | Read::Constant => self.vector(slot),
-        }
-    }
-
     /// The weights of one block, without gradients.
     pub(super) fn block_weights(&self, layer: usize) -> BlockWeights {
-        BlockWeights::new(&self.layout.blocks[layer], |slot, read| self.read(slot, read))
+        BlockWeights::new(&self.layout.blocks[layer], &mut Reader::plain(self))
     }
 
     /// Embeddings of `tokens`, `[N, D]` f32.
@@ -174,9 +153,4 @@ impl DevicePolicy {
 /// RMSNorm over the last dimension with the weights as they are.
 fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
     x.rms_norm(weight.size(), Some(weight), eps)
-}
-
-/// x · Wᵀ + b in the weight's precision, as f32.
-pub(super) fn project(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    x.to_kind(weight.kind()).linear(weight, bias).to_kind(Kind::Float)
 }

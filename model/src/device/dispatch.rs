@@ -4,6 +4,7 @@
 //! the order of the experts. Nothing is added to by two threads.
 
 use super::attention::gather;
+use super::weight::{Weight, coded_product};
 use tch::{Kind, Tensor};
 
 /// Numbers that CUDA's grouped product wants a row to be a multiple of: 16 bytes of bf16.
@@ -45,9 +46,12 @@ impl Dispatch {
         (parts * weights.unsqueeze(2)).sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
     }
 
-    /// Sorted rows x `[M, K]`, those of each expert times its own of the matrices `[E, N, K]`, in their precision: x · Wᵀ,
-    /// `[M, N]` f32.
-    pub(super) fn product(&self, x: &Tensor, matrices: &Tensor) -> Tensor {
+    /// Sorted rows x `[M, K]`, those of each expert times its own of the matrices, in their precision: x · Wᵀ, `[M, N]` f32.
+    pub(super) fn product(&self, x: &Tensor, weight: &Weight) -> Tensor {
+        let matrices = match weight {
+            Weight::Wide(matrices) => matrices,
+            Weight::Coded(matrices, cuts) => return coded_product(matrices, self.counts(), x, cuts.as_ref()),
+        };
         let x = x.to_kind(matrices.kind());
         let aligned = matrices.size()[1..].iter().all(|n| n % ALIGNED == 0);
         let grouped = x.device().is_cuda() && matrices.kind() == Kind::BFloat16 && aligned;
@@ -61,14 +65,20 @@ impl Dispatch {
 
     /// A product for each expert that has rows.
     pub(super) fn one_by_one(&self, x: &Tensor, matrices: &Tensor) -> Tensor {
-        let mut counts = Vec::<i64>::try_from(&self.ends.to_kind(Kind::Int64)).expect("ends are a list");
-        (1..counts.len()).rev().for_each(|expert| counts[expert] -= counts[expert - 1]);
+        let counts = self.counts();
         let rows = x.split_with_sizes(counts.as_slice(), 0);
         // Not one by one: each would have a gradient as large as all of them.
         let matrices = matrices.unbind(0);
         let with_rows = rows.iter().zip(&matrices).zip(&counts).filter(|(_, count)| **count > 0);
         let products: Vec<Tensor> = with_rows.map(|((x, w), _)| x.linear(w, None::<&Tensor>)).collect();
         Tensor::cat(&products, 0)
+    }
+
+    /// How many rows each expert has, on the host.
+    fn counts(&self) -> Vec<i64> {
+        let mut counts = Vec::<i64>::try_from(&self.ends.to_kind(Kind::Int64)).expect("ends are a list");
+        (1..counts.len()).rev().for_each(|expert| counts[expert] -= counts[expert - 1]);
+        counts
     }
 }
 

@@ -1,8 +1,11 @@
 //! `DevicePolicy`: a policy's weights on a device.
 
+use super::fp8::{CodedMatrix, coded};
 use crate::config::{Dtype, Mla, ModelConfig};
 use crate::layout::{Layout, Slot};
 use crate::policy::Policy;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// A network with its weights on a device.
@@ -14,6 +17,8 @@ pub struct DevicePolicy {
     parameters: Tensor,
     /// What products read: a bf16 copy of the masters, or the masters.
     operands: Tensor,
+    /// Weights in FP8, by their offsets in the flat tensors.
+    pub(super) coded: BTreeMap<usize, Arc<CodedMatrix>>,
     /// Of each of the config's ropes, cosines and sines `[positions, width / 2]`.
     pub(super) ropes: Vec<[Tensor; 2]>,
     /// What training computes of latent attention.
@@ -21,23 +26,31 @@ pub struct DevicePolicy {
     /// What embeddings are multiplied with.
     pub(super) embedding_scale: f64,
     vocabulary: usize,
+    in_fp8: bool,
 }
 
 impl DevicePolicy {
-    /// A copy of `policy` on `device`, that computes in the same precision.
+    /// A copy of `policy` on `device`, that computes in the same precision. Where that is FP8, what is not in FP8 is in bf16,
+    /// as DeepSeek-V3 has it.
     pub fn new(policy: &Policy, device: Device) -> DevicePolicy {
+        let wide = match policy.dtype() {
+            Dtype::Bf16 | Dtype::Fp8 => Kind::BFloat16,
+            Dtype::F32 | Dtype::Auto => Kind::Float,
+        };
+        DevicePolicy::with_operands(policy, device, wide)
+    }
+
+    /// [`DevicePolicy::new`] with the precision of what is not in FP8: `Float` or `BFloat16`.
+    pub fn with_operands(policy: &Policy, device: Device, wide: Kind) -> DevicePolicy {
         let config = policy.config().clone();
         let width = (config.rope_dim() / 2) as i64;
         let table = |numbers: &[f32]| Tensor::from_slice(numbers).view([-1, width]).to_device(device);
         let ropes = (0..config.ropes.len()).map(|rope| policy.rope(rope));
         // Copied even where the device is the CPU: the masters here move by themselves.
         let parameters = Tensor::from_slice(policy.parameters()).to_device(device);
-        let operands = match policy.dtype() {
-            Dtype::Bf16 => parameters.to_kind(Kind::BFloat16),
-            // Who asks for FP8 is told before that a device does not compute it.
-            Dtype::F32 | Dtype::Auto | Dtype::Fp8 => parameters.shallow_clone(),
-        };
-        DevicePolicy {
+        // The very masters, where products read them.
+        let operands = parameters.to_kind(wide);
+        let mut policy = DevicePolicy {
             ropes: ropes.map(|angles| [table(angles.cosine), table(angles.sine)]).collect(),
             mla: policy.mla,
             embedding_scale: f64::from(policy.embedding_scale()),
@@ -47,7 +60,11 @@ impl DevicePolicy {
             device,
             parameters,
             operands,
-        }
+            coded: BTreeMap::new(),
+            in_fp8: policy.dtype() == Dtype::Fp8,
+        };
+        policy.code();
+        policy
     }
 
     /// The architecture.
@@ -88,6 +105,17 @@ impl DevicePolicy {
     pub fn refresh(&mut self) {
         if self.kind() == Kind::BFloat16 {
             self.operands.copy_(&self.parameters);
+        }
+        self.code();
+    }
+
+    /// Makes the weights that products read in FP8 anew, one after the other, so that no two copies of all of them exist.
+    fn code(&mut self) {
+        let coded = if self.in_fp8 { coded(&self.layout, self.mla) } else { Vec::new() };
+        for (slot, parts, input) in coded {
+            self.coded.remove(&slot.offset);
+            let matrix = tch::no_grad(|| CodedMatrix::new(&self.parameters, slot, &parts, input));
+            self.coded.insert(slot.offset, Arc::new(matrix));
         }
     }
 

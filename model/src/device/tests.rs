@@ -1,7 +1,7 @@
 use super::*;
 use crate::backward::Targets;
 use crate::buffer::Buffer;
-use crate::config::{Dtype, PolicyConfig};
+use crate::config::{Dtype, Mla, PolicyConfig};
 use crate::layout::Role;
 use crate::packed::Packed;
 use crate::philox::{Purpose, Stream, open_unit};
@@ -82,6 +82,11 @@ fn apart(a: &[f32], b: &[f32]) -> f32 {
 
 fn host(tensor: &Tensor) -> Buffer {
     Buffer::of(tensor.shallow_clone())
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn gradients(family: &str, dtype: Dtype, device: Device, checkpointing: bool) -> (Policy, Buffer, Buffer) {
@@ -168,11 +173,42 @@ fn bf16_follows_f32() {
         let (mut a, mut b) = (Buffer::zeros(policy.layout().len()), on_device.gradient());
         policy.backward(&packed, &targets, 1.0, false, &mut a, &mut |range, _| vec![weight; range.len()]);
         on_device.backward(&packed, &targets, 1.0, false, &mut b, &mut |range, _| vec![weight; range.len()]);
-        let b = host(&b);
-        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
-        let ours = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+        let ours = cosine(&a, &host(&b));
         let theirs = named("gradient_cosine_bf16").double_value(&[0]);
         assert!(ours < 1.0 && ours >= theirs, "{family}: the gradient's cosine is {ours}, transformers' {theirs}");
+    }
+}
+
+/// In FP8, with f32 elsewhere, the device computes the CPU's log-probabilities, and its gradient; but for experts, whose
+/// weights the CPU applies behind the coding of gradients and the device before. In bf16 elsewhere it moves
+/// log-probabilities about as far from f32 as the CPU does.
+#[test]
+fn fp8_follows_the_policys() {
+    for (family, device) in FAMILIES.into_iter().flat_map(|f| devices().into_iter().map(move |d| (f, d))) {
+        let latents = family.starts_with("deepseek");
+        for mla in [Mla::Absorbed, Mla::Expanded].into_iter().take(if latents { 2 } else { 1 }) {
+            let [mut policy, exact] = [Dtype::Fp8, Dtype::F32].map(|dtype| policy(family, dtype));
+            policy.mla = mla;
+            let policy = policy.deep_copy();
+            let (packed, targets) = batch(policy.vocabulary());
+            let logprobs = |p: &Policy| p.logprobs(&packed, &targets, 0.8).logprobs;
+            let (expected, exact) = (logprobs(&policy), logprobs(&exact));
+            let on_device = |kind| DevicePolicy::with_operands(&policy, device, kind);
+            let wide = on_device(Kind::Float);
+            let found = wide.logprobs(&packed, &targets, 0.8).logprobs;
+            assert!(apart(&found, &expected) <= 1e-5 * (1.0 + largest(&expected)), "{family} {mla:?}");
+            let half = on_device(Kind::BFloat16).logprobs(&packed, &targets, 0.8).logprobs;
+            let mean = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32;
+            let (ours, theirs) = (mean(&half, &exact), mean(&expected, &exact));
+            assert!(ours <= 1.25 * theirs, "{family} {mla:?}: {ours} from f32, the CPU {theirs}");
+
+            let (mut expected, mut found) = (Buffer::zeros(policy.layout().len()), wide.gradient());
+            policy.backward(&packed, &targets, 0.8, false, &mut expected, &mut |range, _| weights(range));
+            wide.backward(&packed, &targets, 0.8, true, &mut found, &mut |range, _| weights(range));
+            let apart = 1.0 - cosine(&host(&found), &expected);
+            let bound = if policy.config().experts.is_some() { 5e-3 } else { 1e-8 };
+            assert!(apart <= bound, "{family} {mla:?}: 1 - cosine is {apart:e}");
+        }
     }
 }
 

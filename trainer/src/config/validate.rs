@@ -1,6 +1,6 @@
 //! Rules between keys, checked without opening a file: all findings at once.
 
-use model::config::{DeviceChoice, Dtype, Mla};
+use model::config::{DeviceChoice, Mla};
 use rewards::{Rubric, RubricError, RuleConfig, SoftOverlong};
 use rollout::sampling::SamplingConfig;
 
@@ -176,9 +176,6 @@ impl Findings {
         let device = config.model.device;
         let promised = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
         let required = config.run.exactness == Exactness::Require;
-        self.refuse(!promised && config.model.dtype == Dtype::Fp8, "model.dtype", || {
-            "is `fp8`, which is computed on the CPU alone: leave `model.device` out".into()
-        });
         let message = "is `require`, and libtorch's kernels on `model.device` promise no bits".to_owned();
         self.hint(!promised && required, "run.exactness", message, "`auto` measures there");
         let message = "is `require`, and `model.mla` is `expanded`, which the sampler does not compute".to_owned();

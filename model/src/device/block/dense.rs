@@ -1,19 +1,20 @@
 //! The gated feed-forward.
 
-use super::{Read, Reader, project};
 use crate::config::Activation;
 use crate::device::DevicePolicy;
+use crate::device::reader::Reader;
+use crate::device::weight::{Weight, project};
 use crate::layout::DenseSlots;
 use tch::Tensor;
 
 pub(super) struct DenseWeights {
-    gate_up: Tensor,
-    down: Tensor,
+    gate_up: Weight,
+    down: Weight,
 }
 
 impl DenseWeights {
-    pub(super) fn new(slots: DenseSlots, read: &mut Reader<'_>) -> DenseWeights {
-        DenseWeights { gate_up: read(slots.gate_up, Read::Operand), down: read(slots.down, Read::Operand) }
+    pub(super) fn new(slots: DenseSlots, from: &mut Reader<'_>) -> DenseWeights {
+        DenseWeights { gate_up: from.weight(slots.gate_up), down: from.weight(slots.down) }
     }
 }
 

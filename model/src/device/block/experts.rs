@@ -1,11 +1,12 @@
 //! The mixture of experts; see `block/experts.rs` of the crate.
 
 use super::dense::DenseWeights;
-use super::{Read, Reader};
 use crate::device::DevicePolicy;
 use crate::device::dispatch::Dispatch;
+use crate::device::reader::{Read, Reader};
 use crate::device::router::route;
-use crate::layout::{ExpertSlots, Slot, StackSlot};
+use crate::device::weight::Weight;
+use crate::layout::ExpertSlots;
 use tch::Tensor;
 
 pub(super) struct ExpertWeights {
@@ -13,29 +14,22 @@ pub(super) struct ExpertWeights {
     router: Tensor,
     correction: Option<Tensor>,
     /// `[E, 2F, D]`
-    gate_up: Tensor,
+    gate_up: Weight,
     /// `[E, D, F]`
-    down: Tensor,
+    down: Weight,
     shared: Option<DenseWeights>,
 }
 
 impl ExpertWeights {
-    pub(super) fn new(slots: &ExpertSlots, read: &mut Reader<'_>) -> ExpertWeights {
+    pub(super) fn new(slots: &ExpertSlots, from: &mut Reader<'_>) -> ExpertWeights {
         ExpertWeights {
-            router: read(slots.router, Read::Master).view([slots.router.rows as i64, -1]),
-            correction: slots.correction.map(|slot| read(slot, Read::Constant)),
-            gate_up: stack(slots.gate_up, read),
-            down: stack(slots.down, read),
-            shared: slots.shared.map(|shared| DenseWeights::new(shared, read)),
+            router: from.tensor(slots.router, Read::Master).view([slots.router.rows as i64, -1]),
+            correction: slots.correction.map(|slot| from.tensor(slot, Read::Constant)),
+            gate_up: from.stack(slots.gate_up),
+            down: from.stack(slots.down),
+            shared: slots.shared.map(|shared| DenseWeights::new(shared, from)),
         }
     }
-}
-
-/// Matrices that stand one above the other: `[E, N, K]`.
-fn stack(slot: StackSlot, read: &mut Reader<'_>) -> Tensor {
-    let [groups, rows, columns] = [slot.stack.groups, slot.stack.rows, slot.stack.columns];
-    let all = Slot { offset: slot.offset, rows: groups * rows, columns };
-    read(all, Read::Operand).view([groups, rows, columns].map(|n| n as i64))
 }
 
 impl DevicePolicy {

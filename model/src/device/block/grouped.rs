@@ -1,23 +1,25 @@
 //! Grouped-query attention.
 
-use super::{Angles, Attend, Read, Reader, project};
+use super::{Angles, Attend};
 use crate::attention::Heads;
 use crate::device::DevicePolicy;
+use crate::device::reader::{Read, Reader};
+use crate::device::weight::{Weight, project};
 use crate::layout::GroupedSlots;
 use tch::Tensor;
 
 pub(super) struct GroupedWeights {
-    qkv: Tensor,
+    qkv: Weight,
     bias: Option<Tensor>,
     head_norms: Option<[Tensor; 2]>,
 }
 
 impl GroupedWeights {
-    pub(super) fn new(slots: &GroupedSlots, read: &mut Reader<'_>) -> GroupedWeights {
+    pub(super) fn new(slots: &GroupedSlots, from: &mut Reader<'_>) -> GroupedWeights {
         GroupedWeights {
-            qkv: read(slots.qkv, Read::Operand),
-            bias: slots.bias.map(|slot| read(slot, Read::Operand).view([-1])),
-            head_norms: slots.head_norms.map(|norms| norms.map(|slot| read(slot, Read::Master))),
+            qkv: from.weight(slots.qkv),
+            bias: slots.bias.map(|slot| from.tensor(slot, Read::Operand).view([-1])),
+            head_norms: slots.head_norms.map(|norms| norms.map(|slot| from.tensor(slot, Read::Master))),
         }
     }
 }
@@ -39,11 +41,11 @@ impl DevicePolicy {
         let joint = qkv.view([-1, n_heads + 2 * kv_heads, k]);
         let mut q = joint.narrow(1, 0, n_heads);
         let mut key = joint.narrow(1, n_heads, kv_heads);
-        let value = joint.narrow(1, n_heads + kv_heads, kv_heads).to_kind(w.qkv.kind());
+        let value = joint.narrow(1, n_heads + kv_heads, kv_heads).to_kind(self.kind());
         if let Some([query_norm, key_norm]) = &w.head_norms {
             (q, key) = (self.norm(&q, query_norm), self.norm(&key, key_norm));
         }
-        let [q, key] = [q, key].map(|x| angles.rotate(&x).to_kind(w.qkv.kind()));
+        let [q, key] = [q, key].map(|x| angles.rotate(&x).to_kind(self.kind()));
         attend(heads, &q, &key, Some(&value))
     }
 }

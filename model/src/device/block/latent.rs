@@ -1,26 +1,32 @@
 //! Multi-head latent attention, absorbed and expanded; see `block/latent.rs` of the crate.
 
-use super::{Angles, Attend, Read, Reader, project, rms_norm};
+use super::{Angles, Attend, rms_norm};
 use crate::block::LATENT_EPS;
 use crate::config::{AttentionConfig, LatentAttention};
 use crate::device::DevicePolicy;
+use crate::device::reader::{Read, Reader};
+use crate::device::weight::{Weight, project};
 use crate::layout::LatentSlots;
 use tch::{Kind, Tensor};
 
 pub(super) struct LatentWeights {
-    down: Tensor,
-    query: Option<[Tensor; 2]>,
+    down: Weight,
+    query: Option<(Tensor, Weight)>,
     norm: Tensor,
+    /// As the absorbed form reads it.
     up: Tensor,
+    /// As the expanded form does.
+    expanded: Weight,
 }
 
 impl LatentWeights {
-    pub(super) fn new(slots: &LatentSlots, read: &mut Reader<'_>) -> LatentWeights {
+    pub(super) fn new(slots: &LatentSlots, from: &mut Reader<'_>) -> LatentWeights {
         LatentWeights {
-            down: read(slots.down, Read::Operand),
-            query: slots.query.map(|(norm, up)| [read(norm, Read::Master), read(up, Read::Operand)]),
-            norm: read(slots.norm, Read::Master),
-            up: read(slots.up, Read::Operand),
+            down: from.weight(slots.down),
+            query: slots.query.map(|(norm, up)| (from.tensor(norm, Read::Master), from.weight(up))),
+            norm: from.tensor(slots.norm, Read::Master),
+            up: from.tensor(slots.up, Read::Operand),
+            expanded: from.weight(slots.up),
         }
     }
 }
@@ -52,7 +58,7 @@ impl DevicePolicy {
         let down = project(normed, &w.down, None);
         let queries = down.size()[1] - rank - rope;
         let mut q = down.narrow(1, 0, queries);
-        if let Some([norm, up]) = &w.query {
+        if let Some((norm, up)) = &w.query {
             q = project(&rms_norm(&q, norm, f64::from(LATENT_EPS)), up, None);
         }
         let q = q.reshape([-1, heads, nope + rope]);
@@ -98,7 +104,7 @@ impl DevicePolicy {
         let c = self.latent_config();
         let [heads, nope, rope, value] = [c.n_heads, c.nope_dim, c.rope_dim, c.value_dim].map(|n| n as i64);
         let Latents { nope: q, rotated, latent, key } = self.latents(w, normed, angles);
-        let up = project(&latent, &w.up, None).view([-1, heads, nope + value]);
+        let up = project(&latent, &w.expanded, None).view([-1, heads, nope + value]);
         let key = key.expand([-1, heads, rope], false);
         let [q, key, value] =
             [Tensor::cat(&[q, rotated], -1), Tensor::cat(&[up.narrow(2, 0, nope), key], -1), up.narrow(2, nope, value)]
