@@ -8,6 +8,7 @@ use model::backward::Targets;
 use model::buffer::Buffer;
 use model::config::Dtype;
 use model::device::{DeviceCache, DevicePolicy};
+use model::layout::Role;
 use model::packed::Packed;
 use model::philox::{Purpose, Stream};
 use model::policy::Policy;
@@ -43,16 +44,16 @@ impl fmt::Display for Check {
             (true, Some(_)) => "ok",
             (false, _) => "FAILED",
         };
-        write!(f, "{word:8}  {:5}  {:4}  {}: {:.2e}", self.family, self.dtype, self.what, self.value)?;
+        write!(f, "{word:8}  {:11}  {:4}  {}: {:.2e}", self.family, self.dtype, self.what, self.value)?;
         self.bound.map_or(Ok(()), |bound| write!(f, " (at most {bound:.0e})"))
     }
 }
 
 /// What is allowed between two ways of computing in one precision.
 struct Bounds {
-    /// Log-probabilities: largest difference in f32, mean difference in bf16; nats.
+    /// Log-probabilities: largest difference in f32, mean difference otherwise; nats.
     logprobs: f64,
-    /// Gradients: 1 − cosine.
+    /// Gradients: 1 − cosine of the worst parameter in f32, the angle of the whole otherwise.
     gradient: f64,
     /// Greedy tokens: how far the CPU's logit of the token lies below its largest.
     greedy: f64,
@@ -60,37 +61,51 @@ struct Bounds {
 
 impl Bounds {
     /// f32: sums of the same products in another order, about a hundred units in the last place of numbers around 10.
-    /// bf16: both round operands to eight bits, at slightly different places; transformers' own bf16 lies 0.01 to 0.03
-    /// from its f32 in log-probability, so each is within twice that of the other.
-    fn of(dtype: Dtype) -> Bounds {
-        match dtype {
-            Dtype::Bf16 => Bounds { logprobs: 0.06, gradient: 1e-3, greedy: 0.25 },
-            Dtype::F32 | Dtype::Auto | Dtype::Fp8 => Bounds { logprobs: 1e-4, gradient: 1e-8, greedy: 1e-4 },
-        }
+    ///
+    /// bf16: both round operands to eight bits, the device those of attention as well, and a row may go to another expert
+    /// for it. The device may be twice as far from f32 as the CPU, so three times as far from the CPU.
+    ///
+    /// FP8, with f32 elsewhere: the same codes, whose products a device adds up with fewer bits; half as far from the CPU
+    /// as that is from f32.
+    fn of(pair: &Pair) -> Bounds {
+        let Some(exact) = &pair.exact else { return Bounds { logprobs: 1e-4, gradient: 1e-8, greedy: 1e-4 } };
+        let (packed, targets) = batch(&pair.policy);
+        let [own, theirs] = [&pair.policy, exact].map(|p| p.logprobs(&packed, &targets, 0.8).logprobs);
+        let angle = cosine(&gradient(&pair.policy), &gradient(exact)).acos();
+        let mean = differences(&own, &theirs).sum::<f64>() / own.len() as f64;
+        let times = if pair.policy.dtype() == Dtype::Bf16 { 3.0 } else { 0.5 };
+        // A difference of logits counts twice: that of the token and that of the largest.
+        Bounds { logprobs: times * mean, gradient: times * angle, greedy: 2.0 * times * pair.logits_apart(exact) }
     }
 }
 
-/// Compares every family in both precisions; each number goes to `tell` as it is found.
+/// Compares every family in each precision; each number goes to `tell` as it is found.
 pub(super) fn check(device: Device, tell: &mut dyn FnMut(Check) -> Result<()>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     for (family, config) in policies::families() {
-        for dtype in [Dtype::F32, Dtype::Bf16] {
-            let mut policy = policies::draw(folder.path(), &config, dtype)?;
-            sharpen(&mut policy);
-            let pair = Pair { on_device: DevicePolicy::new(&policy, device), policy };
-            let bounds = Bounds::of(dtype);
-            let name = if dtype == Dtype::Bf16 { "bf16" } else { "f32" };
+        for (dtype, name) in [(Dtype::F32, "f32"), (Dtype::Bf16, "bf16"), (Dtype::Fp8, "fp8")] {
+            let draw = |dtype| -> Result<Policy> {
+                let mut policy = policies::draw(folder.path(), &config, dtype)?;
+                sharpen(&mut policy);
+                Ok(policy)
+            };
+            let policy = draw(dtype)?;
+            let wide = if dtype == Dtype::Bf16 { Kind::BFloat16 } else { Kind::Float };
+            let on_device = DevicePolicy::with_operands(&policy, device, wide);
+            let exact = if dtype == Dtype::F32 { None } else { Some(draw(Dtype::F32)?) };
+            let pair = Pair { on_device, policy, exact };
+            let bounds = Bounds::of(&pair);
             let mut say = |what, value: f64, bound: Option<f64>| {
                 let ok = value.is_finite() && bound.is_none_or(|bound| value <= bound);
                 tell(Check { family, dtype: name, what, value, bound, ok })
             };
-            let what = match dtype {
-                Dtype::Bf16 => "log-probabilities, mean difference",
-                Dtype::F32 | Dtype::Auto | Dtype::Fp8 => "log-probabilities, largest difference",
+            let [logprobs, gradient] = match dtype {
+                Dtype::F32 | Dtype::Auto => ["log-probabilities, largest difference", "gradient, 1 - cosine"],
+                Dtype::Bf16 | Dtype::Fp8 => ["log-probabilities, mean difference", "gradient, angle"],
             };
-            say(what, pair.logprobs(dtype), Some(bounds.logprobs))?;
-            let (gradient, again) = pair.gradient();
-            say("gradient, 1 - cosine", gradient, Some(bounds.gradient))?;
+            say(logprobs, pair.logprobs(dtype), Some(bounds.logprobs))?;
+            let (apart, again) = pair.gradient(dtype);
+            say(gradient, apart, Some(bounds.gradient))?;
             say("gradient twice, largest difference", again, None)?;
             // Each number by the same operations; roots and the norm's sum may differ in their last places.
             say("weights after AdamW, largest difference", pair.moved(), Some(1e-6))?;
@@ -114,58 +129,81 @@ fn sharpen(policy: &mut Policy) {
 
 const N_TOKENS: usize = 24;
 
-/// A policy on the CPU, and the same on the device.
+/// A policy on the CPU, and the same on the device; where it computes in less than f32, its weights in f32 as well.
 struct Pair {
     policy: Policy,
     on_device: DevicePolicy,
+    exact: Option<Policy>,
+}
+
+/// Prompts of several lengths.
+fn prompts(policy: &Policy) -> Vec<Vec<i64>> {
+    let stream = Stream::new(5, Purpose::Problems, 0, 0, 0);
+    let vocabulary = policy.vocabulary() as u64;
+    let tokens = |p: u32, n: u32| (0..n).map(|i| stream.below(1000 * p + i, vocabulary) as i64).collect();
+    [40, 1, 17, 33].into_iter().zip(0..).map(|(n, p)| tokens(p, n)).collect()
+}
+
+/// Each prompt with two completions behind it, taken from the other prompts.
+fn batch(policy: &Policy) -> (Packed, Targets) {
+    let prompts = prompts(policy);
+    let completions = [&prompts[0][..20], &prompts[3][..], &prompts[2][..5]];
+    let (mut packed, mut targets) = (Packed::default(), Targets::default());
+    for (i, prompt) in prompts.iter().enumerate() {
+        let pair: Vec<Vec<i64>> = (0..2).map(|j| completions[(i + j) % 3].to_vec()).collect();
+        push(&mut packed, &mut targets, prompt, &pair);
+    }
+    (packed, targets)
+}
+
+/// A loss's own gradient.
+fn weights(range: Range<usize>) -> Vec<f32> {
+    range.map(|i| (i % 7) as f32 / 100.0 - 0.02).collect()
+}
+
+/// The CPU's gradient of that loss.
+fn gradient(policy: &Policy) -> Buffer {
+    let (packed, targets) = batch(policy);
+    let mut gradient = Buffer::zeros(policy.layout().len());
+    policy.backward(&packed, &targets, 0.8, true, &mut gradient, &mut |range, _| weights(range));
+    gradient
 }
 
 impl Pair {
-    /// Prompts of several lengths.
-    fn prompts(&self) -> Vec<Vec<i64>> {
-        let stream = Stream::new(5, Purpose::Problems, 0, 0, 0);
-        let vocabulary = self.policy.vocabulary() as u64;
-        let tokens = |p: u32, n: u32| (0..n).map(|i| stream.below(1000 * p + i, vocabulary) as i64).collect();
-        [40, 1, 17, 33].into_iter().zip(0..).map(|(n, p)| tokens(p, n)).collect()
-    }
-
-    /// Each prompt with two completions behind it, taken from the other prompts.
-    fn batch(&self) -> (Packed, Targets) {
-        let prompts = self.prompts();
-        let completions = [&prompts[0][..20], &prompts[3][..], &prompts[2][..5]];
-        let (mut packed, mut targets) = (Packed::default(), Targets::default());
-        for (i, prompt) in prompts.iter().enumerate() {
-            let pair: Vec<Vec<i64>> = (0..2).map(|j| completions[(i + j) % 3].to_vec()).collect();
-            push(&mut packed, &mut targets, prompt, &pair);
-        }
-        (packed, targets)
-    }
-
     fn logprobs(&self, dtype: Dtype) -> f64 {
-        let (packed, targets) = self.batch();
+        let (packed, targets) = batch(&self.policy);
         let expected = self.policy.logprobs(&packed, &targets, 0.8).logprobs;
         let found = self.on_device.logprobs(&packed, &targets, 0.8).logprobs;
         match dtype {
-            Dtype::Bf16 => differences(&found, &expected).sum::<f64>() / expected.len() as f64,
-            Dtype::F32 | Dtype::Auto | Dtype::Fp8 => differences(&found, &expected).fold(0.0, f64::max),
+            Dtype::Bf16 | Dtype::Fp8 => differences(&found, &expected).sum::<f64>() / expected.len() as f64,
+            Dtype::F32 | Dtype::Auto => differences(&found, &expected).fold(0.0, f64::max),
         }
     }
 
-    /// 1 − cosine of the CPU's and the device's gradient, in the parameter where it is largest; and how far the device's
-    /// is from its own, computed again.
-    fn gradient(&self) -> (f64, f64) {
-        let (packed, targets) = self.batch();
-        let weights = |range: Range<usize>| range.map(|i| (i % 7) as f32 / 100.0 - 0.02).collect();
-        let mut expected = Buffer::zeros(self.policy.layout().len());
-        self.policy.backward(&packed, &targets, 0.8, true, &mut expected, &mut |range, _| weights(range));
-        let on_device = |checkpointing| {
+    /// How far the CPU's logits are from those of `exact`, at most.
+    fn logits_apart(&self, exact: &Policy) -> f64 {
+        let (packed, _) = batch(exact);
+        (self.policy.logits(&packed) - exact.logits(&packed)).abs().max().double_value(&[])
+    }
+
+    /// How far the device's gradient is from the CPU's: 1 − cosine in the parameter where it is largest in f32, the angle
+    /// of the whole otherwise; and how far it is from its own, computed again.
+    fn gradient(&self, dtype: Dtype) -> (f64, f64) {
+        let (packed, targets) = batch(&self.policy);
+        let expected = gradient(&self.policy);
+        let on_device = || {
             let mut gradient = self.on_device.gradient();
-            self.on_device.backward(&packed, &targets, 0.8, checkpointing, &mut gradient, &mut |r, _| weights(r));
+            self.on_device.backward(&packed, &targets, 0.8, true, &mut gradient, &mut |range, _| weights(range));
             Buffer::of(gradient)
         };
-        let (found, again) = (on_device(true), on_device(true));
-        let parameters = self.policy.layout().parameters().iter();
-        let apart = parameters.map(|p| 1.0 - cosine(&expected[p.range()], &found[p.range()])).fold(0.0, f64::max);
+        let (found, again) = (on_device(), on_device());
+        let moved = self.policy.layout().parameters().iter().filter(|p| p.role != Role::Correction);
+        let apart = match dtype {
+            Dtype::Bf16 | Dtype::Fp8 => cosine(&expected, &found).min(1.0).acos(),
+            Dtype::F32 | Dtype::Auto => {
+                moved.map(|p| 1.0 - cosine(&expected[p.range()], &found[p.range()])).fold(0.0, f64::max)
+            }
+        };
         (apart, differences(&found, &again).fold(0.0, f64::max))
     }
 
@@ -188,7 +226,7 @@ impl Pair {
 
     /// Two completions of each prompt.
     fn generate(&self, temperature: f64) -> Vec<Sampled> {
-        let prompts = self.prompts();
+        let prompts = prompts(&self.policy);
         let sampling = SamplingConfig { temperature, ..SamplingConfig::default() };
         let mut cache = DeviceCache::new(&self.on_device, 2 * prompts.len(), 40 + N_TOKENS);
         let job = Job { prompts: &prompts, samples: 2, n_tokens: N_TOKENS, sampling: &sampling };
@@ -199,7 +237,7 @@ impl Pair {
     fn regret(&self, greedy: &[Sampled]) -> f64 {
         let mut largest: f64 = 0.0;
         for (i, one) in greedy.iter().enumerate() {
-            let prompt = &self.prompts()[i / 2];
+            let prompt = &prompts(&self.policy)[i / 2];
             let mut packed = Packed::default();
             packed.push(&[prompt.as_slice(), one.tokens.as_slice()].concat());
             let logits = self.policy.logits(&packed);
@@ -213,7 +251,7 @@ impl Pair {
 
     /// Draws by the device that the host, given the same logits, would have made otherwise.
     fn other_draws(&self, drawn: &[Sampled]) -> f64 {
-        let prompts = self.prompts();
+        let prompts = prompts(&self.policy);
         let mut packed = Packed::default();
         prompts.iter().zip(drawn.chunks(2)).for_each(|(prompt, pair)| {
             packed.push(&[prompt.as_slice(), pair[0].tokens.as_slice()].concat());
@@ -234,7 +272,7 @@ impl Pair {
     /// How far the sampler's log-probabilities are from those of the training forward, both on the device.
     fn mismatch(&self, drawn: &[Sampled]) -> f64 {
         let (mut packed, mut targets) = (Packed::default(), Targets::default());
-        for (prompt, pair) in self.prompts().iter().zip(drawn.chunks(2)) {
+        for (prompt, pair) in prompts(&self.policy).iter().zip(drawn.chunks(2)) {
             let tokens: Vec<Vec<i64>> = pair.iter().map(|one| one.tokens.clone()).collect();
             push(&mut packed, &mut targets, prompt, &tokens);
         }

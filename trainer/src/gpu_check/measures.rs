@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -10,8 +11,10 @@ use model::checkpoint::Format;
 use model::config::{Dtype, ModelConfig};
 use model::device::{DeviceCache, DevicePolicy};
 use model::packed::Packed;
+use model::policy::Policy;
 use rollout::sampling::SamplingConfig;
 use serde::Serialize;
+use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use super::generation::{Job, sample};
@@ -104,78 +107,88 @@ pub(super) fn measure(
     tell(plain("copy", "copy, bytes read and written", copy, "B"))?;
 
     let scratch = tempfile::tempdir()?;
-    let policy = match &arguments.model {
-        Some(folder) => policies::load(folder, Dtype::Bf16, false)?,
-        None => {
-            let [(_, tiny), ..] = policies::families();
-            let shape = if device.is_cuda() { policies::half_a_billion() } else { tiny };
-            policies::draw(scratch.path(), &shape, Dtype::Bf16)?
+    for subject in Subject::all(device, arguments) {
+        let policy = subject.open(scratch.path(), arguments)?;
+        if let Some(folder) = arguments.save.as_ref().filter(|_| subject.name.is_empty()) {
+            policy.save(folder, Format::Bf16)?;
         }
-    };
-    if let Some(folder) = &arguments.save {
-        policy.save(folder, Format::Bf16)?;
-    }
-    let policy = DevicePolicy::new(&policy, device);
-    let c = policy.config().clone();
-    for (checkpointing, (sequences, length)) in [true, false].into_iter().zip(size.trained) {
-        let tokens = (sequences * length) as f64 / clock.backward(&policy, sequences, length, checkpointing);
-        let kept = if checkpointing { "again" } else { "kept" };
-        tell(Measure {
-            key: format!("gradient {sequences} {length} {kept}"),
-            what: format!(
-                "gradient in bf16, {sequences} sequences of {length} tokens, blocks {}",
-                if checkpointing { "computed again" } else { "kept" }
-            ),
-            value: tokens,
-            unit: "tokens",
-            share: Some(tokens * training_flops(&c, length) / bf16),
-            limit: Some("the product in bf16"),
-        })?;
-    }
-    let numbers = policy.layout().len() as f64 / clock.optimizer(&policy);
-    // Weights and moments are read and written, the gradient read: seven times four bytes.
-    let share = Some(28.0 * numbers / copy);
-    tell(Measure {
-        key: "adamw".into(),
-        what: "AdamW".into(),
-        value: numbers,
-        unit: "numbers",
-        share,
-        limit: Some("the copy"),
-    })?;
-
-    for &batch in size.batches {
-        for (what, seconds) in
-            [("decoding", clock.decode(&policy, &size, batch)), ("sampling", clock.sample(&policy, &size, batch))]
-        {
-            let steps = size.n_tokens as f64 / seconds;
-            tell(Measure {
-                key: format!("{what} {batch} {} {}", size.prompt, size.n_tokens),
-                what: format!("{what} in bf16, {batch} × {} tokens after {}", size.n_tokens, size.prompt),
-                value: batch as f64 * steps,
-                unit: "tokens",
-                share: Some(steps * decoding_bytes(&c, batch, size.prompt + size.n_tokens / 2) / copy),
-                limit: Some("the copy"),
-            })?;
-        }
+        let policy = DevicePolicy::new(&policy, device);
+        clock.measure(&size, &subject, &policy, [bf16, copy], tell)?;
     }
     Ok(())
 }
 
-/// Weights in the products of one token: those of the blocks, and the head's.
-fn product_weights(c: &ModelConfig) -> f64 {
-    c.n_product_weights() as f64
+/// A policy that is measured.
+struct Subject {
+    /// What its keys begin with; empty for the first one.
+    name: &'static str,
+    /// Of a shape written here, or that of the arguments.
+    shape: Option<Value>,
+    dtype: Dtype,
 }
 
-/// Operations that the gradient of one token takes: two a weight forward, four backward, and causal attention. What is
-/// computed again is not counted.
+impl Subject {
+    /// A dense policy and one with experts, or that of the arguments, in bf16 and FP8.
+    fn all(device: Device, arguments: &GpuCheckArgs) -> Vec<Subject> {
+        let tiny = |family| policies::families().into_iter().find(|(name, _)| *name == family).map(|(_, shape)| shape);
+        let (dense, experts) = match device.is_cuda() {
+            true => (Some(policies::half_a_billion()), Some(policies::experts())),
+            false => (tiny("qwen2"), tiny("deepseek_v3")),
+        };
+        let named = arguments.model.is_some();
+        let dense = if named { None } else { dense };
+        let experts = if named { None } else { experts };
+        let mut all = vec![("", dense.clone(), Dtype::Bf16), ("fp8 ", dense, Dtype::Fp8)];
+        if experts.is_some() {
+            all.extend([("experts ", experts.clone(), Dtype::Bf16), ("experts fp8 ", experts, Dtype::Fp8)]);
+        }
+        all.into_iter().map(|(name, shape, dtype)| Subject { name, shape, dtype }).collect()
+    }
+
+    fn open(&self, scratch: &Path, arguments: &GpuCheckArgs) -> Result<Policy> {
+        match (&self.shape, &arguments.model) {
+            (Some(shape), _) => policies::draw(scratch, shape, self.dtype),
+            (None, Some(folder)) => policies::load(folder, self.dtype, false),
+            (None, None) => unreachable!("a policy without a shape is the arguments'"),
+        }
+    }
+
+    /// How lines call it.
+    fn words(&self) -> String {
+        let format = if self.dtype == Dtype::Fp8 { "FP8" } else { "bf16" };
+        let experts = if self.name.starts_with("experts") { ", with experts" } else { "" };
+        format!("in {format}{experts}")
+    }
+}
+
+/// Operations that the gradient of one token takes: two a weight forward, four backward, and attention, which meets half
+/// of the sequence or its window. What is computed again is not counted.
 fn training_flops(c: &ModelConfig, length: usize) -> f64 {
-    3.0 * (2.0 * product_weights(c) + (2 * c.n_layers * c.heads(0).widths().q * length) as f64)
+    let attention = |layer: usize| {
+        let heads = c.heads(layer);
+        let (widths, seen) = (heads.widths(), heads.window.map_or(length / 2, |window| window.min(length / 2)));
+        2 * (widths.q + widths.out) * seen
+    };
+    3.0 * (2.0 * c.n_product_weights() as f64 + (0..c.n_layers).map(attention).sum::<usize>() as f64)
 }
 
-/// Bytes that one step of decoding reads at least: every weight once, and the keys and values of each row.
-fn decoding_bytes(c: &ModelConfig, batch: usize, positions: usize) -> f64 {
-    2.0 * (product_weights(c) + (batch * positions * 2 * c.n_layers * c.heads(0).widths().key) as f64)
+/// Bytes that one step of decoding reads at least: every weight once, of experts those that somebody in the batch goes to,
+/// and the cache of each row. A weight of a linear layer takes `bytes`, another two.
+fn decoding_bytes(c: &ModelConfig, bytes: f64, batch: usize, positions: usize) -> f64 {
+    let head = (c.vocab_size * c.hidden_dim) as f64;
+    let experts = c.experts.as_ref().map_or(0.0, |e| {
+        let (n, k) = (e.n_experts as f64, e.n_chosen as f64);
+        // Where rows choose independently.
+        let touched = n * (1.0 - (1.0 - k / n).powi(batch as i32));
+        let sparse = c.blocks[..c.n_layers].iter().filter(|block| block.sparse).count();
+        (touched - k) * (3 * c.hidden_dim * e.width * sparse) as f64
+    });
+    let cached = |layer: usize| {
+        let heads = c.heads(layer);
+        (heads.widths().key + heads.widths().value) * heads.window.map_or(positions, |window| window.min(positions))
+    };
+    let cache = batch * (0..c.n_layers).map(cached).sum::<usize>();
+    bytes * (c.n_product_weights() as f64 - head + experts) + 2.0 * (head + cache as f64)
 }
 
 /// Times work on a device.
@@ -213,6 +226,60 @@ impl Clock {
         let from = Tensor::randn([n], (Kind::Float, self.device));
         let mut to = from.zeros_like();
         8.0 * n as f64 / self.seconds(|| to.copy_(&from))
+    }
+
+    /// Measures one policy; the limits are operations of a product and bytes of a copy, a second.
+    fn measure(
+        &self,
+        size: &Size,
+        subject: &Subject,
+        policy: &DevicePolicy,
+        [product, copy]: [f64; 2],
+        tell: &mut dyn FnMut(Measure) -> Result<()>,
+    ) -> Result<()> {
+        let (c, name, words) = (policy.config(), subject.name, subject.words());
+        for (checkpointing, (sequences, length)) in [true, false].into_iter().zip(size.trained) {
+            let tokens = (sequences * length) as f64 / self.backward(policy, sequences, length, checkpointing);
+            let [kept, blocks] = if checkpointing { ["again", "computed again"] } else { ["kept", "kept"] };
+            tell(Measure {
+                key: format!("{name}gradient {sequences} {length} {kept}"),
+                what: format!("gradient {words}, {sequences} sequences of {length} tokens, blocks {blocks}"),
+                value: tokens,
+                unit: "tokens",
+                share: Some(tokens * training_flops(c, length) / product),
+                limit: Some("the product in bf16"),
+            })?;
+        }
+        if subject.dtype != Dtype::Fp8 {
+            let numbers = policy.layout().len() as f64 / self.optimizer(policy);
+            tell(Measure {
+                key: format!("{name}adamw"),
+                what: format!("AdamW, {:.0} M numbers", policy.layout().len() as f64 / 1e6),
+                value: numbers,
+                unit: "numbers",
+                // Weights and moments are read and written, the gradient read: seven times four bytes.
+                share: Some(28.0 * numbers / copy),
+                limit: Some("the copy"),
+            })?;
+        }
+        let bytes = if subject.dtype == Dtype::Fp8 { 1.0 } else { 2.0 };
+        for &batch in size.batches {
+            for (what, seconds) in
+                [("decoding", self.decode(policy, size, batch)), ("sampling", self.sample(policy, size, batch))]
+            {
+                let steps = size.n_tokens as f64 / seconds;
+                let read = decoding_bytes(c, bytes, batch, size.prompt + size.n_tokens / 2);
+                tell(Measure {
+                    key: format!("{name}{what} {batch} {} {}", size.prompt, size.n_tokens),
+                    what: format!("{what} {words}, {batch} × {} tokens after {}", size.n_tokens, size.prompt),
+                    value: batch as f64 * steps,
+                    unit: "tokens",
+                    share: Some(steps * read / copy),
+                    limit: Some("the copy"),
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn backward(&self, policy: &DevicePolicy, sequences: usize, length: usize, checkpointing: bool) -> f64 {

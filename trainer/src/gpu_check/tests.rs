@@ -20,20 +20,20 @@ fn the_cpu_device_is_sound() {
     })
     .unwrap();
     assert!(found.sound(), "{lines:#?}");
-    // Three families, two precisions, seven numbers each.
-    assert_eq!(found.checks.len(), 42);
+    // Eight families, three precisions, seven numbers each.
+    assert_eq!(found.checks.len(), 168);
     assert!(found.measures.iter().all(|m| m.value.is_finite() && m.value > 0.0), "{lines:#?}");
     assert_eq!(lines.len(), found.checks.len() + found.measures.len());
     let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&output).unwrap()).unwrap();
     assert_eq!(written["device"], "cpu");
-    assert_eq!(written["checks"].as_array().unwrap().len(), 42);
+    assert_eq!(written["checks"].as_array().unwrap().len(), 168);
     assert!(save.join("model.safetensors").is_file() && save.join("config.json").is_file());
 }
 
 #[test]
 fn a_bound_that_is_not_kept_is_told() {
     let check = Check { family: "llama", dtype: "f32", what: "weights", value: 0.5, bound: Some(1e-6), ok: false };
-    assert_eq!(check.to_string(), "FAILED    llama  f32   weights: 5.00e-1 (at most 1e-6)");
+    assert_eq!(check.to_string(), "FAILED    llama        f32   weights: 5.00e-1 (at most 1e-6)");
     let found = Found { device: "cpu", version: "0", checks: vec![check], measures: Vec::new() };
     assert!(!found.sound());
 }
