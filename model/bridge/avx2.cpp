@@ -12,9 +12,10 @@ namespace grouper::avx2 {
 typedef __m256 Vector;
 constexpr int64_t kLanes = 8, kRows = 6;
 static inline Vector load(const float* from) { return _mm256_loadu_ps(from); }
-static inline Vector load(const uint16_t* from) {
-  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+static inline void load_pairs(const uint16_t* from, Vector& first, Vector& second) {
+  const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  first = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+  second = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int32_t>(0xffff0000))));
 }
 static inline void store(float* to, Vector v) { _mm256_storeu_ps(to, v); }
 static inline Vector broadcast(float s) { return _mm256_set1_ps(s); }

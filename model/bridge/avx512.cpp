@@ -12,9 +12,10 @@ namespace grouper::avx512 {
 typedef __m512 Vector;
 constexpr int64_t kLanes = 16, kRows = 8;
 static inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
-static inline Vector load(const uint16_t* from) {
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+static inline void load_pairs(const uint16_t* from, Vector& first, Vector& second) {
+  const __m512i pairs = _mm512_loadu_si512(from);
+  first = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+  second = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int32_t>(0xffff0000))));
 }
 static inline void store(float* to, Vector v) { _mm512_storeu_ps(to, v); }
 static inline Vector broadcast(float s) { return _mm512_set1_ps(s); }

@@ -25,7 +25,8 @@ void pack_panels(const float* w, int64_t n, int64_t k, float* panels);
 void product_packed(const float* x, const float* panels, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,
                     float* y);
 
-// product_packed with weights in bf16, whose panels are laid out alike: the same chains on the numbers that they stand for.
+// product_packed with weights in bf16: the same chains on the numbers that they stand for. Their panels are laid out alike,
+// but that in turns stand a number of the first and of the second half of a panel's rows.
 void product_halves(const float* x, const uint16_t* panels, int64_t m, int64_t n, int64_t k, int64_t first,
                     int64_t last, float* y);
 

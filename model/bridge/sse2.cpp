@@ -12,9 +12,10 @@ namespace grouper::sse2 {
 typedef __m128 Vector;
 constexpr int64_t kLanes = 4, kRows = 4;
 static inline Vector load(const float* from) { return _mm_loadu_ps(from); }
-static inline Vector load(const uint16_t* from) {
-  const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-  return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), four));
+static inline void load_pairs(const uint16_t* from, Vector& first, Vector& second) {
+  const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  first = _mm_castsi128_ps(_mm_slli_epi32(pairs, 16));
+  second = _mm_castsi128_ps(_mm_and_si128(pairs, _mm_set1_epi32(static_cast<int32_t>(0xffff0000))));
 }
 static inline void store(float* to, Vector v) { _mm_storeu_ps(to, v); }
 static inline Vector broadcast(float s) { return _mm_set1_ps(s); }

@@ -14,7 +14,6 @@
 use std::ops::Range;
 
 use half::bf16;
-use half::slice::HalfFloatSliceExt;
 
 use crate::buffer::Buffer;
 use crate::config::{Activation, Dtype};
@@ -116,7 +115,7 @@ impl StackPanels {
                 let rows = &matrix[first..matrix.len().min(first + size)];
                 if half {
                     product::pack(rows, k, &mut single);
-                    halves_mut(to).convert_from_f32_slice(&single);
+                    product::halve(&single, halves_mut(to));
                 } else {
                     product::pack(rows, k, to);
                 }
@@ -202,9 +201,17 @@ fn halves_mut(numbers: &mut [f32]) -> &mut [bf16] {
 fn rounded(x: &[f32]) -> Buffer {
     let mut y = Buffer::unwritten(x.len());
     team::spread_rows(&mut y, 1, ROUND_GRAIN, |range, y| {
-        y.iter_mut().zip(&x[range]).for_each(|(y, &x)| *y = bf16::from_f32(x).to_f32());
+        y.iter_mut().zip(&x[range]).for_each(|(y, &x)| *y = nearest(x));
     });
     y
+}
+
+/// `bf16::from_f32(x).to_f32()` without a branch, so that loops become vectors.
+fn nearest(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let even = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    // A number that is none stays none where its digits are cut off.
+    f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { even } & 0xffff_0000)
 }
 
 /// Calls `work` for a group, some of its rows and some of so many panels of `k` columns, until all are covered once.

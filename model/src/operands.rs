@@ -42,28 +42,27 @@ const SMALL: usize = 16 * 16 * 16 / ROW_BLOCK;
 enum Alone {
     /// Panels of each.
     Panels(BTreeMap<usize, Matrix>),
-    /// A rounded copy of the flat array.
+    /// Each rounded, and its bias.
     Bf16(Half),
 }
 
-/// A bf16 copy of all weights.
-struct Half(Tensor);
+/// Matrices in bf16, by their offset in the flat array.
+struct Half(BTreeMap<usize, Tensor>);
 
-// SAFETY: the tensor is written only through `&mut Policy`; everyone else reads it, which libtorch permits from any
+// SAFETY: the tensors are written only through `&mut Policy`; everyone else reads them, which libtorch permits from any
 // number of threads (its reference counts are atomic).
 unsafe impl Sync for Half {}
 
 impl Operands {
     pub(crate) fn new(layout: &Layout, dtype: Dtype, mla: Mla) -> Operands {
         let panels = |slot: Slot| (slot.offset, Panels::new(slot.rows, slot.columns));
-        let products = layout.products().into_iter().map(|(slot, _)| slot);
-        let expanded = layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up);
-        let products: Vec<Slot> = products.chain(expanded).collect();
+        let (mut products, biases): (Vec<Slot>, Vec<Option<Slot>>) = layout.products().into_iter().unzip();
+        products.extend(layout.latents().filter(|_| mla == Mla::Expanded).map(|latent| latent.up));
         let small = products.iter().filter(|slot| dtype == Dtype::Bf16 && slot.rows * slot.columns <= SMALL);
         let small = small.map(|slot| (slot.offset, StackPanels::new(Stack::of_one(slot.rows, slot.columns), dtype)));
         let small = small.collect();
         let alone = if dtype == Dtype::Bf16 {
-            Alone::Bf16(Half(Tensor::zeros([layout.len() as i64], (Kind::BFloat16, Device::Cpu))))
+            Alone::Bf16(Half::new(products.into_iter().chain(biases.into_iter().flatten())))
         } else {
             let all = products.into_iter().map(|slot| (slot.offset, Matrix::new(layout, slot, dtype)));
             Alone::Panels(all.collect())
@@ -82,7 +81,7 @@ impl Operands {
     pub(crate) fn refresh(&mut self, layout: &Layout, masters: &Buffer) {
         let mut alone = None;
         match &mut self.alone {
-            Alone::Bf16(Half(half)) => half.copy_(&masters.rows(1).view([-1])),
+            Alone::Bf16(half) => half.copy(masters),
             Alone::Panels(panels) => alone = Some(panels),
         }
         Team::new(team::cores()).lead(|| {
@@ -122,10 +121,10 @@ impl Policy {
                 }
                 y
             }
-            Alone::Bf16(half) => {
-                let bias = bias.map(|slot| half.matrix(slot).view([-1]));
+            Alone::Bf16(Half(half)) => {
+                let bias = bias.map(|slot| half[&slot.offset].view([-1]));
                 let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
-                Buffer::of(x.linear(&half.matrix(weight), bias.as_ref()))
+                Buffer::of(x.linear(&half[&weight.offset], bias.as_ref()))
             }
         }
     }
@@ -200,18 +199,27 @@ impl Policy {
     pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
         match &self.operands.alone {
             Alone::Panels(panels) => panels[&weight.offset].input_gradient(dy, self.vector(weight), weight.columns),
-            Alone::Bf16(half) => {
+            Alone::Bf16(Half(half)) => {
                 let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
-                Buffer::of(dy.matmul(&half.matrix(weight)))
+                Buffer::of(dy.matmul(&half[&weight.offset]))
             }
         }
     }
 }
 
 impl Half {
-    fn matrix(&self, slot: Slot) -> Tensor {
-        let flat = self.0.narrow(0, slot.offset as i64, (slot.rows * slot.columns) as i64);
-        flat.view([slot.rows as i64, slot.columns as i64])
+    /// Room for some of the flat array's matrices, all zero.
+    fn new(slots: impl Iterator<Item = Slot>) -> Half {
+        let zeros = |slot: Slot| Tensor::zeros([slot.rows as i64, slot.columns as i64], (Kind::BFloat16, Device::Cpu));
+        Half(slots.map(|slot| (slot.offset, zeros(slot))).collect())
+    }
+
+    /// Takes over the masters.
+    fn copy(&mut self, masters: &Buffer) {
+        let masters = masters.rows(1);
+        for (&offset, matrix) in &mut self.0 {
+            matrix.copy_(&masters.narrow(0, offset as i64, matrix.numel() as i64).view_as(matrix));
+        }
     }
 }
 

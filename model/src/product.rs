@@ -205,6 +205,17 @@ pub(crate) fn pack(weights: &[f32], k: usize, panels: &mut [f32]) {
     unsafe { ffi::pack_panels(weights.as_ptr(), n as i64, k as i64, panels.as_mut_ptr()) };
 }
 
+/// Rounds panels to bf16, laid out for [`half_part`].
+pub(crate) fn halve(panels: &[f32], to: &mut [bf16]) {
+    let width = panel_rows();
+    for (to, from) in to.chunks_exact_mut(width).zip(panels.chunks_exact(width)) {
+        let (first, second) = from.split_at(width / 2);
+        for ((pair, &first), &second) in to.chunks_exact_mut(2).zip(first).zip(second) {
+            pair.copy_from_slice(&[first, second].map(bf16::from_f32));
+        }
+    }
+}
+
 /// Calls `work` for parts of a product over `k` numbers that cover `m` rows and so many panels once; where rows are
 /// shared, at least `tiles` tiles of them are a part.
 pub(crate) fn spread(

@@ -132,3 +132,31 @@ fn products_in_bf16_are_those_of_rounded_numbers() {
     }
     assert_eq!(rounded(&[1.0 + 1.0 / 512.0, f32::INFINITY]).to_vec(), [1.0, f32::INFINITY]);
 }
+
+#[test]
+fn rows_are_rounded_as_bf16_rounds() {
+    let marks = [0u32, 1, 0x7fff, 0x8000, 0x8001, 0xffff];
+    let high = (0..=u16::MAX).map(|high| u32::from(high) << 16);
+    for number in high.flat_map(|high| marks.map(|low| f32::from_bits(high | low))) {
+        let rounded = nearest(number);
+        assert_eq!(rounded.to_bits(), bf16::from_f32(number).to_f32().to_bits(), "{number:e}");
+    }
+}
+
+/// However few or many rows go through a panel at a time, each has the bits of its chains alone, in f32 and in bf16.
+#[test]
+fn any_number_of_rows_has_the_bits_of_each_alone() {
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        // Eight whole panels and an edge on the widest machine.
+        let stack = Stack::of_one(8 * panel_rows() + 6, 37);
+        let mut panels = StackPanels::new(stack, dtype);
+        panels.pack(&noise(3, stack.span()));
+        let x = noise(4, 33 * stack.columns);
+        let alone: Vec<u32> =
+            x.chunks_exact(stack.columns).flat_map(|row| bits(panels.product(row, &[1]).to_vec())).collect();
+        for m in 1..=33 {
+            let y = panels.product(&x[..m * stack.columns], &[m]);
+            assert!(bits(y.to_vec()) == alone[..m * stack.rows], "{m} rows, {dtype:?}");
+        }
+    }
+}

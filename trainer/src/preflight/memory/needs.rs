@@ -81,11 +81,11 @@ impl<'a> Needs<'a> {
     /// What every phase holds.
     pub(super) fn standing(&self) -> Parts {
         let n = self.model.n_parameters();
-        // What products read: a rounded copy of all, or the matrices in panels (an embedding that is not the head is looked
-        // up, not multiplied with).
+        // What products read: the matrices, rounded or in panels (an embedding that is not the head is looked up, not
+        // multiplied with).
         let looked_up = if self.model.tied_head { 0 } else { (self.model.vocab_size * self.model.hidden_dim) as u64 };
         let copies = match self.run.model.dtype {
-            Dtype::Bf16 => n * BF16,
+            Dtype::Bf16 => (n - looked_up) * BF16,
             Dtype::F32 | Dtype::Auto => (n - looked_up) * F32,
             // A byte a number, and a scale for a block.
             Dtype::Fp8 => {
