@@ -9,6 +9,7 @@ pub mod step;
 use crate::buffer::Buffer;
 use crate::team::{self, Cells};
 use plan::{Chunks, parts};
+use std::ops::Range;
 
 // `cxx` takes no `expect` and no reason: the bridge repeats the C++ signatures.
 #[allow(unreachable_pub, clippy::too_many_arguments)]
@@ -82,6 +83,13 @@ pub struct Segment {
     pub prefix_start: i32,
     /// Rows of the prompt before it; 0 for none.
     pub prefix_length: i32,
+}
+
+impl Segment {
+    /// Its own rows.
+    pub fn rows(&self) -> Range<usize> {
+        self.start as usize..(self.start + self.length) as usize
+    }
 }
 
 /// What an attention is made of.

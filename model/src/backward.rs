@@ -11,6 +11,7 @@ use crate::layout::Slot;
 use crate::mtp::MtpObjective;
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
+use crate::router::{Balance, Balancer, Loads, Routed};
 use crate::share::{Hand, Share};
 use std::ops::Range;
 use tch::Tensor;
@@ -44,6 +45,30 @@ impl Targets {
             self.rows.push(start + i as i64);
             self.tokens.push(pair[1]);
         }
+    }
+}
+
+/// One pass forward and back: what is learned from, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'a> {
+    /// The rows.
+    pub packed: &'a Packed,
+    /// What is predicted from them.
+    pub targets: &'a Targets,
+    /// What logits are divided by.
+    pub temperature: f32,
+    /// Keep only each block's input, and compute the rest again.
+    pub checkpointing: bool,
+    /// Losses on routers.
+    pub balance: &'a Balance,
+    /// The sequences that routers are judged by, as ranges of rows that do not overlap, in their order.
+    pub sequences: &'a [Range<usize>],
+}
+
+impl<'a> Lesson<'a> {
+    /// A lesson in which nobody looks at routers.
+    pub fn new(packed: &'a Packed, targets: &'a Targets, temperature: f32, checkpointing: bool) -> Lesson<'a> {
+        Lesson { packed, targets, temperature, checkpointing, balance: &Balance::NONE, sequences: &[] }
     }
 }
 
@@ -92,55 +117,40 @@ impl Policy {
     ) {
         assert_eq!(gradient.len(), self.layout.len(), "a gradient has the layout's length");
         let mut share = Share::new(&self.layout);
-        self.backward_in_parts(
-            packed,
-            targets,
-            temperature,
-            checkpointing,
-            &mut share,
-            objective,
-            &mut |_, range, part| {
-                gradient[range].iter_mut().zip(part).for_each(|(to, from)| *to += from);
-            },
-        );
+        let lesson = Lesson::new(packed, targets, temperature, checkpointing);
+        self.backward_in_parts(&lesson, &mut share, objective, &mut |_, range, part| {
+            gradient[range].iter_mut().zip(part).for_each(|(to, from)| *to += from);
+        });
     }
 
-    /// The gradient of a loss on the log-probabilities of `targets`, handed over part by part as it is computed;
-    /// `objective` gives the loss's own gradient, chunk by chunk. `share` is zero before and after.
-    ///
-    /// With `checkpointing` only each block's input is kept, and the rest computed again.
-    #[expect(clippy::too_many_arguments, reason = "what to learn, how, and where to")]
+    /// The gradient of a loss on the log-probabilities of a lesson's targets, and of its losses on routers, handed over
+    /// part by part as it is computed; `objective` gives the first loss's own gradient, chunk by chunk. `gradient` is zero
+    /// before and after. Gives back what routers did; a device does not say it, and has no losses on routers.
     pub fn backward_in_parts(
         &self,
-        packed: &Packed,
-        targets: &Targets,
-        temperature: f32,
-        checkpointing: bool,
+        lesson: &Lesson<'_>,
         gradient: &mut Share,
         objective: &mut Objective<'_>,
         hand: &mut Hand<'_>,
-    ) {
-        let beside = Beside::default();
-        self.backward_beside(packed, targets, temperature, checkpointing, gradient, objective, beside, hand);
+    ) -> Routed {
+        self.backward_beside(lesson, gradient, objective, Beside::default(), hand)
     }
 
     /// As [`Policy::backward_in_parts`], with what is learned beside the objective. Blocks of multi-token prediction that
-    /// learn nothing get a gradient of zero. A device computes the objective alone.
-    #[expect(clippy::too_many_arguments, reason = "what to learn, how, and where to")]
+    /// learn nothing get a gradient of zero, and do not say where rows went. A device computes the objective alone.
     pub fn backward_beside(
         &self,
-        packed: &Packed,
-        targets: &Targets,
-        temperature: f32,
-        checkpointing: bool,
+        lesson: &Lesson<'_>,
         gradient: &mut Share,
         objective: &mut Objective<'_>,
         beside: Beside<'_>,
         hand: &mut Hand<'_>,
-    ) {
+    ) -> Routed {
+        let Lesson { packed, targets, temperature, checkpointing, balance, sequences } = *lesson;
         if self.backward_on_device(packed, targets, temperature, checkpointing, objective, hand) {
-            return;
+            return Routed::default();
         }
+        let mut balancer = Balancer::new(balance, sequences);
         let (tokens, positions) = packed.padded();
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut inputs: Vec<(Buffer, Option<Kept>)> = Vec::with_capacity(self.config.n_layers);
@@ -153,7 +163,8 @@ impl Policy {
         match beside.mtp.zip(modules) {
             Some((objective, modules)) => {
                 let _span = debug_span!("mtp", rows = packed.len()).entered();
-                dx.add(&self.mtp_backward(targets, temperature, &x, modules, gradient, objective, hand));
+                let balancer = &mut balancer;
+                dx.add(&self.mtp_backward(targets, temperature, &x, modules, balancer, gradient, objective, hand));
             }
             None => (self.config.n_layers..self.config.blocks.len()).for_each(|layer| gradient.hand_block(layer, hand)),
         }
@@ -162,11 +173,23 @@ impl Policy {
         for layer in (0..self.config.n_layers).rev() {
             let (x, kept) = inputs.pop().expect("one input a block");
             let kept = kept.unwrap_or_else(|| self.packed_block(layer, &x, rows).1);
-            dx = self.block_backward(layer, dx, &x, kept, rows, gradient);
+            dx = self.block_backward(layer, dx, (&x, kept), rows, &mut balancer, gradient);
             gradient.hand_block(layer, hand);
         }
         self.embed_backward(&tokens, dx, gradient);
         gradient.hand_ends(hand);
+        balancer.routed
+    }
+
+    /// Where the rows of `sequences`, ranges of packed rows, go in the blocks before those of multi-token prediction.
+    pub fn loads(&self, packed: &Packed, sequences: &[Range<usize>]) -> Loads {
+        let mut loads = Loads::new();
+        self.stream(packed, |layer, _, kept| {
+            if let (Some(routing), Some(config)) = (kept.routing(), &self.config.experts) {
+                loads.insert(layer, routing.load(sequences, config));
+            }
+        });
+        loads
     }
 
     /// Adds the gradient of the embeddings of `tokens` to `gradient`.

@@ -17,6 +17,7 @@ use crate::decode::Step;
 use crate::kernels::{self, Rotary, Rotation};
 use crate::layout::{AttentionSlots, BlockSlots, FeedForwardSlots, Slot};
 use crate::policy::Policy;
+use crate::router::{Balancer, Routing};
 use crate::share::Share;
 use crate::team;
 use dense::KeptDense;
@@ -54,6 +55,16 @@ enum KeptAttention {
 enum KeptFeedForward {
     Dense(KeptDense),
     Experts(Box<KeptExperts>),
+}
+
+impl Kept {
+    /// Where rows went, in a block with experts.
+    pub(crate) fn routing(&self) -> Option<&Routing> {
+        match &self.feed_forward {
+            KeptFeedForward::Dense(_) => None,
+            KeptFeedForward::Experts(kept) => Some(kept.routing()),
+        }
+    }
 }
 
 /// What went into a norm, and its reciprocal roots.
@@ -241,9 +252,9 @@ impl Policy {
         &self,
         layer: usize,
         d_out: Buffer,
-        x: &Buffer,
-        kept: Kept,
+        (x, kept): (&Buffer, Kept),
         rows: Rows<'_>,
+        balancer: &mut Balancer<'_>,
         gradient: &mut Share,
     ) -> Buffer {
         let slots = self.layout.block(layer);
@@ -257,7 +268,7 @@ impl Policy {
                 self.dense_backward(*dense, d_fed, &normed, kept, gradient)
             }
             (FeedForwardSlots::Experts(experts), KeptFeedForward::Experts(kept)) => {
-                self.experts_backward(experts, d_fed, &normed, *kept, gradient)
+                self.experts_backward((layer, experts), d_fed, &normed, *kept, balancer, gradient)
             }
             _ => unreachable!("what a block kept is of its kind"),
         };

@@ -217,6 +217,21 @@ impl Layout {
         })
     }
 
+    /// Where the weights of every router lie in the flat array.
+    pub fn router_ranges(&self) -> Vec<Range<usize>> {
+        self.routers().into_iter().map(Slot::range).collect()
+    }
+
+    /// Where routers' correction biases lie in the flat array, with the numbers of their blocks.
+    pub fn corrections(&self) -> Vec<(usize, Range<usize>)> {
+        let blocks = (0..self.block_ranges.len()).map(|layer| (layer, self.block(layer)));
+        let correction = |(layer, block): (usize, &BlockSlots)| match &block.feed_forward {
+            FeedForwardSlots::Experts(experts) => Some((layer, experts.correction?.range())),
+            FeedForwardSlots::Dense(_) => None,
+        };
+        blocks.filter_map(correction).collect()
+    }
+
     /// Every stack of matrices whose groups of rows are multiplied each with its own.
     pub(crate) fn stacks(&self) -> Vec<StackSlot> {
         (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).stacks()).collect()

@@ -19,6 +19,7 @@ use crate::gumbel;
 use crate::kernels::TokenLogprobs;
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
+use crate::router::Balancer;
 use crate::share::{Hand, Share};
 use std::ops::Range;
 pub use step::Expected;
@@ -79,6 +80,12 @@ impl ModuleRows {
             rows.packed.push_after(prefix, &above.tokens[own]);
         }
         rows
+    }
+
+    /// The rows that the module has of ranges of rows.
+    fn ranges(&self, above: &[Range<usize>]) -> Vec<Range<usize>> {
+        let place = |row: usize| self.at.partition_point(|&at| at < row);
+        above.iter().map(|rows| place(rows.start)..place(rows.end)).filter(|rows| !rows.is_empty()).collect()
     }
 
     /// Targets of those that the module has rows for.
@@ -153,14 +160,17 @@ impl Policy {
         temperature: f32,
         stream: &Buffer,
         modules: MtpModules,
+        balancer: &mut Balancer<'_>,
         gradient: &mut Share,
         objective: &mut MtpObjective<'_>,
         hand: &mut Hand<'_>,
     ) -> Buffer {
         let MtpModules(mut modules) = modules;
         let mut of_module = vec![targets.clone()];
+        let mut sequences = vec![balancer.sequences().to_vec()];
         for Module { rows, .. } in &modules {
             of_module.push(rows.targets(of_module.last().expect("the policy's targets")));
+            sequences.push(rows.ranges(sequences.last().expect("the policy's sequences")));
         }
         // With respect to what the next module reads.
         let mut d_read: Option<Buffer> = None;
@@ -182,7 +192,9 @@ impl Policy {
             drop(out);
             let in_block = Rows { positions: &positions, segments: &rows.packed.segments };
             let kept = kept.unwrap_or_else(|| self.packed_block(layer, &x, in_block).1);
-            let dx = self.block_backward(layer, d_out, &x, kept, in_block, gradient);
+            let mut own = balancer.over(&sequences[module + 1]);
+            let dx = self.block_backward(layer, d_out, (&x, kept), in_block, &mut own, gradient);
+            balancer.routed.add(&own.routed);
             drop(x);
             let above = self.read_by(modules.last(), module, stream);
             let joint = self.joint(module, &rows, &tokens, &above);

@@ -1,6 +1,7 @@
 //! `Packed`: rows of any number of sequences, one after the other, without padding.
 
 use crate::attention::Segment;
+use std::ops::Range;
 
 /// Rows of libtorch's products in bf16 are padded to a multiple of this, so that it takes one kernel for all of them: with
 /// some small row counts its products differ in the last bits. Own products in f32 need no padding; packed rows have it
@@ -33,6 +34,11 @@ impl Packed {
         self.positions.extend(prefix_length..prefix_length + segment.length);
         self.segments.push(segment);
         segment
+    }
+
+    /// The rows of each segment.
+    pub fn rows_of_segments(&self) -> Vec<Range<usize>> {
+        self.segments.iter().map(Segment::rows).collect()
     }
 
     /// N: how many rows there are.

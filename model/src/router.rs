@@ -8,9 +8,12 @@
 //! A row's choice and weights depend on that row's logits alone. Everything is f32, whatever the policy computes in.
 
 pub mod balance;
+mod balancer;
 mod load;
 mod select;
 
+pub(crate) use balancer::Balancer;
+pub use balancer::{Balance, Loads, Routed, add_loads};
 pub use load::Load;
 
 use crate::buffer::Buffer;

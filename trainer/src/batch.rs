@@ -110,7 +110,7 @@ impl<'a> Update<'a> {
             .into_iter()
             .map(|bin| {
                 let mut microbatch = Microbatch::default();
-                bin.into_iter().for_each(|i| microbatch.push(self.groups, &pieces[i]));
+                bin.into_iter().for_each(|i| microbatch.push(self.groups, &pieces[i], self.begins_group(&pieces[i])));
                 microbatch
             })
             .collect()
@@ -125,6 +125,12 @@ impl<'a> Update<'a> {
             best_fit(&sizes, room).into_iter().map(|bin| bin.into_iter().map(|i| items[i]).collect()).collect()
         };
         self.items.chunk_by(same_group).flat_map(cut).collect()
+    }
+
+    /// Whether a piece of a group holds its first item: there its prompt counts, however the group is cut.
+    fn begins_group(&self, piece: &[Item]) -> bool {
+        let first = &self.items[self.items.partition_point(|item| item.group < piece[0].group)];
+        first.completion == piece[0].completion
     }
 
     fn rows(&self, piece: &[Item]) -> usize {
@@ -200,6 +206,8 @@ pub struct Microbatch {
     pub advantages: Vec<f32>,
     /// The share of each token in the whole update.
     pub weights: Vec<f64>,
+    /// The sequences that routers are judged by, as ranges of rows: completions, and each prompt once in the update.
+    pub sequences: Vec<Range<usize>>,
     places: Vec<Place>,
 }
 
@@ -223,12 +231,15 @@ pub struct Origin {
 }
 
 impl Microbatch {
-    /// Adds a prompt and completions of it.
-    fn push(&mut self, groups: &[Group], piece: &[Item]) {
+    /// Adds a prompt, which counts among the sequences where `prompt_counts`, and completions of it.
+    fn push(&mut self, groups: &[Group], piece: &[Item], prompt_counts: bool) {
         let group = &groups[piece[0].group];
         assert!(!group.prompt.tokens.is_empty(), "a completion's first token is predicted by its prompt's last row");
         let prompt = self.packed.push(&ids(&group.prompt.tokens));
         let last = i64::from(prompt.start + prompt.length - 1);
+        if prompt_counts {
+            self.sequences.push(prompt.rows());
+        }
         for item in piece {
             let Completion { tokens, logprobs, .. } = &group.completions[item.completion];
             assert_eq!(tokens.len(), logprobs.len(), "every sampled token has a log-probability");
@@ -237,6 +248,7 @@ impl Microbatch {
             if tokens.len() > 1 {
                 let segment = self.packed.push_after(Some(prompt), &tokens[..tokens.len() - 1]);
                 self.targets.rows.extend((segment.start..segment.start + segment.length).map(i64::from));
+                self.sequences.push(segment.rows());
             }
             let start = self.old.len();
             self.targets.tokens.extend(&tokens);

@@ -16,6 +16,7 @@ use crate::data::{Effort, Source, Template};
 use crate::eval::EvalConfig;
 use crate::grpo::GrpoConfig;
 use crate::optimizer::OptimizerConfig;
+use crate::router::RouterConfig;
 use crate::sft::SftConfig;
 
 mod load;
@@ -54,6 +55,9 @@ pub struct RunConfig {
     /// How the policy moves.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
+    /// How the routers of a mixture of experts are evened out; all of it is off by default.
+    #[serde(default)]
+    pub router: RouterConfig,
     /// Held-out sets and how they are sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval: Option<EvalConfig>,

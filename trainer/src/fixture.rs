@@ -29,6 +29,8 @@ pub(crate) struct Folder {
     pub(crate) config_eos: Value,
     /// `eos_token_id` of generation_config.json.
     pub(crate) generation_eos: Value,
+    /// Whether the policy is a mixture of experts, of the shape of DeepSeek-V3.
+    pub(crate) experts: bool,
 }
 
 impl Default for Folder {
@@ -39,6 +41,7 @@ impl Default for Folder {
             eos: Some("<|eos|>"),
             config_eos: json!(257),
             generation_eos: Value::Null,
+            experts: false,
         }
     }
 }
@@ -48,15 +51,25 @@ impl Folder {
     pub(crate) fn write(&self) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, value: &Value| fs::write(folder.path().join(name), value.to_string()).unwrap();
-        put(
-            "config.json",
-            &json!({
-                "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 16,
-                "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
-                "max_position_embeddings": 512, "rope_theta": 10000.0, "rms_norm_eps": 1e-6, "vocab_size": 264,
-                "tie_word_embeddings": true, "eos_token_id": self.config_eos,
-            }),
-        );
+        let mut config = json!({
+            "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 16,
+            "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+            "max_position_embeddings": 512, "rope_theta": 10000.0, "rms_norm_eps": 1e-6, "vocab_size": 264,
+            "tie_word_embeddings": true, "eos_token_id": self.config_eos,
+        });
+        if self.experts {
+            let more = json!({
+                "architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "num_hidden_layers": 3,
+                "first_k_dense_replace": 1, "num_key_value_heads": 2, "q_lora_rank": 8, "kv_lora_rank": 8,
+                "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 8,
+                "n_shared_experts": 1, "moe_intermediate_size": 8, "num_experts_per_tok": 2, "n_group": 2,
+                "topk_group": 1, "scoring_func": "sigmoid", "topk_method": "noaux_tc", "norm_topk_prob": true,
+                "routed_scaling_factor": 1.5, "num_nextn_predict_layers": 0,
+            });
+            let fields = more.as_object().into_iter().flatten();
+            fields.for_each(|(key, value)| config[key] = value.clone());
+        }
+        put("config.json", &config);
         if !self.generation_eos.is_null() {
             put("generation_config.json", &json!({"eos_token_id": self.generation_eos}));
         }

@@ -42,6 +42,16 @@ impl Gradient {
         &self.total
     }
 
+    /// The same, to be changed before weights move against it.
+    pub fn total_mut(&mut self) -> &mut [f32] {
+        &mut self.total
+    }
+
+    /// Threads that compute.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// Calls `backward` for each microbatch, on a thread that leads a crew's team. It gets room for its gradient and a hand
     /// that takes the parts. Sums the gradients and returns what `backward` did, both in the order of the microbatches.
     /// `None`, and no sum, where `cancel` was set before all were begun.

@@ -46,6 +46,7 @@ pub mod preflight;
 pub mod profile;
 pub mod prompting;
 pub mod report;
+pub mod router;
 pub mod run;
 pub mod run_dir;
 pub mod samples;

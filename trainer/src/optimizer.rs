@@ -103,7 +103,14 @@ struct Span {
 impl Optimizer {
     /// Moments of zero for every parameter of `layout`.
     pub fn new(layout: &Layout, config: &OptimizerConfig) -> Optimizer {
+        Optimizer::sparing(layout, config, &[])
+    }
+
+    /// The same without weight decay on parameters that lie in the ranges `spared`.
+    pub fn sparing(layout: &Layout, config: &OptimizerConfig, spared: &[Range<usize>]) -> Optimizer {
+        let spares = |range: &Range<usize>| spared.iter().any(|s| s.start <= range.start && range.end <= s.end);
         let decayed = layout.parameters().iter().filter(|p| p.decay()).map(Parameter::range);
+        let decayed = decayed.filter(|range| !spares(range));
         Optimizer::over(spans(layout.len(), decayed), config)
     }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::config::ModelConfig;
+use model::config::{DeviceChoice, ModelConfig};
 use model::team;
 use model::tokenizer::Tokenizer;
 use rewards::Rubric;
@@ -206,6 +206,10 @@ fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
     if let Some(model) = &checked.model {
         checkpoint::form(model, run.model.mla, findings);
+    }
+    if let (Some(model), true) = (&checked.model, stage != Stage::Eval) {
+        let device = !matches!(run.model.device, DeviceChoice::Auto | DeviceChoice::Cpu);
+        findings.extend(run.router.check(model, device));
     }
     if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
         checkpoint::vocabulary(model, tokenizer, findings);

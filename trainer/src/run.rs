@@ -6,11 +6,14 @@
 mod open;
 mod replicas;
 
+pub use open::size;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use model::policy::Policy;
+use model::router::Routed;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
 use tracing::debug_span;
@@ -19,11 +22,13 @@ use crate::checkpoint::{self, Progress, State};
 use crate::config::{Ending, RunConfig};
 use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
+use crate::gradient::Gradient;
 use crate::interrupt::Interrupt;
 use crate::optimizer::Optimizer;
 use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
 use crate::profile::Profile;
+use crate::router;
 use crate::run_dir::RunDir;
 use crate::step_log::StepLog;
 
@@ -166,23 +171,36 @@ impl Run {
         Ok(())
     }
 
-    /// Moves the weights against `gradient`, unless it or the loss is not finite; logs either. True where they moved.
+    /// Moves the weights against `gradient`, and the correction biases of routers against the load, unless gradient or loss
+    /// is not finite; logs either. True where they moved.
     ///
     /// # Errors
     /// After `run.max_skipped_updates` updates in a row that could not be made. The weights are then those of the last
     /// one that was.
-    pub fn update(&mut self, loss: f64, gradient: &[f32], update: u64, updates: u64) -> Result<bool> {
+    pub fn update(
+        &mut self,
+        loss: f64,
+        gradient: &mut Gradient,
+        routed: &Routed,
+        update: u64,
+        updates: u64,
+    ) -> Result<bool> {
         let span = self.log.span("optimizer");
+        let router = &self.config.router;
+        router.hold(self.policy.layout(), gradient.total_mut());
         let moved = if loss.is_finite() {
-            let parameters = self.policy.parameters_mut();
+            let (parameters, gradient) = (self.policy.parameters_mut(), gradient.total());
             self.optimizer.step(parameters, gradient, update, updates, self.workers).map_err(|e| e.to_string())
         } else {
             Err(format!("loss is {loss}, weights left as they were"))
         };
         if moved.is_ok() {
+            let step = router.move_biases(&mut self.policy, &routed.loads);
+            step.into_iter().for_each(|step| self.log.mean("router/bias_step", step, 1.0));
             debug_span!("refresh").in_scope(|| self.policy.refresh());
         }
         drop(span);
+        router::log(&self.policy, routed, &mut self.log);
         match moved {
             Ok(report) => {
                 self.progress.skipped_in_a_row = 0;

@@ -52,14 +52,14 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
         let span = run.log.span("update");
         let Run { policy, interrupt, .. } = &run;
         let checkpointing = run.memory.passes().checkpointing;
-        let learn = || learn(policy, &batch, sft, checkpointing, interrupt.flag(), &mut gradient);
+        let learn = || learn(policy, &batch, (sft, &config.router), checkpointing, interrupt.flag(), &mut gradient);
         let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
         drop(span);
         run.log.set("loss", learned.loss);
         run.log.set("tokens", learned.n_tokens as f64);
         run.log.set("learned_tokens", learned.n_learned as f64);
         run.log.set("epoch", batches.epoch() as f64);
-        run.update(learned.loss, gradient.total(), step, sft.steps)?;
+        run.update(learned.loss, &mut gradient, &learned.routed, step, sft.steps)?;
         run.finish_step(step)?;
     }
     run.close()

@@ -11,7 +11,7 @@ use crate::dispatch::Dispatch;
 use crate::kernels;
 use crate::layout::{DenseSlots, ExpertSlots};
 use crate::policy::Policy;
-use crate::router::{self, Routing};
+use crate::router::{self, Balancer, Routing};
 use crate::share::Share;
 
 /// What the backward pass needs.
@@ -21,6 +21,13 @@ pub(super) struct KeptExperts {
     /// Gate and up of sorted rows, `[M, 2F]`.
     gate_up: Buffer,
     shared: Option<KeptDense>,
+}
+
+impl KeptExperts {
+    /// Where rows went.
+    pub(super) fn routing(&self) -> &Routing {
+        &self.routing
+    }
 }
 
 impl Policy {
@@ -84,16 +91,18 @@ impl Policy {
         out
     }
 
-    /// Gradient of [`Policy::experts`] with respect to what `normed` gives; adds those of weights to `gradient`.
+    /// Gradient of [`Policy::experts`] with respect to what `normed` gives, that of the losses of `balancer` among it; adds
+    /// those of weights to `gradient`.
     ///
     /// A weight's own gradient is the product of the row's gradient and the expert's result. That result is not kept:
     /// ⟨d, W·g⟩ = ⟨Wᵀ·d, g⟩, and Wᵀ·d is computed anyway.
     pub(super) fn experts_backward(
         &self,
-        slots: &ExpertSlots,
+        (layer, slots): (usize, &ExpertSlots),
         d_out: &Buffer,
         normed: &dyn Fn() -> Buffer,
         kept: KeptExperts,
+        balancer: &mut Balancer<'_>,
         gradient: &mut Share,
     ) -> Buffer {
         let KeptExperts { routing, dispatch, mut gate_up, shared } = kept;
@@ -113,7 +122,9 @@ impl Policy {
         drop(sorted);
         let d_sorted = self.project_stack_input_backward(&gate_up, ends, slots.gate_up);
         drop(gate_up);
-        let d_logits = router::route_backward(&routing, &d_weights, self.experts_config());
+        let config = self.experts_config();
+        let mut d_logits = router::route_backward(&routing, &d_weights, config);
+        balancer.even(layer, &routing, || self.router_logits(&x, slots.router), config, &mut d_logits);
         let mut dx = self.router_backward(&d_logits, &x, slots.router, gradient);
         drop(x);
         dispatch.sum_onto(&mut dx, &d_sorted, d);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::backward::Beside;
+use crate::backward::{Beside, Lesson};
 use crate::checkpoint::Format;
 use crate::config::{Dtype, PolicyConfig};
 use crate::decode::Feed;
@@ -67,10 +67,7 @@ fn learn(policy: &Policy, packed: &Packed, targets: &Targets, checkpointing: boo
     };
     let mut seen = Vec::new();
     policy.backward_beside(
-        packed,
-        targets,
-        0.9,
-        checkpointing,
+        &Lesson::new(packed, targets, 0.9, checkpointing),
         &mut share,
         &mut |range, _| vec![0.1; range.len()],
         Beside { mtp: Some(&mut mtp) },
@@ -226,8 +223,16 @@ fn the_likeliest_are_counted() {
     };
     let beside = Beside { mtp: Some(&mut mtp) };
     let mut objective = |range: Range<usize>, _: &TokenLogprobs| vec![0.0; range.len()];
-    policy.backward_beside(&packed, &told, 1.0, false, &mut share, &mut objective, beside, &mut |_, _, _| ());
+    let sequences = packed.rows_of_segments();
+    let lesson = Lesson { sequences: &sequences, ..Lesson::new(&packed, &told, 1.0, false) };
+    let routed = policy.backward_beside(&lesson, &mut share, &mut objective, beside, &mut |_, _, _| ());
     assert!(n == expected && n >= own.rows.len() / 2 - 1, "{n}, not {expected}");
+    // A module's router sees the rows that the module has: all but each sequence's first.
+    let k = policy.config.experts.as_ref().unwrap().n_chosen;
+    let rows = packed.segments.iter().map(|s| (s.length - i32::from(s.prefix_length == 0)) as usize).sum::<usize>();
+    let (&layer, load) = routed.loads.last_key_value().unwrap();
+    assert_eq!((layer, load.total()), (policy.config.n_layers, (rows * k) as u64));
+    assert_eq!(routed.n_sent, routed.loads.values().map(crate::router::Load::total).sum::<u64>());
 }
 
 /// What transformers' MtpModel computes with the same checkpoint: logits relative to the largest, log-probabilities, and
@@ -268,7 +273,8 @@ fn the_module_is_that_of_transformers() {
     let beside = Beside { mtp: Some(&mut mtp) };
     let mut objective = |range: Range<usize>, _: &TokenLogprobs| vec![0.0; range.len()];
     let mut hand = |_, range: Range<usize>, numbers: &[f32]| gradient[range].copy_from_slice(numbers);
-    policy.backward_beside(&packed, &targets, 1.0, false, &mut share, &mut objective, beside, &mut hand);
+    let lesson = Lesson::new(&packed, &targets, 1.0, false);
+    policy.backward_beside(&lesson, &mut share, &mut objective, beside, &mut hand);
     let expected = read("mtp_gradients");
     for parameter in policy.layout().parameters().iter().filter(|p| p.role != Role::Correction) {
         let (found, expected) = (&gradient[parameter.range()], named(&expected, &parameter.name));

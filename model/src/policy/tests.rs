@@ -1,11 +1,12 @@
 use super::*;
 use crate::attention::Widths;
-use crate::backward::Targets;
+use crate::backward::{Lesson, Targets};
 use crate::checkpoint::Format;
 use crate::packed::Packed;
 use crate::share::Share;
 use tch::{Kind, Tensor};
 
+mod balance;
 mod golden;
 
 /// Those whose values transformers computed: scripts/golden/{dense,families}.py.
@@ -358,7 +359,8 @@ fn parts_make_the_whole_gradient() {
                 seen.push((range.start, range.end, part));
                 sum[range].copy_from_slice(numbers);
             };
-            policy.backward_in_parts(&packed, &targets, 1.0, false, &mut share, &mut objective, &mut hand);
+            let lesson = Lesson::new(&packed, &targets, 1.0, false);
+            policy.backward_in_parts(&lesson, &mut share, &mut objective, &mut hand);
             assert!(sum[..] == whole[..], "{family}");
             seen.sort_unstable();
             assert!(seen.iter().map(|s| s.2).eq(0..Share::n_parts(policy.layout())), "{family}: {seen:?}");

@@ -241,6 +241,26 @@ proptest! {
         prop_assert_eq!(seen.len(), lengths.iter().flat_map(|(_, completions)| completions).sum::<usize>());
     }
 
+    /// Routers are judged by the same sequences however an update is cut: each completion, and each prompt once.
+    #[test]
+    fn sequences_do_not_depend_on_cuts(lengths in lengths(), budget in 0usize..120, updates in 1usize..4) {
+        let groups = groups(&lengths);
+        for update in Update::split(&groups, &ones(&groups), &config(updates, with_kl(Normalize::Completion))) {
+            let sequences = |budget: usize| {
+                let microbatches = update.microbatches(budget);
+                let tokens = |m: &Microbatch| m.sequences.iter().map(|r| m.packed.tokens[r.clone()].to_vec()).collect::<Vec<_>>();
+                let mut all: Vec<Vec<i64>> = microbatches.iter().flat_map(tokens).collect();
+                all.sort_unstable();
+                all
+            };
+            let found = sequences(budget);
+            prop_assert_eq!(&found, &sequences(10_000));
+            let of = |item: &Item| &groups[item.group].completions[item.completion].tokens;
+            let several = update.items.iter().filter(|item| of(item).len() > 1).count();
+            prop_assert_eq!(found.len(), update.items.chunk_by(same_group).count() + several);
+        }
+    }
+
     #[test]
     fn weights_of_an_update_sum_to_one(lengths in lengths(), budget in 1usize..80, updates in 1usize..4) {
         let groups = groups(&lengths);

@@ -8,8 +8,9 @@ use trainer::config::{Ending, RunConfig, Stage};
 use trainer::device;
 use trainer::mistake::Mistake;
 use trainer::preflight::{self, Finding, Refused};
+use trainer::run;
 
-/// Prints warnings and the plan of memory, or fails with every finding.
+/// Prints warnings, the policy's size and the plan of memory, or fails with every finding.
 pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
     let path = &arguments.config.config;
     let config = RunConfig::load(path, &arguments.config.sets)?;
@@ -20,8 +21,10 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
     if checked.is_refused() {
         return Err(Refused(checked.findings)).with_context(|| format!("check config `{}`", path.display()));
     }
+    let policy =
+        checked.model.map(|model| format!("{:<14}{}-layer policy, {}", "policy", model.n_layers, run::size(&model)));
     let plan = checked.plan.map(|plan| plan.to_string());
-    let said: Vec<String> = checked.findings.iter().map(warning).chain(plan).collect();
+    let said: Vec<String> = checked.findings.iter().map(warning).chain(policy).chain(plan).collect();
     let text = format!("{}\n{} can run\n", said.join("\n").trim_end(), config.name);
     std::io::stdout().write_all(text.trim_start().as_bytes()).context("write to standard output")?;
     Ok(Ending::Finished)

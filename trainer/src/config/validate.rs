@@ -11,13 +11,14 @@ use crate::grpo::{CombineRewards, GrpoConfig};
 use crate::objective::{KlEstimator, Normalize, ObjectiveConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::preflight::Finding;
+use crate::router::RouterConfig;
 use crate::sft::SftConfig;
 
 /// Largest `rollout.speculate`. A draft much longer than those of the papers, 3 to 10 tokens.
 const LONGEST_DRAFT: usize = 32;
 
 /// Numbers of a step that a rule's must not be taken for.
-const METRICS: [&str; 24] = [
+const METRICS: [&str; 25] = [
     "clip",
     "cut",
     "entropy",
@@ -38,6 +39,7 @@ const METRICS: [&str; 24] = [
     "perf",
     "ratio_max",
     "reward",
+    "router",
     "skipped_updates",
     "step",
     "tokens",
@@ -103,6 +105,7 @@ impl RunConfig {
         }
         if stage != Stage::Eval {
             findings.optimizer(&self.optimizer, self.updates(stage));
+            findings.router(&self.router);
         }
         if let Some(eval) = &self.eval {
             findings.eval(self, eval);
@@ -352,6 +355,12 @@ impl Findings {
         self.warn(updates > 0 && schedule.warmup_steps >= updates, "optimizer.schedule.warmup_steps", || {
             format!("is {}: the run's {updates} updates end before the warm-up does", schedule.warmup_steps)
         });
+    }
+
+    fn router(&mut self, router: &RouterConfig) {
+        for (key, value) in router.numbers() {
+            self.finite(key, value, false);
+        }
     }
 
     fn eval(&mut self, config: &RunConfig, eval: &EvalConfig) {

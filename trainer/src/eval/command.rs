@@ -97,6 +97,7 @@ pub fn config_for(
         grpo: None,
         sft: None,
         optimizer: Default::default(),
+        router: Default::default(),
         eval: Some(EvalConfig::of(sets, rule)),
         run: Default::default(),
     })

@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
+use model::backward::Lesson;
 use model::kernels::TokenLogprobs;
 use model::philox::Purpose;
 use model::policy::Policy;
+use model::router::Routed;
 use rewards::Rubric;
 use rollout::completion::FinishReason;
 use rollout::pool::{PoolError, Request, RolloutPool};
@@ -48,6 +50,7 @@ struct Found {
     tally: Tally,
     entropy: f64,
     mismatch: parity::Mismatch,
+    routed: Routed,
 }
 
 impl Step<'_> {
@@ -218,9 +221,10 @@ impl Step<'_> {
         let learn = || self.learn(run, gradient, cancel, &mut microbatches, &bar);
         let Some(found) = run.memory.guard(Phase::Update, learn)? else { return Ok(false) };
         drop((bar, span));
-        let mut tally = Tally::default();
+        let (mut tally, mut routed) = (Tally::default(), Routed::default());
         for (microbatch, found) in microbatches.iter().zip(&found) {
             tally += found.tally;
+            routed.add(&found.routed);
             run.log.mean("entropy", found.entropy / found.tally.n_tokens as f64, found.tally.n_tokens as f64);
             if on_policy {
                 self.check_parity(run, microbatch, &found.mismatch)?;
@@ -229,7 +233,7 @@ impl Step<'_> {
         self.log_tally(run, &tally);
         let per_step = (self.grpo.updates_per_step * self.grpo.epochs_per_step) as u64;
         let number = (self.number - 1) * per_step + index as u64 + 1;
-        let moved = run.update(tally.loss, gradient.total(), number, self.grpo.steps * per_step)?;
+        let moved = run.update(tally.loss, gradient, &routed, number, self.grpo.steps * per_step)?;
         if !moved {
             let path = parity::dump(run.dir.path(), self.number, index, &microbatches)?;
             run.log.line(&format!("the batch is in {}", path.display()));
@@ -254,22 +258,25 @@ impl Step<'_> {
                 microbatch.reference = Some(known);
             }
         }
+        let rows: Vec<_> = microbatches.iter().map(|one| (&one.packed, &one.sequences[..])).collect();
+        let balance = &self.config.router.balance(policy, &rows, *n_workers);
         let checkpointing = run.memory.passes().checkpointing;
         gradient.sum(microbatches, cancel, |microbatch, own, hand| {
-            let mut found = Found { tally: Tally::default(), entropy: 0.0, mismatch: parity::Mismatch::default() };
-            let Microbatch { packed, targets, .. } = microbatch;
+            let (mut tally, mut entropy, mut mismatch) = (Tally::default(), 0.0, parity::Mismatch::default());
+            let Microbatch { packed, targets, sequences, .. } = microbatch;
             let _span = debug_span!("microbatch", rows = packed.len(), tokens = targets.tokens.len()).entered();
             let mut objective = |range: Range<usize>, tokens: &TokenLogprobs| {
-                found.mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
-                found.entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
+                mismatch.compare(range.start, &tokens.logprobs, &microbatch.old[range.clone()]);
+                entropy += tokens.entropies.iter().map(|&e| f64::from(e)).sum::<f64>();
                 let objective = clipped_objective(&microbatch.tokens(range, &tokens.logprobs), &self.grpo.objective);
-                found.tally += objective.tally;
+                tally += objective.tally;
                 objective.d_logprob
             };
             let temperature = self.temperature();
-            policy.backward_in_parts(packed, targets, temperature, checkpointing, own, &mut objective, hand);
+            let lesson = Lesson { packed, targets, temperature, checkpointing, balance, sequences };
+            let routed = policy.backward_in_parts(&lesson, own, &mut objective, hand);
             bar.advance(1);
-            found
+            Found { tally, entropy, mismatch, routed }
         })
     }
 

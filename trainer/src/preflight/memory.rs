@@ -15,6 +15,7 @@ mod needs;
 mod shortage;
 #[cfg(test)]
 mod tests;
+mod widths;
 
 pub(super) use needs::{longest_completion, pages};
 

@@ -79,6 +79,7 @@ const fn wanted(
 }
 
 const RULES: &str = "Accuracy and other rules";
+const LOAD: &str = "Expert load";
 const HELD_OUT: &str = "Held-out problems";
 const TIME: &str = "Time by phase";
 const SPEED: &str = "Speed";
@@ -96,6 +97,22 @@ const WANTED: &[Wanted] = &[
     wanted("Clip share", "share", false, &["clip"], "share of tokens whose ratio was clipped"),
     wanted("Gradient norm", "number", false, &["grad"], "before clipping"),
     wanted("Mismatch", "nats", false, &["mismatch_max"], "largest difference of sampler and trainer; 0 is exact"),
+    wanted(
+        LOAD,
+        "number",
+        false,
+        &["router/max_violation"],
+        "busiest expert over the mean, less 1, by block; 0 is even",
+    ),
+    wanted("Idle experts", "share", true, &["router/idle"], "share of experts that no token of an update went to"),
+    wanted("Router bias", "number", false, &["router/bias_max"], "largest correction bias"),
+    wanted(
+        "Losses on routers",
+        "number",
+        false,
+        &["router/sequence_balance", "router/aux_loss", "router/z_loss"],
+        "with their factors, beside the loss",
+    ),
     wanted("Learning rate", "number", false, &["lr"], "at the step's last update"),
     wanted(TIME, "seconds", false, &[], "seconds of a step, layer on layer"),
     wanted(SPEED, "number", false, &["perf/tokens_per_second"], "tokens of a step ÷ its seconds"),
@@ -117,6 +134,7 @@ pub(super) fn charts(columns: &Columns, rules: &[String]) -> (Vec<Chart>, Vec<Ch
         let mut keys: Vec<String> = wanted.keys.iter().map(|key| key.to_string()).collect();
         match wanted.title {
             RULES => keys.extend(rules.iter().filter(|rule| *rule != "accuracy").cloned()),
+            LOAD => keys.extend(columns.keys.keys().filter(|key| key.starts_with("router/max_violation/")).cloned()),
             HELD_OUT => keys.extend(columns.keys.keys().filter(|key| is_share_solved(key)).cloned()),
             TIME => keys.extend(phases(columns).map(|phase| format!("perf/seconds/{phase}"))),
             _ => {}

@@ -3,7 +3,7 @@
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use model::config::{Dtype, Mla};
+use model::config::{Dtype, Mla, ModelConfig};
 use model::policy::Policy;
 use model::probe::Probe;
 use model::team;
@@ -74,7 +74,8 @@ impl Run {
             policy.compute_on(device);
         }
         let mut reference = plan.reference.then(|| policy.deep_copy());
-        let mut optimizer = Optimizer::new(policy.layout(), &config.optimizer);
+        let mut optimizer =
+            Optimizer::sparing(policy.layout(), &config.optimizer, &config.router.spared(policy.layout()));
         let probe = policy.probe();
         let measures = match config.run.exactness {
             Exactness::Measure => true,
@@ -112,7 +113,7 @@ impl Run {
             1.. => Verbosity::Verbose,
         };
         let c = policy.config();
-        let size = parameters(policy.n_parameters());
+        let size = size(c);
         let title =
             format!("{} · {}-layer policy, {size}, {} · {}", config.name, c.n_layers, device::name(device), plan.work);
         let mut log = StepLog::resume(dir.path(), &title, plan.steps, verbosity, progress.lengths, progress.step + 1)?;
@@ -185,11 +186,14 @@ fn route(policy: &Policy, device: Option<Device>, probe: &Probe, measures: bool)
     route
 }
 
-/// `1.9M params`.
-fn parameters(n: usize) -> String {
-    match n as f64 {
-        n if n < 1e6 => format!("{:.0}k params", n / 1e3),
-        n if n < 1e9 => format!("{:.1}M params", n / 1e6),
-        n => format!("{:.1}B params", n / 1e9),
-    }
+/// `1.9M params`, or `1.9M params (560k active)` where a token does not meet all of them.
+pub fn size(model: &ModelConfig) -> String {
+    let short = |n: u64| match n as f64 {
+        n if n < 1e6 => format!("{:.0}k", n / 1e3),
+        n if n < 1e9 => format!("{:.1}M", n / 1e6),
+        n => format!("{:.1}B", n / 1e9),
+    };
+    let (total, active) = (model.n_parameters(), model.n_active_parameters());
+    let active = if active < total { format!(" ({} active)", short(active)) } else { String::new() };
+    format!("{} params{active}", short(total))
 }

@@ -3,16 +3,19 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+use model::backward::Lesson;
 use model::kernels::TokenLogprobs;
 use model::policy::Policy;
+use model::router::Routed;
 use tracing::debug_span;
 
 use super::batches::{cut, pack};
 use super::{Sequence, SftConfig};
 use crate::gradient::Gradient;
+use crate::router::RouterConfig;
 
 /// The mean negative log-likelihood of an update's learned tokens.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Learned {
     /// −Σ log p / `n_learned`, natural logarithm.
     pub loss: f64,
@@ -20,6 +23,8 @@ pub struct Learned {
     pub n_learned: usize,
     /// All tokens, prompts included.
     pub n_tokens: usize,
+    /// What routers did.
+    pub routed: Routed,
 }
 
 /// Computes the loss of an update, and its gradient into `gradient`; `None` where `cancel`
@@ -27,7 +32,7 @@ pub struct Learned {
 pub fn learn(
     policy: &Policy,
     batch: &[&Sequence],
-    config: &SftConfig,
+    (config, router): (&SftConfig, &RouterConfig),
     checkpointing: bool,
     cancel: &AtomicBool,
     gradient: &mut Gradient,
@@ -36,18 +41,28 @@ pub fn learn(
     let n_learned: usize = batch.iter().map(|sequence| sequence.n_learned()).sum();
     // Of the whole update, not of a microbatch: cutting a batch to fit in memory must not change a token's weight.
     let weight = 1.0 / n_learned.max(1) as f64;
-    let losses = gradient.sum(&cut(&lengths, config.microbatch_tokens), cancel, |places, own, hand| {
-        let (packed, targets) = pack(batch[places.clone()].iter().copied());
+    let microbatches: Vec<_> = cut(&lengths, config.microbatch_tokens)
+        .into_iter()
+        .map(|places| pack(batch[places].iter().copied()))
+        .map(|(packed, targets)| (packed.rows_of_segments(), packed, targets))
+        .collect();
+    let rows = microbatches.iter().map(|(sequences, packed, _)| (packed, &sequences[..]));
+    let balance = &router.balance(policy, &rows.collect::<Vec<_>>(), gradient.threads());
+    let found = gradient.sum(&microbatches, cancel, |(sequences, packed, targets), own, hand| {
         let _span = debug_span!("microbatch", rows = packed.len(), tokens = targets.tokens.len()).entered();
         let mut loss = 0.0;
         let mut objective = |range: Range<usize>, found: &TokenLogprobs| {
             loss -= found.logprobs.iter().map(|&logprob| f64::from(logprob)).sum::<f64>() * weight;
             vec![-weight as f32; range.len()]
         };
-        policy.backward_in_parts(&packed, &targets, 1.0, checkpointing, own, &mut objective, hand);
-        loss
+        let lesson = Lesson { packed, targets, temperature: 1.0, checkpointing, balance, sequences };
+        let routed = policy.backward_in_parts(&lesson, own, &mut objective, hand);
+        (loss, routed)
     })?;
-    Some(Learned { loss: losses.iter().sum(), n_learned, n_tokens: lengths.iter().sum() })
+    let mut routed = Routed::default();
+    found.iter().for_each(|(_, more)| routed.add(more));
+    let loss = found.iter().map(|(loss, _)| loss).sum();
+    Some(Learned { loss, n_learned, n_tokens: lengths.iter().sum(), routed })
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@
 use model::attention::{self, Segment, TILE};
 use model::backward::chunk_rows;
 use model::buffer::slack;
-use model::config::{AttentionConfig, Dtype, ModelConfig};
+use model::config::{AttentionConfig, Dtype, Mla, ModelConfig};
 use model::kv_cache::KvCache;
-use model::layout::Layout;
+use model::layout::{Layout, Role};
 use model::share::Share;
 use rollout::draft::DRAFT_ROWS;
 
+use super::widths::Widths;
 use super::{Load, Part, Passes};
 use crate::config::RunConfig;
 use crate::gradient::side_by_side;
@@ -29,28 +30,8 @@ pub(super) struct Needs<'a> {
     load: &'a Load,
     passes: Passes,
     workers: u64,
+    layout: Layout,
     widths: Widths,
-}
-
-/// Numbers of one row.
-#[derive(Clone, Copy)]
-struct Widths {
-    /// D: the stream.
-    stream: u64,
-    /// F: the feed-forward.
-    ffn: u64,
-    /// V: logits.
-    vocabulary: u64,
-    /// What a block keeps for its gradient, its input aside.
-    kept: u64,
-    /// What a block holds besides until its output is there.
-    forward: u64,
-    /// What its gradient holds besides, at most.
-    backward: u64,
-    /// What its gradient holds besides while that of attention is computed, the sums aside.
-    attention: u64,
-    /// What of all that was kept is gone by then.
-    released: u64,
 }
 
 /// The rows of an update.
@@ -75,31 +56,41 @@ impl<'a> Needs<'a> {
         passes: Passes,
     ) -> Needs<'a> {
         let workers = run.run.workers.unwrap_or(load.cores).max(1) as u64;
-        Needs { model, run, stage, load, passes, workers, widths: Widths::of(model, run.model.dtype) }
+        Needs {
+            model,
+            run,
+            stage,
+            load,
+            passes,
+            workers,
+            layout: Layout::new(model),
+            widths: Widths::of(model, run.model.dtype, run.model.mla),
+        }
     }
 
     /// What every phase holds.
     pub(super) fn standing(&self) -> Parts {
-        let n = self.model.n_parameters();
+        let n = self.layout.parameters().iter().map(|p| p.range().len() as u64).sum::<u64>();
         // What products read: the matrices, rounded or in panels (an embedding that is not the head is looked up, not
         // multiplied with).
         let looked_up = if self.model.tied_head { 0 } else { (self.model.vocab_size * self.model.hidden_dim) as u64 };
-        let copies = match self.run.model.dtype {
-            Dtype::Bf16 => (n - looked_up) * BF16,
-            Dtype::F32 | Dtype::Auto => (n - looked_up) * F32,
-            // A byte a number, and a scale for a block.
-            Dtype::Fp8 => {
-                let coded = Layout::new(self.model).n_coded() as u64;
-                (n - looked_up - coded) * F32 + coded + coded / 1024
-            }
-        };
+        let copies = self.also_copied()
+            + match self.run.model.dtype {
+                Dtype::Bf16 => (n - looked_up) * BF16,
+                Dtype::F32 | Dtype::Auto => (n - looked_up) * F32,
+                // A byte a number, and a scale for a block.
+                Dtype::Fp8 => {
+                    let coded = self.layout.n_coded() as u64;
+                    (n - looked_up - coded) * F32 + coded + coded / 1024
+                }
+            };
         // Cosines and sines of half a head's width.
         let tables = (self.model.ropes.len() * self.model.max_positions * self.model.rope_dim()) as u64 * F32;
         let weights = n * F32 + copies + tables;
         let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
         let reference = if self.stage == Stage::Grpo && has_reference { weights } else { 0 };
         // The sum, and for each pass the ends and one block.
-        let share = Share::room(&Layout::new(self.model)) as u64;
+        let share = Share::room(&self.layout) as u64;
         let gradients = self.rows().map_or(0, |rows| (n + self.passes(rows) * share) * F32);
         vec![
             (Part::Program, self.load.program),
@@ -109,6 +100,19 @@ impl<'a> Needs<'a> {
             (Part::Gradients, gradients),
             (Part::Cache, self.cache()),
         ]
+    }
+
+    /// Routers in f32 beside a bf16 copy; where latent attention is trained in another form than it is sampled in, what makes
+    /// keys and values a second time.
+    fn also_copied(&self) -> u64 {
+        let routers: usize = self.layout.router_ranges().iter().map(ExactSizeIterator::len).sum();
+        let up = match (&self.model.attention, self.run.model.mla) {
+            (AttentionConfig::Latent(a), Mla::Expanded) if !self.is_bf16() => {
+                self.model.n_layers * a.n_heads * a.rank * (a.nope_dim + a.value_dim)
+            }
+            _ => 0,
+        };
+        (if self.is_bf16() { routers } else { 0 } + up) as u64 * F32
     }
 
     /// Sampling the completions of a step.
@@ -128,12 +132,12 @@ impl<'a> Needs<'a> {
         let rows = self.rows()?;
         let passes = self.passes(rows);
         let together = (passes * rows.microbatch).min(rows.all);
-        let Widths { stream, kept, forward, backward, attention, released, vocabulary, ffn } = self.widths;
+        let Widths { stream, kept_by_all, kept, forward, backward, attention, released, vocabulary } = self.widths;
         let layers = self.model.n_layers as u64;
         let attention = (together * attention + passes * rows.sums).saturating_sub(together * released);
         let gradient = (together * backward).max(attention);
         let (stack, block) = match self.passes.checkpointing {
-            false => (layers * (stream + kept), gradient.max(together * forward)),
+            false => (layers * stream + kept_by_all, gradient.max(together * forward)),
             true => (layers * stream, together * kept + gradient.max(together * (stream + forward))),
         };
         let chunk_rows = (chunk_rows(self.model.vocab_size) as u64).min(rows.microbatch.max(8));
@@ -141,7 +145,7 @@ impl<'a> Needs<'a> {
         let (mut logits, mut block_product) = (chunk_rows * vocabulary * F32, 0);
         if self.is_bf16() {
             logits += chunk_rows * vocabulary * BF16 + vocabulary * stream * (F32 + BF16);
-            block_product = 2 * ffn * stream * (F32 + BF16);
+            block_product = 2 * self.widest() * (F32 + BF16);
         }
         // A block's gradient is taken where the logits have been; they are not there at once.
         let logits = passes * logits;
@@ -153,8 +157,7 @@ impl<'a> Needs<'a> {
 
     /// Writing a checkpoint: one tensor at a time, as numbers and as bytes.
     pub(super) fn saving(&self) -> Option<Parts> {
-        let Widths { stream, ffn, vocabulary, .. } = self.widths;
-        let largest = stream * vocabulary.max(ffn);
+        let largest = self.layout.parameters().iter().map(|p| p.range().len()).max().unwrap_or(0) as u64;
         (self.stage != Stage::Eval).then(|| vec![(Part::File, 2 * largest * F32)])
     }
 
@@ -173,6 +176,12 @@ impl<'a> Needs<'a> {
             own.push((Part::Kept, kept.saturating_sub(own_bytes)));
         }
         own
+    }
+
+    /// Numbers of the largest matrix of a block.
+    fn widest(&self) -> u64 {
+        let linear = self.layout.parameters().iter().filter(|p| p.role == Role::Linear);
+        linear.map(|p| p.range().len()).max().unwrap_or(0) as u64
     }
 
     fn is_bf16(&self) -> bool {
@@ -265,16 +274,6 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// The widest feed-forward of one row, all the experts that it goes to side by side.
-fn ffn_width(model: &ModelConfig) -> usize {
-    let experts = model.experts.as_ref().filter(|_| model.blocks.iter().any(|block| block.sparse));
-    experts.map_or(0, |e| e.n_chosen * e.width + e.shared_width.unwrap_or(0)).max(model.ffn_dim)
-}
-
-fn has_head_norms(model: &ModelConfig) -> bool {
-    matches!(&model.attention, AttentionConfig::Grouped(attention) if attention.head_norms)
-}
-
 /// A microbatch of `rows` rows, full of groups of a prompt and completions that are as long as they may be.
 fn groups_of(prompt: usize, completion: usize, group_size: usize, rows: usize) -> Vec<Segment> {
     let (mut segments, mut start) = (Vec::new(), 0);
@@ -301,40 +300,6 @@ struct Sampled {
     n: usize,
     group_size: usize,
     max_tokens: usize,
-}
-
-impl Widths {
-    fn of(model: &ModelConfig, dtype: Dtype) -> Widths {
-        let wide = |n: usize| n as u64;
-        let heads = model.heads(0);
-        let (d, f) = (wide(model.hidden_dim), wide(ffn_width(model)));
-        let (q, kv) = (wide(heads.widths().q), wide(heads.widths().key));
-        let (heads, kv_heads) = (wide(heads.n_heads), wide(heads.n_kv_heads));
-        // Both norms' roots, q, k, v, attended with its log-sums, the middle of the stream, gate, up; with norms on heads
-        // also what went into them.
-        let head_norms = if has_head_norms(model) { q + kv + heads + kv_heads } else { 0 };
-        let after = if model.norm.after { 2 * d } else { 0 };
-        let kept = d + 2 + 2 * q + 2 * kv + heads + 2 * f + head_norms + after;
-        // Gated and the output: what else is needed on the way is gone before the rest of what is kept is there.
-        let mut forward = d + f;
-        // Gradients of the output and of gated; later of the output, of the second norm's output and input. Those of gate,
-        // up, queries and keys take the places of what they belong to.
-        let mut backward = (d + f).max(3 * d);
-        // Gradients of the second norm's input, of attended, of q, k and v; gate, up and the middle are gone.
-        let (mut attention, released) = (d + 2 * q + 2 * kv, 2 * f + d);
-        if dtype == Dtype::Bf16 {
-            forward += d / 2 + f;
-            attention += q / 2;
-            backward += (q + 2 * kv) / 2 + d;
-        }
-        if dtype == Dtype::Fp8 {
-            // A product's factors in tiles, beside what they are made of.
-            forward += f.max(d);
-            attention += q + d;
-            backward += 2 * f + d;
-        }
-        Widths { stream: d, ffn: f, vocabulary: wide(model.vocab_size), kept, forward, backward, attention, released }
-    }
 }
 
 /// The longest completion a run samples while training, schedule included, in tokens.

@@ -11,6 +11,10 @@ fn policy(folder: &TempDir) -> Policy {
     Policy::load(folder.path(), &config, 3).unwrap()
 }
 
+/// What evens out routers, all of it at once.
+const ROUTER: RouterConfig =
+    RouterConfig { bias_update_rate: 0.001, sequence_balance: 0.02, aux_loss: 0.03, z_loss: 0.01, frozen: false };
+
 fn config(microbatch_tokens: usize) -> SftConfig {
     SftConfig {
         steps: 1,
@@ -34,7 +38,7 @@ fn sequence(length: usize, seed: i64) -> Sequence {
 fn learned(policy: &Policy, batch: &[&Sequence], config: &SftConfig, workers: usize) -> (Learned, Vec<f32>) {
     let mut gradient = Gradient::new(policy.layout(), workers, workers.div_ceil(2));
     let cancel = AtomicBool::new(false);
-    let learned = learn(policy, batch, config, false, &cancel, &mut gradient).unwrap();
+    let learned = learn(policy, batch, (config, &ROUTER), false, &cancel, &mut gradient).unwrap();
     (learned, gradient.total().to_vec())
 }
 
@@ -85,8 +89,9 @@ proptest! {
     fn neither_cuts_nor_workers_change_the_gradient(
         lengths in prop::collection::vec(2_usize..60, 2..14),
         limit in 20_usize..200,
+        experts: bool,
     ) {
-        let folder = Folder::default().write();
+        let folder = Folder { experts, ..Folder::default() }.write();
         let policy = policy(&folder);
         let sequences: Vec<Sequence> = lengths.iter().enumerate().map(|(i, &n)| sequence(n, i as i64)).collect();
         let batch: Vec<&Sequence> = sequences.iter().collect();
@@ -94,6 +99,13 @@ proptest! {
         let (cut, cut_gradient) = learned(&policy, &batch, &config(limit), 1);
         let (spread, spread_gradient) = learned(&policy, &batch, &config(limit), 3);
         prop_assert!((whole.loss - cut.loss).abs() < 1e-9);
+        let (a, b) = (&whole.routed, &cut.routed);
+        prop_assert_eq!((&a.loads, a.n_sent), (&b.loads, b.n_sent));
+        prop_assert_eq!(a.loads.len(), if experts { 2 } else { 0 });
+        for (a, b) in [(a.sequence, b.sequence), (a.batch, b.batch), (a.z, b.z)] {
+            prop_assert!((a - b).abs() <= 1e-6 * a && (a > 0.0) == experts, "{} beside {}", a, b);
+        }
+        prop_assert_eq!(&cut.routed, &spread.routed);
         prop_assert!(relative_difference(&cut_gradient, &whole_gradient) < 1e-5);
         prop_assert_eq!(cut.loss.to_bits(), spread.loss.to_bits());
         let bits = |gradient: &[f32]| gradient.iter().map(|g| g.to_bits()).collect::<Vec<_>>();

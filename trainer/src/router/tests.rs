@@ -1,0 +1,168 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use model::config::PolicyConfig;
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{RunConfig, RunOptions};
+use crate::fixture::Folder;
+use crate::{grpo, sft};
+
+const GRPO: &str = r#"
+rollout = { max_tokens = 12 }
+rewards = [
+  { soft_overlong = { weight = 1.0, max_tokens = 12, buffer = 8 } },
+  { accuracy = { weight = 1.0, kind = "exact", extract = "answer_tag" } },
+]
+grpo = { steps = 3, prompts_per_step = 4, group_size = 4, updates_per_step = 2, microbatch_tokens = 64 }
+"#;
+
+const SFT: &str = "sft = { steps = 3, batch_tokens = 300, max_tokens = 80, microbatch_tokens = 128 }";
+
+const ALL: &str = "bias_update_rate = 0.01, sequence_balance = 0.01, aux_loss = 0.01, z_loss = 0.001";
+
+fn folder() -> TempDir {
+    Folder { experts: true, ..Folder::default() }.write()
+}
+
+fn config(checkpoint: &Path, stage: &str, router: &str) -> RunConfig {
+    let source =
+        if stage == SFT { "arithmetic = { n_problems = 40, terms = 2 }" } else { "chain = { n_problems = 40 }" };
+    let text = format!(
+        r#"
+        name = "sums"
+        seed = 5
+        model = {{ checkpoint = {checkpoint:?}, random_init = true }}
+        data = {{ source.{source}, template = "plain" }}
+        optimizer = {{ lr = 0.003, weight_decay = 0.1 }}
+        run = {{ save_every = 1, keep_last = 10, workers = 2 }}
+        router = {{ {router} }}
+        {stage}
+        "#
+    );
+    toml::from_str(&text).unwrap()
+}
+
+/// Runs the config below `root`, or goes on with a run there.
+fn train(config: &RunConfig, root: &Path, resume: Option<PathBuf>) {
+    let options =
+        RunOptions { root: root.into(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 };
+    match config.grpo {
+        Some(_) => grpo::train(config, &options).unwrap(),
+        None => sft::train(config, &options).unwrap(),
+    };
+}
+
+fn policy(folder: &Path, random_init: bool) -> Policy {
+    Policy::load(folder, &PolicyConfig { random_init, ..PolicyConfig::new(folder) }, 5).unwrap()
+}
+
+fn metrics(run: &Path) -> Vec<Map<String, Value>> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let row = |line: &str| {
+        let row: Map<String, Value> = serde_json::from_str(line).unwrap();
+        row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()
+    };
+    text.lines().map(row).collect()
+}
+
+fn biases(policy: &Policy) -> Vec<f32> {
+    let corrections = policy.layout().corrections();
+    corrections.into_iter().flat_map(|(_, range)| policy.parameters()[range].to_vec()).collect()
+}
+
+/// Weights, moments, biases and numbers of a run with everything on are those of the run that was stopped, and those of
+/// another number of workers.
+#[test]
+fn runs_whose_routers_are_evened_out_resume_to_the_same_bytes() {
+    let folder = folder();
+    for stage in [SFT, GRPO] {
+        let root = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path(), stage, ALL);
+        train(&config, root.path(), None);
+        let whole = root.path().join("sums/1");
+        let cut = root.path().join("cut");
+        assert!(std::process::Command::new("cp").arg("-r").arg(&whole).arg(&cut).status().unwrap().success());
+        train(&config, root.path(), Some(cut.join("step_0002")));
+        config.run.workers = Some(3);
+        train(&config, root.path(), None);
+        for other in [cut, root.path().join("sums/2")] {
+            assert_eq!(metrics(&whole), metrics(&other));
+            for file in ["step_0003/model.safetensors", "step_0003/optimizer/first_moment.safetensors"] {
+                assert!(fs::read(whole.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
+            }
+        }
+        let rows = metrics(&whole);
+        let last = rows.iter().rev().find(|row| row.contains_key("router/max_violation")).unwrap();
+        let number = |key: &str| last[key].as_f64().unwrap();
+        assert_eq!(number("router/dropped"), 0.0);
+        assert!(number("router/max_violation") > 0.0 && (0.0..1.0).contains(&number("router/idle")));
+        assert!(last.contains_key("router/max_violation/1") && last.contains_key("router/max_violation/2"));
+        assert!(!last.contains_key("router/max_violation/0"), "the first block is dense");
+        for key in ["router/sequence_balance", "router/aux_loss", "router/z_loss"] {
+            assert!(number(key) > 0.0, "{key}");
+        }
+        assert!(rows.iter().all(|row| row.get("mismatch_max").is_none_or(|mismatch| *mismatch == 0.0)));
+        // Two updates a step in reinforcement learning, one in fine-tuning: as many whole steps of γ.
+        let biases = biases(&policy(&whole.join("step_0003"), false));
+        let largest = biases.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        assert!(largest > 0.0 && f64::from(largest) == number("router/bias_max"));
+        let steps = biases.iter().map(|bias| bias / 0.01);
+        assert!(steps.map(|steps| (steps - steps.round()).abs()).fold(0.0, f32::max) < 1e-4, "{biases:?}");
+    }
+}
+
+/// Neither gradient, norm nor decay knows of frozen routers; all else moves.
+#[test]
+fn frozen_routers_stay_as_they_are() {
+    let folder = folder();
+    let moved = |router: &str| -> Vec<String> {
+        let root = tempfile::tempdir().unwrap();
+        train(&config(folder.path(), SFT, router), root.path(), None);
+        let (before, after) = (policy(folder.path(), true), policy(&root.path().join("sums/1/step_0003"), false));
+        let differs = |p: &&model::layout::Parameter| before.parameters()[p.range()] != after.parameters()[p.range()];
+        before.layout().parameters().iter().filter(differs).map(|p| p.name.clone()).collect()
+    };
+    let (free, frozen) = (moved("frozen = false"), moved("frozen = true"));
+    let router = |name: &String| name.ends_with("mlp.gate.weight");
+    assert_eq!(free.iter().filter(|name| router(name)).count(), 2, "{free:?}");
+    assert!(frozen.iter().all(|name| !router(name)), "{frozen:?}");
+    assert_eq!(frozen.len() + 2, free.len());
+    assert!(!free.iter().any(|name| name.contains("e_score_correction_bias")), "no gradient reaches a bias");
+}
+
+#[test]
+fn frozen_routers_are_not_in_the_norm() {
+    let folder = folder();
+    let policy = policy(folder.path(), true);
+    let mut gradient = vec![1.0; policy.layout().len()];
+    RouterConfig::default().hold(policy.layout(), &mut gradient);
+    assert!(gradient.iter().all(|g| *g == 1.0));
+    RouterConfig { frozen: true, ..RouterConfig::default() }.hold(policy.layout(), &mut gradient);
+    assert_eq!(gradient.iter().filter(|g| **g == 0.0).count(), 2 * 8 * 16, "E × D numbers in each of two blocks");
+}
+
+#[test]
+fn settings_fit_the_policy() {
+    let told = |model: &ModelConfig, device: bool, router: &str| -> Vec<String> {
+        let router: RouterConfig = toml::from_str(&router.replace(", ", "\n")).unwrap();
+        router.check(model, device).iter().map(ToString::to_string).collect()
+    };
+    let dense = ModelConfig::from_folder(Folder::default().write().path()).unwrap();
+    assert_eq!(told(&dense, false, ""), [""; 0]);
+    insta::assert_snapshot!(told(&dense, false, &format!("{ALL}, frozen = true")).join("\n"), @r"
+    `router.bias_update_rate`: is set, and the policy has no experts
+    `router.sequence_balance`: is set, and the policy has no experts
+    `router.aux_loss`: is set, and the policy has no experts
+    `router.z_loss`: is set, and the policy has no experts
+    `router.frozen`: is set, and the policy has no experts
+    ");
+    let mut experts = ModelConfig::from_folder(folder().path()).unwrap();
+    assert_eq!(told(&experts, false, ALL), [""; 0]);
+    assert_eq!(told(&experts, true, "frozen = true"), [""; 0]);
+    insta::assert_snapshot!(told(&experts, true, "z_loss = 0.1").join("\n"), @"`router.z_loss`: is set, and `model.device` does not even out routers");
+    experts.experts.as_mut().unwrap().correction_bias = false;
+    insta::assert_snapshot!(told(&experts, false, ALL).join("\n"), @"`router.bias_update_rate`: is set, and the policy's routers have no correction bias");
+}
