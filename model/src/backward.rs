@@ -11,7 +11,7 @@ use crate::layout::Slot;
 use crate::mtp::MtpObjective;
 use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
-use crate::router::{Balance, Balancer, Loads, Routed};
+use crate::router::{Balance, Balancer, Loads, NO_BALANCE, Routed};
 use crate::share::{Hand, Share};
 use std::ops::Range;
 use tch::Tensor;
@@ -68,7 +68,7 @@ pub struct Lesson<'a> {
 impl<'a> Lesson<'a> {
     /// A lesson in which nobody looks at routers.
     pub fn new(packed: &'a Packed, targets: &'a Targets, temperature: f32, checkpointing: bool) -> Lesson<'a> {
-        Lesson { packed, targets, temperature, checkpointing, balance: &Balance::NONE, sequences: &[] }
+        Lesson { packed, targets, temperature, checkpointing, balance: &NO_BALANCE, sequences: &[] }
     }
 }
 

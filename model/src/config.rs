@@ -135,6 +135,9 @@ pub struct ModelConfig {
     pub max_positions: usize,
     /// The head is the embedding.
     pub tied_head: bool,
+    /// Standard deviation of fresh matrices (`initializer_range`): GPT-2's 0.02 where the config names none, as in every
+    /// family here.
+    pub initial_std: f32,
     /// Blocks of multi-token prediction behind the last layer (DeepSeek-V3, arXiv 2412.19437, section 2.2).
     pub n_mtp: usize,
     /// Beginning-of-sequence id, if config.json names one.

@@ -19,9 +19,6 @@ use crate::team;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Standard deviation of fresh matrices (GPT-2's, and the default of every family here).
-const INITIAL_STD: f32 = 0.02;
-
 /// A network with its weights.
 ///
 /// Shared between threads by reference: everything that takes `&Policy` only reads.
@@ -46,7 +43,7 @@ impl Policy {
         let layout = Layout::new(&architecture);
         let mut parameters = Buffer::zeros(layout.len());
         if config.random_init {
-            draw(&layout, 1.0 - architecture.norm.offset, &mut parameters, seed);
+            draw(&layout, &architecture, &mut parameters, seed);
         } else {
             read(folder, &architecture, &layout, &mut parameters)?;
         }
@@ -161,13 +158,14 @@ impl Policy {
 }
 
 /// Fresh weights: matrices normal, norms such that they change nothing, biases zero.
-fn draw(layout: &Layout, norm: f32, parameters: &mut [f32], seed: u64) {
+fn draw(layout: &Layout, config: &ModelConfig, parameters: &mut [f32], seed: u64) {
+    let norm = 1.0 - config.norm.offset;
     for (index, parameter) in layout.parameters().iter().enumerate() {
         let stream = Stream::new(seed, Purpose::Weights, 0, index as u64, 0);
         let numbers = &mut parameters[parameter.range()];
         if parameter.decay() {
             for (i, number) in numbers.iter_mut().enumerate() {
-                *number = INITIAL_STD * stream.normal(i as u32);
+                *number = config.initial_std * stream.normal(i as u32);
             }
         } else if !parameter.name.ends_with("bias") {
             numbers.fill(norm);

@@ -12,8 +12,8 @@ mod balancer;
 mod load;
 mod select;
 
-pub(crate) use balancer::Balancer;
 pub use balancer::{Balance, Loads, Routed, add_loads};
+pub(crate) use balancer::{Balancer, NO_BALANCE};
 pub use load::Load;
 
 use crate::buffer::Buffer;

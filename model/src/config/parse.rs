@@ -78,6 +78,7 @@ pub(super) fn common(
         ropes,
         max_positions: c.size("max_position_embeddings")?,
         tied_head: c.flag("tie_word_embeddings")?.unwrap_or(defaults.tied_head),
+        initial_std: c.positive("initializer_range")?.unwrap_or(0.02) as f32,
         n_mtp: 0,
         bos_token_id: c.ids("bos_token_id", defaults.bos)?.first().copied(),
         eos_token_ids,

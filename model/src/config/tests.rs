@@ -132,6 +132,8 @@ fn both_spellings_of_rope_agree() {
 fn absent_keys_are_as_in_transformers() {
     let c = parse(&small("llama")).unwrap();
     assert!(!c.tied_head);
+    assert_eq!(c.initial_std, 0.02);
+    assert_eq!(parse(&with(small("llama"), "initializer_range", json!(0.5))).unwrap().initial_std, 0.5);
     assert_eq!((c.bos_token_id, c.eos_token_ids), (Some(1), vec![2]));
     assert_eq!(c.ropes, [RopeConfig { theta: 10_000.0, scaling: RopeScaling::Default }]);
     let c = parse(&with(small("qwen2"), "head_dim", Value::Null)).unwrap();

@@ -201,7 +201,7 @@ fn short_sequences_teach_modules_nothing() {
 /// How many of the targets are the likeliest is what the logits say.
 #[test]
 fn the_likeliest_are_counted() {
-    let policy = policy("qwen3", 1, Dtype::F32);
+    let policy = policy("deepseek_v3", 1, Dtype::F32);
     let (packed, targets) = groups(&tokens(&policy, 90), 5, false);
     let rows = ModuleRows::behind(&packed);
     let likeliest = policy.mtp_logits(&packed)[0].argmax(-1, false);

@@ -45,11 +45,9 @@ pub struct Routed {
     pub z: f64,
 }
 
-impl Balance {
-    /// No losses.
-    pub const NONE: Balance =
-        Balance { sequence: 0.0, batch: 0.0, z: 0.0, n_sequences: 0, n_rows: 0, loads: Loads::new() };
-}
+/// No losses on routers.
+pub(crate) static NO_BALANCE: Balance =
+    Balance { sequence: 0.0, batch: 0.0, z: 0.0, n_sequences: 0, n_rows: 0, loads: Loads::new() };
 
 impl Routed {
     /// Adds what routers did elsewhere.
