@@ -66,7 +66,7 @@ fn a_typo_in_a_key() {
     ");
     insta::assert_snapshot!(told("[grpo]", "[gpro]"), @r"
     error: read config `tiny.toml`
-      caused by: line 12, column 2: unknown field `gpro`, expected one of `name`, `seed`, `model`, `data`, `rollout`, `rewards`, `grpo`, `sft`, `optimizer`, `eval`, `run`
+      caused by: line 12, column 2: unknown field `gpro`, expected one of `name`, `seed`, `model`, `data`, `rollout`, `rewards`, `grpo`, `sft`, `optimizer`, `router`, `eval`, `run`
     hint: did you mean `grpo`?
     ");
 }

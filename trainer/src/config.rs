@@ -55,7 +55,7 @@ pub struct RunConfig {
     /// How the policy moves.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
-    /// How the routers of a mixture of experts are evened out; all of it is off by default.
+    /// The routers of a mixture of experts.
     #[serde(default)]
     pub router: RouterConfig,
     /// Held-out sets and how they are sampled.
