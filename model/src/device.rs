@@ -22,6 +22,7 @@ mod twin;
 mod weight;
 
 pub use cache::{DeviceCache, Encoded};
+pub use fp8::fp8_product;
 pub use library::{LibraryError, beside_libtorch, load_cuda};
 pub use noise::gumbel;
 pub use policy::DevicePolicy;

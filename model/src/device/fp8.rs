@@ -2,7 +2,7 @@
 //!
 //! Codes and scales are the CPU's to the bit. A product is the sum over chunks of 128 of the inner dimension, each times
 //! both scales, in order, in f32. Hopper computes it by cuBLAS's block-wise scaled products; where libtorch has none, the
-//! codes of a chunk are multiplied as f32, which [`scaled`] says once.
+//! codes of a chunk are multiplied as f32, which [`product`] says once.
 
 mod matrix;
 
@@ -173,21 +173,29 @@ fn encode(x: &Tensor, scales: &Tensor) -> Tensor {
 
 /// a · bᵀ for a in tiles `[M, C · 128]` and b in tiles or blocks `[N, C · 128]`: `[M, N]` f32.
 fn product(a: &Coded, b: &Coded) -> Tensor {
-    if a.codes.device().is_cuda() {
+    static NOT_ON_THE_CPU: Once = Once::new();
+    static REFUSED: Once = Once::new();
+    if !a.codes.device().is_cuda() {
+        NOT_ON_THE_CPU.call_once(|| fallen_back("libtorch has no scaled products for its CPU device"));
+    } else if !REFUSED.is_completed() {
         match scaled(a, b) {
             Ok(y) => return y,
-            Err(error) => fallen_back(error.to_string().lines().next().unwrap_or_default()),
+            Err(error) => REFUSED.call_once(|| fallen_back(error.to_string().lines().next().unwrap_or_default())),
         }
-    } else {
-        fallen_back("libtorch has none for this device");
     }
     in_chunks(a, b)
 }
 
-/// Says once that scaled products are computed in chunks.
+/// Says that scaled products are computed in chunks.
 fn fallen_back(reason: &str) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| warn!(reason, "FP8 products are computed chunk by chunk in f32, without scaled products"));
+    warn!(reason, "FP8 products are computed in f32, 128 numbers at a time");
+}
+
+/// x · Wᵀ in FP8 for x `[M, K]` and W `[N, K]` f32, of multiples of 128. Coded here, and multiplied at each call: for those
+/// who measure a device.
+pub fn fp8_product(x: &Tensor, w: &Tensor) -> impl Fn() -> Tensor + use<> {
+    let (x, w) = (Coded::tiles(x, Scales::Largest), Coded::blocks(w));
+    move || product(&x, &w)
 }
 
 /// [`product`] by cuBLAS, which adds up a chunk in the tensor cores and chunks in f32.

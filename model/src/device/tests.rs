@@ -1,7 +1,7 @@
 use super::*;
 use crate::backward::Targets;
 use crate::buffer::Buffer;
-use crate::config::{Dtype, Mla, PolicyConfig};
+use crate::config::{AttentionConfig, Dtype, LatentAttention, Mla, PolicyConfig};
 use crate::layout::Role;
 use crate::packed::Packed;
 use crate::philox::{Purpose, Stream, open_unit};
@@ -274,6 +274,17 @@ fn decoding_follows_the_forward_pass() {
         cache.clear();
         assert_eq!(cache.len(), 0);
     }
+}
+
+/// Of latent attention a cache holds latents and rotated keys: 576 numbers a position and layer in DeepSeek-V3.
+#[test]
+fn a_cache_of_latents_holds_nothing_else() {
+    let on_device = DevicePolicy::new(&policy("deepseek_v3", Dtype::Bf16), Device::Cpu);
+    let LatentAttention { rank, rope_dim, .. } = match &on_device.config().attention {
+        AttentionConfig::Latent(latent) => latent.clone(),
+        AttentionConfig::Grouped(_) => panic!("latents"),
+    };
+    assert_eq!(DeviceCache::bytes(&on_device, 5, 64), 2 * on_device.config().n_layers * (rank + rope_dim) * 5 * 64);
 }
 
 /// The uniform numbers are the host's to the bit; the logarithms of a device may differ in the last place.

@@ -9,7 +9,7 @@ use anyhow::Result;
 use model::backward::Targets;
 use model::checkpoint::Format;
 use model::config::{Dtype, ModelConfig};
-use model::device::{DeviceCache, DevicePolicy};
+use model::device::{DeviceCache, DevicePolicy, fp8_product};
 use model::packed::Packed;
 use model::policy::Policy;
 use rollout::sampling::SamplingConfig;
@@ -100,9 +100,11 @@ pub(super) fn measure(
         limit: None,
     };
     let [bf16, f32] = [Kind::BFloat16, Kind::Float].map(|kind| clock.product(size.matrix, kind));
+    let fp8 = clock.product_fp8(size.matrix);
     let copy = clock.copy(size.copied);
     let n = size.matrix;
     tell(plain("product bf16", &format!("product in bf16, {n} × {n} × {n}"), bf16, "FLOP"))?;
+    tell(plain("product fp8", &format!("product in FP8, {n} × {n} × {n}"), fp8, "FLOP"))?;
     tell(plain("product f32", &format!("product in f32, {n} × {n} × {n}"), f32, "FLOP"))?;
     tell(plain("copy", "copy, bytes read and written", copy, "B"))?;
 
@@ -113,7 +115,7 @@ pub(super) fn measure(
             policy.save(folder, Format::Bf16)?;
         }
         let policy = DevicePolicy::new(&policy, device);
-        clock.measure(&size, &subject, &policy, [bf16, copy], tell)?;
+        clock.measure(&size, &subject, &policy, [bf16, fp8, copy], tell)?;
     }
     Ok(())
 }
@@ -221,6 +223,15 @@ impl Clock {
         f64::from(in_a_row) * 2.0 * (n as f64).powi(3) / seconds
     }
 
+    /// [`Clock::product`] in FP8, of numbers that are coded beforehand.
+    fn product_fp8(&self, n: i64) -> f64 {
+        let [a, b] = [(); 2].map(|()| Tensor::randn([n, n], (Kind::Float, self.device)));
+        let product = fp8_product(&a, &b);
+        let in_a_row = 4;
+        let seconds = self.seconds(|| (0..in_a_row).for_each(|_| drop(black_box(product()))));
+        f64::from(in_a_row) * 2.0 * (n as f64).powi(3) / seconds
+    }
+
     /// Bytes a second, read and written, of a copy of `n` numbers.
     fn copy(&self, n: i64) -> f64 {
         let from = Tensor::randn([n], (Kind::Float, self.device));
@@ -228,16 +239,20 @@ impl Clock {
         8.0 * n as f64 / self.seconds(|| to.copy_(&from))
     }
 
-    /// Measures one policy; the limits are operations of a product and bytes of a copy, a second.
+    /// Measures one policy; the limits are operations of products and bytes of a copy, a second.
     fn measure(
         &self,
         size: &Size,
         subject: &Subject,
         policy: &DevicePolicy,
-        [product, copy]: [f64; 2],
+        [bf16, fp8, copy]: [f64; 3],
         tell: &mut dyn FnMut(Measure) -> Result<()>,
     ) -> Result<()> {
         let (c, name, words) = (policy.config(), subject.name, subject.words());
+        let (product, limit) = match subject.dtype {
+            Dtype::Fp8 => (fp8, "the product in FP8"),
+            Dtype::F32 | Dtype::Bf16 | Dtype::Auto => (bf16, "the product in bf16"),
+        };
         for (checkpointing, (sequences, length)) in [true, false].into_iter().zip(size.trained) {
             let tokens = (sequences * length) as f64 / self.backward(policy, sequences, length, checkpointing);
             let [kept, blocks] = if checkpointing { ["again", "computed again"] } else { ["kept", "kept"] };
@@ -247,7 +262,7 @@ impl Clock {
                 value: tokens,
                 unit: "tokens",
                 share: Some(tokens * training_flops(c, length) / product),
-                limit: Some("the product in bf16"),
+                limit: Some(limit),
             })?;
         }
         if subject.dtype != Dtype::Fp8 {
