@@ -232,6 +232,11 @@ impl Layout {
         blocks.filter_map(correction).collect()
     }
 
+    /// Where modules of multi-token prediction lie in the flat array.
+    pub fn mtp_ranges(&self) -> Vec<Range<usize>> {
+        self.block_ranges[self.blocks.len()..].to_vec()
+    }
+
     /// Every stack of matrices whose groups of rows are multiplied each with its own.
     pub(crate) fn stacks(&self) -> Vec<StackSlot> {
         (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).stacks()).collect()

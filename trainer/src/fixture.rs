@@ -31,6 +31,8 @@ pub(crate) struct Folder {
     pub(crate) generation_eos: Value,
     /// Whether the policy is a mixture of experts, of the shape of DeepSeek-V3.
     pub(crate) experts: bool,
+    /// Its modules of multi-token prediction.
+    pub(crate) n_mtp: usize,
 }
 
 impl Default for Folder {
@@ -42,6 +44,7 @@ impl Default for Folder {
             config_eos: json!(257),
             generation_eos: Value::Null,
             experts: false,
+            n_mtp: 0,
         }
     }
 }
@@ -64,11 +67,12 @@ impl Folder {
                 "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 8,
                 "n_shared_experts": 1, "moe_intermediate_size": 8, "num_experts_per_tok": 2, "n_group": 2,
                 "topk_group": 1, "scoring_func": "sigmoid", "topk_method": "noaux_tc", "norm_topk_prob": true,
-                "routed_scaling_factor": 1.5, "num_nextn_predict_layers": 0,
+                "routed_scaling_factor": 1.5,
             });
             let fields = more.as_object().into_iter().flatten();
             fields.for_each(|(key, value)| config[key] = value.clone());
         }
+        config["num_nextn_predict_layers"] = self.n_mtp.into();
         put("config.json", &config);
         if !self.generation_eos.is_null() {
             put("generation_config.json", &json!({"eos_token_id": self.generation_eos}));

@@ -40,6 +40,7 @@ pub mod interrupt;
 pub mod manifest;
 pub mod metrics;
 pub mod mistake;
+pub mod mtp;
 pub mod objective;
 pub mod optimizer;
 pub mod preflight;

@@ -23,6 +23,7 @@ use crate::config::{DataConfig, RunConfig};
 use crate::data::{Documents, ProblemSet};
 use crate::eval;
 use crate::hub;
+use crate::mtp;
 use crate::prompting::{PromptSet, Prompter};
 use crate::sft::{self, Encoder, Sequences};
 use crate::stopping::StopIds;
@@ -210,6 +211,7 @@ fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     if let (Some(model), true) = (&checked.model, stage != Stage::Eval) {
         let device = !matches!(run.model.device, DeviceChoice::Auto | DeviceChoice::Cpu);
         findings.extend(run.router.check(model, device));
+        findings.extend(mtp::check(run, stage, model, device));
     }
     if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
         checkpoint::vocabulary(model, tokenizer, findings);

@@ -52,10 +52,12 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
         let span = run.log.span("update");
         let Run { policy, interrupt, .. } = &run;
         let checkpointing = run.memory.passes().checkpointing;
-        let learn = || learn(policy, &batch, (sft, &config.router), checkpointing, interrupt.flag(), &mut gradient);
+        let (mtp, routers) = (sft.mtp.as_ref().map_or(0.0, |mtp| mtp.weight(step)), &config.router);
+        let learn = || learn(policy, &batch, (sft, routers), mtp, checkpointing, interrupt.flag(), &mut gradient);
         let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
         drop(span);
         run.log.set("loss", learned.loss);
+        learned.mtp.log(mtp, &mut run.log);
         run.log.set("tokens", learned.n_tokens as f64);
         run.log.set("learned_tokens", learned.n_learned as f64);
         run.log.set("epoch", batches.epoch() as f64);

@@ -8,6 +8,7 @@ use super::{DataConfig, Exactness, RunConfig};
 use crate::data::{EFFORT_PLACE, Source, Template};
 use crate::eval::EvalConfig;
 use crate::grpo::{CombineRewards, GrpoConfig};
+use crate::mtp::MtpConfig;
 use crate::objective::{KlEstimator, Normalize, ObjectiveConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::preflight::Finding;
@@ -18,7 +19,7 @@ use crate::sft::SftConfig;
 const LONGEST_DRAFT: usize = 32;
 
 /// Numbers of a step that a rule's must not be taken for.
-const METRICS: [&str; 25] = [
+const METRICS: [&str; 26] = [
     "clip",
     "cut",
     "entropy",
@@ -35,6 +36,7 @@ const METRICS: [&str; 25] = [
     "loss",
     "lr",
     "mismatch_max",
+    "mtp",
     "parity_tokens",
     "perf",
     "ratio_max",
@@ -279,6 +281,7 @@ impl Findings {
         self.finite("grpo.std_epsilon", grpo.std_epsilon, false);
         self.at_least("grpo.microbatch_tokens", grpo.microbatch_tokens, 1);
         self.max_tokens_schedule(grpo);
+        self.finite("grpo.mtp_weight", grpo.mtp_weight, false);
         self.objective(&grpo.objective);
         self.warn(grpo.reference_every > 0 && grpo.objective.kl_coef == 0.0, "grpo.reference_every", || {
             "has no effect: with `grpo.objective.kl_coef` at 0 there is no reference".into()
@@ -328,7 +331,18 @@ impl Findings {
         // A document of one token has no token to predict.
         self.at_least("sft.max_tokens", sft.max_tokens, 2);
         self.at_least("sft.microbatch_tokens", sft.microbatch_tokens, 1);
+        sft.mtp.iter().for_each(|mtp| self.mtp(mtp));
         self.unused_eval_every(config, "sft", sft.eval_every);
+    }
+
+    fn mtp(&mut self, mtp: &MtpConfig) {
+        self.finite("sft.mtp.weight", mtp.weight, false);
+        let key = "sft.mtp.weight_schedule";
+        let ascending = mtp.weight_schedule.windows(2).all(|pair| pair[0].step < pair[1].step);
+        self.refuse(!ascending, key, || "its steps must ascend".into());
+        for (index, change) in mtp.weight_schedule.iter().enumerate() {
+            self.finite(&format!("{key}.{index}.weight"), change.weight, false);
+        }
     }
 
     fn unused_eval_every(&mut self, config: &RunConfig, table: &str, eval_every: u64) {

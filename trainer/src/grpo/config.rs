@@ -42,6 +42,10 @@ pub struct GrpoConfig {
     /// Chosen by the memory plan where absent: only where an update does not fit into memory without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation_checkpointing: Option<bool>,
+    /// What the mean loss of the policy's modules of multi-token prediction, on the completions that teach, is multiplied
+    /// with; 0 leaves the modules as they are. Their gradient reaches the policy as well.
+    #[serde(default)]
+    pub mtp_weight: f64,
     /// Steps between evaluations; 0 evaluates at the start and the end only.
     #[serde(default)]
     pub eval_every: u64,

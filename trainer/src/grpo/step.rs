@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use model::backward::Lesson;
+use model::backward::{Beside, Lesson};
 use model::kernels::TokenLogprobs;
 use model::philox::Purpose;
 use model::policy::Policy;
@@ -19,6 +19,7 @@ use crate::advantage::{decoupled_advantages, group_advantages};
 use crate::batch::{Microbatch, TokenValues, Update};
 use crate::config::RunConfig;
 use crate::gradient::Gradient;
+use crate::mtp::{MtpLesson, MtpTally};
 use crate::objective::{Tally, clipped_objective, kl_reward};
 use crate::preflight::memory::Phase;
 use crate::prompting::PreparedProblem;
@@ -51,6 +52,7 @@ struct Found {
     entropy: f64,
     mismatch: parity::Mismatch,
     routed: Routed,
+    mtp: MtpTally,
 }
 
 impl Step<'_> {
@@ -221,16 +223,18 @@ impl Step<'_> {
         let learn = || self.learn(run, gradient, cancel, &mut microbatches, &bar);
         let Some(found) = run.memory.guard(Phase::Update, learn)? else { return Ok(false) };
         drop((bar, span));
-        let (mut tally, mut routed) = (Tally::default(), Routed::default());
+        let (mut tally, mut routed, mut mtp) = (Tally::default(), Routed::default(), MtpTally::default());
         for (microbatch, found) in microbatches.iter().zip(&found) {
             tally += found.tally;
             routed.add(&found.routed);
+            mtp += found.mtp;
             run.log.mean("entropy", found.entropy / found.tally.n_tokens as f64, found.tally.n_tokens as f64);
             if on_policy {
                 self.check_parity(run, microbatch, &found.mismatch)?;
             }
         }
         self.log_tally(run, &tally);
+        mtp.log(self.grpo.mtp_weight, &mut run.log);
         let per_step = (self.grpo.updates_per_step * self.grpo.epochs_per_step) as u64;
         let number = (self.number - 1) * per_step + index as u64 + 1;
         let moved = run.update(tally.loss, gradient, &routed, number, self.grpo.steps * per_step)?;
@@ -260,6 +264,8 @@ impl Step<'_> {
         }
         let rows: Vec<_> = microbatches.iter().map(|one| (&one.packed, &one.sequences[..])).collect();
         let balance = &self.config.router.balance(policy, &rows, *n_workers);
+        let rows = microbatches.iter().map(|one| (&one.packed, &one.targets));
+        let lesson_of_mtp = MtpLesson::new(self.grpo.mtp_weight, policy, rows);
         let checkpointing = run.memory.passes().checkpointing;
         gradient.sum(microbatches, cancel, |microbatch, own, hand| {
             let (mut tally, mut entropy, mut mismatch) = (Tally::default(), 0.0, parity::Mismatch::default());
@@ -274,9 +280,13 @@ impl Step<'_> {
             };
             let temperature = self.temperature();
             let lesson = Lesson { packed, targets, temperature, checkpointing, balance, sequences };
-            let routed = policy.backward_in_parts(&lesson, own, &mut objective, hand);
+            let mut mtp = MtpTally::default();
+            let mut learn_mtp = lesson_of_mtp.as_ref().map(|lesson| lesson.objective(&mut mtp));
+            let beside = Beside { mtp: learn_mtp.as_mut().map(|learn| learn as _) };
+            let routed = policy.backward_beside(&lesson, own, &mut objective, beside, hand);
+            drop(learn_mtp);
             bar.advance(1);
-            Found { tally, entropy, mismatch, routed }
+            Found { tally, entropy, mismatch, routed, mtp }
         })
     }
 

@@ -17,6 +17,7 @@ use crate::device;
 use crate::durable;
 use crate::interrupt::Interrupt;
 use crate::metrics;
+use crate::mtp;
 use crate::optimizer::Optimizer;
 use crate::preflight::Checked;
 use crate::preflight::memory;
@@ -74,8 +75,8 @@ impl Run {
             policy.compute_on(device);
         }
         let mut reference = plan.reference.then(|| policy.deep_copy());
-        let mut optimizer =
-            Optimizer::sparing(policy.layout(), &config.optimizer, &config.router.spared(policy.layout()));
+        let spared = [config.router.spared(policy.layout()), mtp::spared(config, policy.layout())].concat();
+        let mut optimizer = Optimizer::sparing(policy.layout(), &config.optimizer, &spared);
         let probe = policy.probe();
         let measures = match config.run.exactness {
             Exactness::Measure => true,

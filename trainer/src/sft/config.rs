@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::mtp::MtpConfig;
+
 /// Next-token training on texts or conversations.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,9 @@ pub struct SftConfig {
     /// Chosen by the memory plan where absent: only where an update does not fit into memory without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation_checkpointing: Option<bool>,
+    /// The loss of multi-token prediction, beside the main one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtp: Option<MtpConfig>,
     /// Steps between evaluations; 0 evaluates at the start and the end only.
     #[serde(default)]
     pub eval_every: u64,

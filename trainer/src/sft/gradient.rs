@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
-use model::backward::Lesson;
+use model::backward::{Beside, Lesson};
 use model::kernels::TokenLogprobs;
 use model::policy::Policy;
 use model::router::Routed;
@@ -12,6 +12,7 @@ use tracing::debug_span;
 use super::batches::{cut, pack};
 use super::{Sequence, SftConfig};
 use crate::gradient::Gradient;
+use crate::mtp::{MtpLesson, MtpTally};
 use crate::router::RouterConfig;
 
 /// The mean negative log-likelihood of an update's learned tokens.
@@ -25,6 +26,8 @@ pub struct Learned {
     pub n_tokens: usize,
     /// What routers did.
     pub routed: Routed,
+    /// What modules of multi-token prediction found, where they learn.
+    pub mtp: MtpTally,
 }
 
 /// Computes the loss of an update, and its gradient into `gradient`; `None` where `cancel`
@@ -33,6 +36,7 @@ pub fn learn(
     policy: &Policy,
     batch: &[&Sequence],
     (config, router): (&SftConfig, &RouterConfig),
+    mtp_weight: f64,
     checkpointing: bool,
     cancel: &AtomicBool,
     gradient: &mut Gradient,
@@ -48,6 +52,8 @@ pub fn learn(
         .collect();
     let rows = microbatches.iter().map(|(sequences, packed, _)| (packed, &sequences[..]));
     let balance = &router.balance(policy, &rows.collect::<Vec<_>>(), gradient.threads());
+    let rows = microbatches.iter().map(|(_, packed, targets)| (packed, targets));
+    let mtp = MtpLesson::new(mtp_weight, policy, rows);
     let found = gradient.sum(&microbatches, cancel, |(sequences, packed, targets), own, hand| {
         let _span = debug_span!("microbatch", rows = packed.len(), tokens = targets.tokens.len()).entered();
         let mut loss = 0.0;
@@ -56,13 +62,20 @@ pub fn learn(
             vec![-weight as f32; range.len()]
         };
         let lesson = Lesson { packed, targets, temperature: 1.0, checkpointing, balance, sequences };
-        let routed = policy.backward_in_parts(&lesson, own, &mut objective, hand);
-        (loss, routed)
+        let mut tally = MtpTally::default();
+        let mut learn_mtp = mtp.as_ref().map(|mtp| mtp.objective(&mut tally));
+        let beside = Beside { mtp: learn_mtp.as_mut().map(|learn| learn as _) };
+        let routed = policy.backward_beside(&lesson, own, &mut objective, beside, hand);
+        drop(learn_mtp);
+        (loss, routed, tally)
     })?;
-    let mut routed = Routed::default();
-    found.iter().for_each(|(_, more)| routed.add(more));
-    let loss = found.iter().map(|(loss, _)| loss).sum();
-    Some(Learned { loss, n_learned, n_tokens: lengths.iter().sum(), routed })
+    let (mut routed, mut mtp) = (Routed::default(), MtpTally::default());
+    for (_, more, tally) in &found {
+        routed.add(more);
+        mtp += *tally;
+    }
+    let loss = found.iter().map(|(loss, ..)| loss).sum();
+    Some(Learned { loss, n_learned, n_tokens: lengths.iter().sum(), routed, mtp })
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ use model::kv_cache::KvCache;
 use model::layout::{Layout, Role};
 use model::share::Share;
 use rollout::draft::DRAFT_ROWS;
+use rollout::pool::page_bytes;
 
 use super::widths::Widths;
 use super::{Load, Part, Passes};
 use crate::config::RunConfig;
 use crate::gradient::side_by_side;
+use crate::mtp;
 use crate::preflight::Stage;
 
 const F32: u64 = 4;
@@ -151,6 +153,9 @@ impl<'a> Needs<'a> {
         let logits = passes * logits;
         let head = logits + together * 2 * stream * F32 + passes * chunk_rows * 4 * stream * F32;
         let block = block * F32 + passes * block_product;
+        // A module keeps its input, its output and what it reads beside what a block keeps.
+        let modules = if mtp::learns(self.run) { self.model.n_mtp as u64 } else { 0 };
+        let stack = stack + modules * (4 * stream + if self.passes.checkpointing { 0 } else { kept });
         let activations = together * stack * F32 + head.max(block).saturating_sub(logits);
         Some(vec![(Part::Activations, activations), (Part::Logits, logits)])
     }
@@ -254,7 +259,7 @@ impl<'a> Needs<'a> {
             let groups = at_once.div_ceil(sampled.group_size.max(1) as u64);
             let (prompt, completion) = pages(self.load.longest_prompt, sampled.max_tokens);
             let pages = groups * prompt + at_once * completion;
-            (pages * KvCache::page_bytes(self.model) as u64).min(self.run.rollout.kv_bytes)
+            (pages * page_bytes(&self.run.rollout, self.model) as u64).min(self.run.rollout.kv_bytes)
         };
         [self.training(), self.heldout()].into_iter().flatten().map(needed).max().unwrap_or(0)
     }

@@ -23,6 +23,7 @@ fn config(microbatch_tokens: usize) -> SftConfig {
         microbatch_tokens,
         loss_on: LossOn::Assistant,
         activation_checkpointing: None,
+        mtp: None,
         eval_every: 0,
     }
 }
@@ -38,7 +39,7 @@ fn sequence(length: usize, seed: i64) -> Sequence {
 fn learned(policy: &Policy, batch: &[&Sequence], config: &SftConfig, workers: usize) -> (Learned, Vec<f32>) {
     let mut gradient = Gradient::new(policy.layout(), workers, workers.div_ceil(2));
     let cancel = AtomicBool::new(false);
-    let learned = learn(policy, batch, (config, &ROUTER), false, &cancel, &mut gradient).unwrap();
+    let learned = learn(policy, batch, (config, &ROUTER), 0.0, false, &cancel, &mut gradient).unwrap();
     (learned, gradient.total().to_vec())
 }
 

@@ -135,6 +135,7 @@ fn long_and_empty_documents_are_left_out_and_counted() {
     let text = |text: &str| Document { place: String::new(), body: DocumentBody::Text(text.into()) };
     let documents = Documents { all: vec![text("abc"), text("abcd"), text("")], n_empty: 2 };
     let config = |max_tokens| SftConfig {
+        mtp: None,
         steps: 1,
         batch_tokens: 8,
         max_tokens,
