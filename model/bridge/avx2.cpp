@@ -10,7 +10,7 @@
 namespace grouper::avx2 {
 
 typedef __m256 Vector;
-constexpr int64_t kLanes = 8, kRows = 6;
+constexpr int64_t kLanes = 8, kRows = 6, kRegisters = 16;
 static inline Vector load(const float* from) { return _mm256_loadu_ps(from); }
 static inline void load_pairs(const uint16_t* from, Vector& first, Vector& second) {
   const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));

@@ -10,7 +10,7 @@
 namespace grouper::avx512 {
 
 typedef __m512 Vector;
-constexpr int64_t kLanes = 16, kRows = 8;
+constexpr int64_t kLanes = 16, kRows = 8, kRegisters = 32;
 static inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
 static inline void load_pairs(const uint16_t* from, Vector& first, Vector& second) {
   const __m512i pairs = _mm512_loadu_si512(from);

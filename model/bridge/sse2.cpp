@@ -10,7 +10,7 @@
 namespace grouper::sse2 {
 
 typedef __m128 Vector;
-constexpr int64_t kLanes = 4, kRows = 4;
+constexpr int64_t kLanes = 4, kRows = 4, kRegisters = 16;
 static inline Vector load(const float* from) { return _mm_loadu_ps(from); }
 static inline void load_pairs(const uint16_t* from, Vector& first, Vector& second) {
   const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
