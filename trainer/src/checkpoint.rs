@@ -25,7 +25,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use model::checkpoint::Format;
-use model::layout::Layout;
 use model::policy::Policy;
 
 pub use machine::{Machine, config_text, program};
@@ -36,7 +35,7 @@ use crate::config::SaveDtype;
 use crate::durable::{self, At};
 use crate::manifest::{self, Sound};
 use crate::mistake::Mistake;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Moments, Optimizer};
 use crate::run_dir::RunDir;
 
 /// The folder of a run's result.
@@ -93,12 +92,20 @@ pub fn save(run: &RunDir, state: &State, keep_last: usize) -> Result<PathBuf> {
 fn fill(folder: &Path, state: &State) -> Result<()> {
     let layout = state.policy.layout();
     state.policy.save(folder, Format::F32)?;
-    let (first, second, moves) = state.optimizer.state();
+    let (moments, moves) = state.optimizer.state();
     assert_eq!(moves, state.progress.update, "progress counts the optimizer's updates");
-    write_array(folder, FIRST_MOMENT, layout, first)?;
-    write_array(folder, SECOND_MOMENT, layout, second)?;
+    match moments {
+        Moments::F32([first, second]) => {
+            flat::write(&inside(folder, FIRST_MOMENT)?, layout, first)?;
+            flat::write(&inside(folder, SECOND_MOMENT)?, layout, second)?;
+        }
+        Moments::Bf16([first, second]) => {
+            flat::write_half(&inside(folder, FIRST_MOMENT)?, layout, first)?;
+            flat::write_half(&inside(folder, SECOND_MOMENT)?, layout, second)?;
+        }
+    }
     if let Some(reference) = state.reference {
-        write_array(folder, REFERENCE, layout, reference)?;
+        flat::write(&inside(folder, REFERENCE)?, layout, reference)?;
     }
     let text = serde_json::to_vec_pretty(state.progress).context("word the state as JSON")?;
     durable::write_file(&folder.join(STATE), &text)?;
@@ -106,12 +113,13 @@ fn fill(folder: &Path, state: &State) -> Result<()> {
     Ok(())
 }
 
-fn write_array(folder: &Path, name: &str, layout: &Layout, numbers: &[f32]) -> Result<()> {
+/// Where a file of a checkpoint is to be written; its folder is there.
+fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).at("create", parent)?;
     }
-    flat::write(&path, layout, numbers)
+    Ok(path)
 }
 
 /// Writes a run's result: the policy alone, in the Hugging Face layout, with a manifest. Returns its folder.
@@ -142,9 +150,16 @@ fn read_all(folder: &Path, state: &mut StateMut) -> Result<Progress> {
     let layout = state.policy.layout().clone();
     flat::read_folder(folder, &layout, state.policy.parameters_mut())?;
     state.policy.refresh();
-    let (first, second) = state.optimizer.restore(progress.update);
-    flat::read(&folder.join(FIRST_MOMENT), &layout, first)?;
-    flat::read(&folder.join(SECOND_MOMENT), &layout, second)?;
+    match state.optimizer.restore(progress.update) {
+        Moments::F32([first, second]) => {
+            flat::read(&folder.join(FIRST_MOMENT), &layout, first)?;
+            flat::read(&folder.join(SECOND_MOMENT), &layout, second)?;
+        }
+        Moments::Bf16([first, second]) => {
+            flat::read_half(&folder.join(FIRST_MOMENT), &layout, first)?;
+            flat::read_half(&folder.join(SECOND_MOMENT), &layout, second)?;
+        }
+    }
     if let Some(reference) = state.reference.as_deref_mut() {
         flat::read(&folder.join(REFERENCE), &layout, reference)?;
     }

@@ -8,6 +8,7 @@
 //! Every number moves by itself, through the same operations wherever a thread's share begins, so the weights do not
 //! depend on the number of workers. The gradient is read once for its norm and once for the move, which scales it.
 
+mod moments;
 mod on_device;
 
 use std::error::Error;
@@ -16,12 +17,14 @@ use std::ops::Range;
 use std::thread;
 
 use crate::schedule::Schedule;
-use model::buffer::Buffer;
 use model::layout::{Layout, Parameter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use moments::{Moments, MomentsDtype};
 pub use on_device::DeviceOptimizer;
+
+use moments::Moment;
 
 /// AdamW (Loshchilov and Hutter, arXiv 1711.05101) with a schedule and clipping by the global norm.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -39,6 +42,9 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// The gradient's global norm is scaled down to this; 0 never.
     pub max_grad_norm: f64,
+    /// What both moments are kept in. bf16 has no numbers between which a second moment could decay where `beta2` is above
+    /// 0.996; DeepSeek-V3 has 0.95.
+    pub moments: MomentsDtype,
     /// How the learning rate moves. Its steps are updates of the weights.
     pub schedule: Schedule,
 }
@@ -52,6 +58,7 @@ impl Default for OptimizerConfig {
             epsilon: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
+            moments: MomentsDtype::F32,
             schedule: Schedule::default(),
         }
     }
@@ -83,14 +90,13 @@ impl fmt::Display for NotFinite {
 
 impl Error for NotFinite {}
 
-/// AdamW with its moments in f32, laid out as the weights are.
+/// AdamW with its moments laid out as the weights are.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
     /// The flat array cut where weight decay begins or ends.
     spans: Vec<Span>,
-    first: Buffer,
-    second: Buffer,
+    moments: Moments,
     moves: u64,
 }
 
@@ -116,7 +122,7 @@ impl Optimizer {
 
     fn over(spans: Vec<Span>, config: &OptimizerConfig) -> Optimizer {
         let len = spans.last().map_or(0, |span| span.range.end);
-        Optimizer { config: config.clone(), spans, first: Buffer::zeros(len), second: Buffer::zeros(len), moves: 0 }
+        Optimizer { config: config.clone(), spans, moments: Moments::zeros(len, config.moments), moves: 0 }
     }
 
     /// Moves `parameters` against `gradient`, both laid out as the moments are, on up to `workers` threads.
@@ -131,34 +137,28 @@ impl Optimizer {
         updates: u64,
         workers: usize,
     ) -> Result<StepReport, NotFinite> {
-        let len = self.first.len();
+        let len = self.moments.len();
         assert_eq!([parameters.len(), gradient.len()], [len; 2], "weights and gradient have the optimizer's layout");
         let grad_norm = global_norm(gradient, workers);
         let (rule, report) = Rule::next(&self.config, grad_norm, update, updates, &mut self.moves)?;
 
-        let share = len.div_ceil(workers.max(1)).max(1);
-        let (spans, rule) = (&self.spans, &rule);
-        thread::scope(|scope| {
-            let moments = self.first.chunks_mut(share).zip(self.second.chunks_mut(share));
-            let shares = parameters.chunks_mut(share).zip(gradient.chunks(share)).zip(moments);
-            for (i, ((weights, gradient), (first, second))) in shares.enumerate() {
-                let mut work = move || rule.apply(spans, i * share, weights, gradient, first, second);
-                // One worker moves its share here: a thread costs more than a small policy's whole move.
-                if share == len { work() } else { drop(scope.spawn(work)) }
-            }
-        });
+        let mover = Mover { rule, spans: &self.spans, workers };
+        match &mut self.moments {
+            Moments::F32([first, second]) => mover.step(parameters, gradient, first, second),
+            Moments::Bf16([first, second]) => mover.step(parameters, gradient, first, second),
+        }
         Ok(report)
     }
 
-    /// First moments, second moments, and how many times the weights have moved.
-    pub fn state(&self) -> (&[f32], &[f32], u64) {
-        (&self.first, &self.second, self.moves)
+    /// The moments, and how many times the weights have moved.
+    pub fn state(&self) -> (&Moments, u64) {
+        (&self.moments, self.moves)
     }
 
-    /// Goes on after `moves` moves: the first and second moments, into which those of then are to be put.
-    pub fn restore(&mut self, moves: u64) -> (&mut [f32], &mut [f32]) {
+    /// Goes on after `moves` moves: the moments, into which those of then are to be put.
+    pub fn restore(&mut self, moves: u64) -> &mut Moments {
         self.moves = moves;
-        (&mut self.first, &mut self.second)
+        &mut self.moments
     }
 }
 
@@ -237,37 +237,70 @@ impl Rule {
             keep: (1.0 - lr * config.weight_decay) as f32,
         }
     }
+}
+
+/// One move of all parameters.
+struct Mover<'a> {
+    rule: Rule,
+    spans: &'a [Span],
+    workers: usize,
+}
+
+impl Mover<'_> {
+    /// Each of the workers moves a share of the flat array.
+    fn step<M: Moment>(&self, parameters: &mut [f32], gradient: &[f32], first: &mut [M], second: &mut [M]) {
+        let share = parameters.len().div_ceil(self.workers.max(1)).max(1);
+        let single = share >= parameters.len();
+        thread::scope(|scope| {
+            let moments = first.chunks_mut(share).zip(second.chunks_mut(share));
+            let shares = parameters.chunks_mut(share).zip(gradient.chunks(share)).zip(moments);
+            for (i, ((weights, gradient), (first, second))) in shares.enumerate() {
+                let mut work = move || self.move_share(i * share, weights, gradient, first, second);
+                // One worker moves its share here: a thread costs more than a small policy's whole move.
+                if single { work() } else { drop(scope.spawn(work)) }
+            }
+        });
+    }
 
     /// Moves the share of the flat array that begins at `start`.
-    fn apply(
+    fn move_share<M: Moment>(
         &self,
-        spans: &[Span],
         start: usize,
         weights: &mut [f32],
         gradient: &[f32],
-        first: &mut [f32],
-        second: &mut [f32],
+        first: &mut [M],
+        second: &mut [M],
     ) {
         let end = start + weights.len();
-        for span in spans {
+        for span in self.spans {
             let (from, to) = (span.range.start.max(start), span.range.end.min(end));
             if from < to {
                 let here = from - start..to - start;
-                let keep = if span.decay { self.keep } else { 1.0 };
+                let keep = if span.decay { self.rule.keep } else { 1.0 };
                 let (weights, gradient) = (&mut weights[here.clone()], &gradient[here.clone()]);
-                self.move_span(keep, weights, gradient, &mut first[here.clone()], &mut second[here]);
+                self.rule.move_span(keep, weights, gradient, &mut first[here.clone()], &mut second[here]);
             }
         }
     }
+}
 
-    fn move_span(&self, keep: f32, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+impl Rule {
+    fn move_span<M: Moment>(
+        &self,
+        keep: f32,
+        weights: &mut [f32],
+        gradient: &[f32],
+        first: &mut [M],
+        second: &mut [M],
+    ) {
         let moments = first.iter_mut().zip(second);
         widest(|| {
-            for ((w, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
+            for ((w, g), (first, second)) in weights.iter_mut().zip(gradient).zip(moments) {
                 let g = g * self.clip;
-                *m = self.beta1 * *m + self.rest1 * g;
-                *v = self.beta2 * *v + self.rest2 * (g * g);
-                *w = *w * keep - self.rate * *m / (v.sqrt() * self.root + self.epsilon);
+                let m = self.beta1 * first.wide() + self.rest1 * g;
+                let v = self.beta2 * second.wide() + self.rest2 * (g * g);
+                *w = *w * keep - self.rate * m / (v.sqrt() * self.root + self.epsilon);
+                (*first, *second) = (M::kept(m), M::kept(v));
             }
         });
     }

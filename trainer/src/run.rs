@@ -157,7 +157,7 @@ impl Run {
         let span = self.log.span("save");
         // Flushed; what they hold of a step that was given up is not part of the checkpoint.
         self.log.lengths()?;
-        self.progress.update = self.optimizer.state().2;
+        self.progress.update = self.optimizer.state().1;
         let state = State {
             policy: &self.policy,
             optimizer: &self.optimizer,

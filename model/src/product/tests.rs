@@ -66,6 +66,32 @@ proptest! {
     }
 }
 
+/// No rows, no numbers; and weights that no row met have the gradient they had.
+#[test]
+fn no_rows_are_no_product() {
+    let (n, k) = (3 * panel_rows() + 1, 20);
+    let (w, old) = (noise(1, n * k), noise(2, n * k));
+    let mut panels = Panels::new(n, k);
+    panels.pack(&w);
+    let all = || {
+        assert!(panels.product(&[]).is_empty() && input_gradient(&[], &w, k).is_empty());
+        panels.product_then(&[], |rows, _, _| assert!(rows.is_empty()));
+        let mut gradient = old.clone();
+        add_weight_gradient(&[], &[], k, &mut gradient);
+        assert_eq!(gradient, old);
+        let mut gated = Panels::new(4 * panel_rows(), k);
+        gated.pack(&noise(3, 4 * panel_rows() * k));
+        assert!(gated.gated_product(Activation::Silu, &[]).is_empty());
+        // What a call without rows would overwrite.
+        let mut beside = vec![7.0f32; 2 * n];
+        // SAFETY: the panels are those of an [N, K] matrix, and there is room for two rows.
+        unsafe { part(&[], &panels.numbers, [n, k], 0..panels.panels(), beside.as_mut_ptr()) };
+        assert!(beside.iter().all(|x| *x == 7.0));
+    };
+    all();
+    crate::team::Team::new(3).lead(all);
+}
+
 #[test]
 fn the_route_is_named() {
     assert!(["avx512", "avx2", "sse2"].contains(&route()));

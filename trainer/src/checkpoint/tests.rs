@@ -11,7 +11,7 @@ use crate::complaint;
 use crate::durable::set_failpoint;
 use crate::fixture::Dice;
 use crate::manifest::MANIFEST;
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{MomentsDtype, OptimizerConfig};
 use crate::run_dir::find_resume;
 
 fn tiny() -> Policy {
@@ -35,15 +35,23 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
+        Self::keeping(MomentsDtype::F32)
+    }
+
+    fn keeping(moments: MomentsDtype) -> Self {
         let policy = tiny();
         let zeros = vec![0.0; policy.layout().len()];
         let progress = Progress::new(7, machine());
-        let optimizer = Optimizer::new(policy.layout(), &OptimizerConfig::default());
+        let optimizer = Optimizer::new(policy.layout(), &OptimizerConfig { moments, ..OptimizerConfig::default() });
         Self { policy, optimizer, reference: zeros, progress }
     }
 
     fn at(step: u64, pass_at_1: Option<f64>) -> Self {
-        let mut run = Self::new();
+        Self::new().moved_to(step, pass_at_1)
+    }
+
+    fn moved_to(self, step: u64, pass_at_1: Option<f64>) -> Self {
+        let mut run = self;
         let layout = run.policy.layout().clone();
         let [mut first, mut second] = [vec![0.0; layout.len()], vec![0.0; layout.len()]];
         for parameter in layout.parameters() {
@@ -59,9 +67,17 @@ impl Run {
         }
         run.progress.step = step;
         run.progress.update = 4 * step;
-        let moments = run.optimizer.restore(4 * step);
-        moments.0.copy_from_slice(&first);
-        moments.1.copy_from_slice(&second);
+        match run.optimizer.restore(4 * step) {
+            Moments::F32(both) => {
+                both[0].copy_from_slice(&first);
+                both[1].copy_from_slice(&second);
+            }
+            Moments::Bf16(both) => {
+                for (to, from) in both.iter_mut().zip([&first, &second]) {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = half::bf16::from_f32(*from));
+                }
+            }
+        }
         run.progress.lengths.metrics = 100 * step;
         run.progress.reference_step = Some(0);
         if let Some(pass) = pass_at_1 {
@@ -84,10 +100,14 @@ impl Run {
     }
 
     fn bits(&self) -> Vec<u32> {
-        let (first, second, moves) = self.optimizer.state();
+        let (moments, moves) = self.optimizer.state();
         assert_eq!(moves, self.progress.update);
-        let arrays = [self.policy.parameters(), first, second, &self.reference];
-        arrays.iter().flat_map(|array| array.iter().map(|number| number.to_bits())).collect()
+        let moments: Vec<u32> = match moments {
+            Moments::F32(both) => both.iter().flat_map(|array| array.iter().map(|number| number.to_bits())).collect(),
+            Moments::Bf16(both) => both.iter().flatten().map(|number| u32::from(number.to_bits())).collect(),
+        };
+        let arrays = [self.policy.parameters(), &self.reference];
+        arrays.iter().flat_map(|array| array.iter().map(|number| number.to_bits())).chain(moments).collect()
     }
 }
 
@@ -114,6 +134,24 @@ fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = names.filter(|name| name != "lock").collect();
     names.sort();
     names
+}
+
+/// In half the bytes of those in f32.
+#[test]
+fn moments_in_bf16_come_back_bit_for_bit() {
+    let (_root, run) = folder();
+    let saved = Run::keeping(MomentsDtype::Bf16).moved_to(3, None);
+    let path = save(&run, &saved.state(), 2).unwrap();
+    let mut loaded = Run::keeping(MomentsDtype::Bf16);
+    loaded.progress = load(&path, &mut loaded.state_mut()).unwrap();
+    assert!(loaded.bits() == saved.bits());
+    for name in [FIRST_MOMENT, SECOND_MOMENT] {
+        let bytes = fs::read(path.join(name)).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        assert!(tensors.iter().all(|(_, tensor)| tensor.dtype() == safetensors::Dtype::BF16));
+        let n_bytes: usize = tensors.iter().map(|(_, tensor)| tensor.data().len()).sum();
+        assert_eq!(n_bytes, 2 * saved.policy.n_parameters());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::eval::EvalConfig;
 use crate::grpo::{CombineRewards, GrpoConfig};
 use crate::mtp::MtpConfig;
 use crate::objective::{KlEstimator, Normalize, ObjectiveConfig};
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{MomentsDtype, OptimizerConfig};
 use crate::preflight::Finding;
 use crate::router::RouterConfig;
 use crate::sft::SftConfig;
@@ -357,6 +357,11 @@ impl Findings {
             let sound = (0.0..1.0).contains(&beta);
             self.refuse(!sound, key, || format!("is {beta}, and must be at least 0 and below 1"));
         }
+        // Half of what tells a bf16 number from the one below it: such a decay is rounded away.
+        let stands = optimizer.moments == MomentsDtype::Bf16 && 1.0 - optimizer.beta2 < 1.0 / 256.0;
+        self.warn(stands, "optimizer.beta2", || {
+            format!("is {}: second moments in bf16 do not decay above 0.996", optimizer.beta2)
+        });
         self.finite("optimizer.epsilon", optimizer.epsilon, true);
         self.finite("optimizer.weight_decay", optimizer.weight_decay, false);
         self.finite("optimizer.max_grad_norm", optimizer.max_grad_norm, false);

@@ -57,7 +57,7 @@ struct Found {
 
 impl Step<'_> {
     pub(super) fn count(run: &Run) -> Count {
-        Count { moves: run.optimizer.state().2, skipped: run.progress.skipped }
+        Count { moves: run.optimizer.state().1, skipped: run.progress.skipped }
     }
 
     /// Samples a group for each problem, scores it, and logs what came of it; `None` where the run was interrupted.

@@ -3,12 +3,12 @@
 use model::layout::{Layout, Parameter};
 use tch::{Kind, Tensor};
 
-use super::{NotFinite, OptimizerConfig, Rule, Span, StepReport, spans};
+use super::{MomentsDtype, NotFinite, OptimizerConfig, Rule, Span, StepReport, spans};
 
 /// Numbers that are moved by one call of each operation: what is held beside the flat arrays is a few times as much.
 const PART: usize = 1 << 24;
 
-/// AdamW with its moments on a device, in f32, laid out as the weights are.
+/// AdamW with its moments on a device, laid out as the weights are.
 #[derive(Debug)]
 pub struct DeviceOptimizer {
     config: OptimizerConfig,
@@ -29,7 +29,11 @@ impl DeviceOptimizer {
             range.step_by(PART).map(move |start| Span { range: start..end.min(start + PART), decay })
         };
         let parts = spans(layout.len(), decayed).into_iter().flat_map(cut).collect();
-        let (first, second) = (parameters.zeros_like(), parameters.zeros_like());
+        let kind = match config.moments {
+            MomentsDtype::F32 => Kind::Float,
+            MomentsDtype::Bf16 => Kind::BFloat16,
+        };
+        let [first, second] = [(); 2].map(|()| Tensor::zeros(parameters.size(), (kind, parameters.device())));
         DeviceOptimizer { config: config.clone(), parts, first, second, moves: 0 }
     }
 
@@ -48,8 +52,15 @@ impl DeviceOptimizer {
         let grad_norm = self.norm(gradient);
         let (rule, report) = Rule::next(&self.config, grad_norm, update, updates, &mut self.moves)?;
         for part in &self.parts {
-            let [mut w, g, mut m, mut v] = [parameters, gradient, &self.first, &self.second].map(|all| cut(all, part));
+            let [mut w, g, mut first, mut second] =
+                [parameters, gradient, &self.first, &self.second].map(|all| cut(all, part));
+            // Themselves where they are f32.
+            let [mut m, mut v] = [&first, &second].map(|moment| moment.to_kind(Kind::Float));
             rule.move_part(part.decay, &mut w, &g, &mut m, &mut v);
+            if self.config.moments == MomentsDtype::Bf16 {
+                first.copy_(&m);
+                second.copy_(&v);
+            }
         }
         Ok(report)
     }

@@ -56,31 +56,58 @@ fn decaying() -> OptimizerConfig {
     OptimizerConfig { lr: 1e-2, weight_decay: 0.1, max_grad_norm: 0.5, ..OptimizerConfig::default() }
 }
 
+/// The numbers of the moments.
+fn wide(optimizer: &Optimizer) -> [Vec<f32>; 2] {
+    match optimizer.state().0 {
+        Moments::F32(both) => both.each_ref().map(|moment| moment.to_vec()),
+        Moments::Bf16(both) => both.each_ref().map(|moment| moment.iter().map(|x| x.to_f32()).collect()),
+    }
+}
+
 /// Weights and moments after three moves of an awkward number of parameters.
-fn after_moves(workers: usize) -> Vec<Vec<u32>> {
-    let len = 2 * NORM_BLOCK + 37;
-    let mut optimizer = Optimizer::over(spans(len, [16..1_003, 70_000..len - 5].into_iter()), &decaying());
+fn after_moves(moments: MomentsDtype, workers: usize) -> Vec<Vec<u32>> {
+    let (len, config) = (2 * NORM_BLOCK + 37, OptimizerConfig { moments, ..decaying() });
+    let mut optimizer = Optimizer::over(spans(len, [16..1_003, 70_000..len - 5].into_iter()), &config);
     let mut weights = numbers(len, 0);
     for update in 1..=3 {
         optimizer.step(&mut weights, &numbers(len, update as usize), update, 3, workers).unwrap();
     }
-    let (first, second, moves) = optimizer.state();
-    assert_eq!(moves, 3);
-    [&weights, first, second].map(|numbers| numbers.iter().map(|x| x.to_bits()).collect()).into()
+    assert_eq!(optimizer.state().1, 3);
+    let [first, second] = wide(&optimizer);
+    [weights, first, second].map(|numbers| numbers.iter().map(|x| x.to_bits()).collect()).into()
 }
 
 #[test]
 fn workers_change_no_bit() {
-    let alone = after_moves(1);
-    for workers in [0, 2, 3, 4, 7, 64] {
-        assert!(after_moves(workers) == alone, "{workers} workers");
+    for moments in [MomentsDtype::F32, MomentsDtype::Bf16] {
+        let alone = after_moves(moments, 1);
+        for workers in [0, 2, 3, 4, 7, 64] {
+            assert!(after_moves(moments, workers) == alone, "{moments:?} by {workers} workers");
+        }
     }
 }
 
 /// However wide the vectors are, each number moves by the formula, one operation after the other.
 #[test]
 fn every_bit_is_the_formulas() {
-    let (len, config) = (NORM_BLOCK + 37, decaying());
+    for moments in [MomentsDtype::F32, MomentsDtype::Bf16] {
+        by_the_formula(moments);
+    }
+}
+
+fn by_the_formula(moments: MomentsDtype) {
+    // A bf16 is chosen by its neighbours' distances, ties to the even one; they are exact in f64.
+    let kept = |x: f32| {
+        if moments == MomentsDtype::F32 {
+            return x;
+        }
+        let below = f32::from_bits(x.to_bits() & 0xffff_0000);
+        let above = f32::from_bits((x.to_bits() & 0xffff_0000) + 0x1_0000);
+        let [down, up] = [below, above].map(|y| (f64::from(x) - f64::from(y)).abs());
+        let even = below.to_bits() & 0x1_0000 == 0;
+        if down < up || (down == up && even) { below } else { above }
+    };
+    let (len, config) = (NORM_BLOCK + 37, OptimizerConfig { moments, ..decaying() });
     let mut optimizer = Optimizer::over(spans(len, std::iter::once(0..len)), &config);
     let mut weights = numbers(len, 0);
     let (mut by_hand, mut first, mut second) = (weights.clone(), vec![0f32; len], vec![0f32; len]);
@@ -95,10 +122,52 @@ fn every_bit_is_the_formulas() {
             second[i] = rule.beta2 * second[i] + rule.rest2 * (g * g);
             let root = second[i].sqrt() * rule.root + rule.epsilon;
             by_hand[i] = by_hand[i] * rule.keep - rule.rate * first[i] / root;
+            (first[i], second[i]) = (kept(first[i]), kept(second[i]));
         }
         let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert!(bits(&weights) == bits(&by_hand), "update {update}");
+        let [m, v] = wide(&optimizer);
+        assert!(bits(&m) == bits(&first) && bits(&v) == bits(&second), "update {update}");
     }
+}
+
+/// The largest second moment there may be would round to infinity.
+#[test]
+fn moments_in_bf16_stay_finite() {
+    let config = OptimizerConfig {
+        beta1: 0.0,
+        beta2: 0.0,
+        max_grad_norm: 0.0,
+        moments: MomentsDtype::Bf16,
+        ..OptimizerConfig::default()
+    };
+    let mut optimizer = Optimizer::over(spans(2, std::iter::once(0..2)), &config);
+    let mut weights = [1.0, 1.0];
+    optimizer.step(&mut weights, &[1.844_674_3e19, 1.0], 1, 2, 1).unwrap();
+    let [m, v] = wide(&optimizer);
+    assert!(v[0] > 3.38e38 && v[0].is_finite() && m[0].is_finite(), "{m:?} {v:?}");
+    optimizer.step(&mut weights, &[1.0, 1.0], 2, 2, 1).unwrap();
+    assert!(weights.iter().all(|w| w.is_finite()));
+}
+
+/// At the rate that a second moment decays with in DeepSeek-V3, moments in bf16 move weights as those in f32 do, up to
+/// what a rounding to eight bits is.
+#[test]
+fn moments_in_bf16_follow_f32() {
+    let moved = |moments| {
+        let config = OptimizerConfig { beta2: 0.95, moments, ..decaying() };
+        let mut optimizer = Optimizer::over(spans(4_000, std::iter::once(0..4_000)), &config);
+        let start = numbers(4_000, 0);
+        let mut weights = start.clone();
+        for update in 1..=50 {
+            optimizer.step(&mut weights, &numbers(4_000, update as usize), update, 50, 2).unwrap();
+        }
+        weights.iter().zip(start).map(|(w, s)| f64::from(w - s)).collect::<Vec<_>>()
+    };
+    let [a, b] = [MomentsDtype::F32, MomentsDtype::Bf16].map(moved);
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let off = norm(&a.iter().zip(&b).map(|(a, b)| a - b).collect::<Vec<_>>());
+    assert!(off > 0.0 && off <= norm(&a) / 128.0, "{off} of {}", norm(&a));
 }
 
 #[test]
@@ -125,11 +194,11 @@ fn what_is_not_finite_moves_nothing() {
     let mut optimizer = Optimizer::over(spans(3, std::iter::once(0..3)), &decaying());
     let mut weights = [1.0, 2.0, 3.0];
     optimizer.step(&mut weights, &[0.1, 0.2, 0.3], 1, 9, 1).unwrap();
-    let before = (weights, optimizer.first.to_vec(), optimizer.second.to_vec(), optimizer.moves);
+    let before = (weights, wide(&optimizer), optimizer.moves);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e20] {
         let refused = optimizer.step(&mut weights, &[0.0, bad, 0.0], 2, 9, 2).unwrap_err();
         assert!(refused.to_string().contains("weights left as they were"), "{refused}");
-        let after = (weights, optimizer.first.to_vec(), optimizer.second.to_vec(), optimizer.moves);
+        let after = (weights, wide(&optimizer), optimizer.moves);
         assert_eq!(after, before, "{bad}");
     }
     optimizer.step(&mut weights, &[0.1, 0.2, 0.3], 3, 9, 1).unwrap();
@@ -138,23 +207,29 @@ fn what_is_not_finite_moves_nothing() {
 
 #[test]
 fn a_restored_optimizer_goes_on() {
-    let run = |stop: bool| {
-        let mut optimizer = Optimizer::over(spans(40, std::iter::once(0..20)), &decaying());
+    let run = |moments: MomentsDtype, stop: bool| {
+        let config = OptimizerConfig { moments, ..decaying() };
+        let mut optimizer = Optimizer::over(spans(40, std::iter::once(0..20)), &config);
         let mut weights = numbers(40, 9);
         for update in 1..=6 {
             if stop && update == 4 {
-                let (first, second, moves) = optimizer.state();
-                let (first, second) = (first.to_vec(), second.to_vec());
-                optimizer = Optimizer::over(spans(40, std::iter::once(0..20)), &decaying());
-                let moments = optimizer.restore(moves);
-                moments.0.copy_from_slice(&first);
-                moments.1.copy_from_slice(&second);
+                let mut next = Optimizer::over(spans(40, std::iter::once(0..20)), &config);
+                let (moments, moves) = optimizer.state();
+                match (moments, next.restore(moves)) {
+                    (Moments::F32(from), Moments::F32(to)) => (0..2).for_each(|i| to[i].copy_from_slice(&from[i])),
+                    (Moments::Bf16(from), Moments::Bf16(to)) => (0..2).for_each(|i| to[i].copy_from_slice(&from[i])),
+                    _ => panic!("both keep {:?}", config.moments),
+                }
+                optimizer = next;
             }
             optimizer.step(&mut weights, &numbers(40, update as usize), update, 6, 1).unwrap();
         }
         weights
     };
-    assert_eq!(run(true), run(false));
+    let [wide, half] = [MomentsDtype::F32, MomentsDtype::Bf16];
+    assert_eq!(run(wide, true), run(wide, false));
+    assert_eq!(run(half, true), run(half, false));
+    assert_ne!(run(half, false), run(wide, false));
 }
 
 #[test]
@@ -192,8 +267,8 @@ fn layout_decides_what_decays() {
 fn on_a_device_the_weights_move_alike() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen2");
     let layout = Layout::new(&model::config::ModelConfig::from_folder(&folder).unwrap());
-    for max_grad_norm in [0.0, 0.5] {
-        let config = OptimizerConfig { max_grad_norm, ..decaying() };
+    for (max_grad_norm, moments) in [(0.0, MomentsDtype::F32), (0.5, MomentsDtype::F32), (0.5, MomentsDtype::Bf16)] {
+        let config = OptimizerConfig { max_grad_norm, moments, ..decaying() };
         let mut weights = numbers(layout.len(), 1);
         let on_device = tch::Tensor::from_slice(&weights);
         let (mut host, mut device) =

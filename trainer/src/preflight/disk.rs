@@ -12,8 +12,8 @@ pub(super) fn needed(n_parameters: u64, run: &RunConfig, stage: Stage) -> u64 {
         return 0;
     }
     let has_reference = run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef > 0.0);
-    let numbers = if stage == Stage::Grpo && has_reference { 4 } else { 3 };
-    let checkpoint = n_parameters * 4 * numbers;
+    let arrays = if stage == Stage::Grpo && has_reference { 2 } else { 1 };
+    let checkpoint = n_parameters * (4 * arrays + run.optimizer.moments.width() as u64);
     // The newest ones, the best, and the one being written before the oldest goes.
     let n_checkpoints = if run.run.save_every == 0 { 2 } else { run.run.keep_last as u64 + 2 };
     // In FP8 it is less, by how much of the policy is no embedding.

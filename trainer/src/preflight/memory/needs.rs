@@ -1,9 +1,9 @@
 //! `Needs`: what the code allocates, part by part, in bytes.
 //!
-//! Master weights, gradients and both moments of AdamW are f32, and so is everything that flows through the network;
-//! with bf16 compute the operands of a product are rounded copies that live as long as the product. Attention keeps no
-//! probabilities, and the head's logits exist for a chunk of rows at a time. Where lengths are not known yet they are
-//! the longest there may be.
+//! Master weights and gradients are f32, and so is everything that flows through the network; AdamW's moments are what the
+//! configuration says. With bf16 compute the operands of a product are rounded copies that live as long as the product.
+//! Attention keeps no probabilities, and the head's logits exist for a chunk of rows at a time. Where lengths are not known
+//! yet they are the longest there may be.
 
 use model::attention::{self, Segment, TILE};
 use model::backward::chunk_rows;
@@ -98,7 +98,10 @@ impl<'a> Needs<'a> {
             (Part::Program, self.load.program),
             (Part::Weights, weights),
             (Part::Reference, reference),
-            (Part::Optimizer, if self.stage == Stage::Eval { 0 } else { 2 * n * F32 }),
+            (
+                Part::Optimizer,
+                if self.stage == Stage::Eval { 0 } else { n * self.run.optimizer.moments.width() as u64 },
+            ),
             (Part::Gradients, gradients),
             (Part::Cache, self.cache()),
         ]
