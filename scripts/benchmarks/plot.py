@@ -1,4 +1,4 @@
-"""Plots as SVG: bars that lie end to end, and curves on logarithmic axes."""
+"""Plots as SVG: bars that lie end to end, curves on logarithmic axes, and lines on plain ones."""
 
 import math
 
@@ -76,4 +76,29 @@ def curves(path, title, x_label, y_label, series):
         out.append(f'<polyline points="{line}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
         for x, y in points:
             out.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colours[name]}"/>')
+    path.write_text("\n".join(out) + "\n</svg>\n")
+
+
+def lines(path, title, x_label, y_label, series):
+    """Lines through (x, y) with plain axes, y from 0. What a name begins with, up to a comma, has one colour."""
+    kinds = list(dict.fromkeys(name.split(",")[0] for name in series))
+    colours = dict(zip(kinds, COLOURS))
+    most_x = max(x for points in series.values() for x, _ in points)
+    most_y = max(y for points in series.values() for _, y in points)
+    left, right, top, bottom = 70, 600, 60, 330
+    across = lambda x: left + (right - left) * x / most_x
+    up = lambda y: bottom - (bottom - top) * y / most_y
+    out = frame(680, 380, title)
+    legend(out, kinds, colours)
+    for part in range(5):
+        x, y = most_x * part / 4, most_y * part / 4
+        out.append(f'<line x1="{left}" y1="{up(y):.1f}" x2="{right}" y2="{up(y):.1f}" stroke="#eee"/>')
+        out.append(f'<text x="{left - 6}" y="{up(y) + 4:.1f}" text-anchor="end">{number(y)}</text>')
+        out.append(f'<text x="{across(x):.1f}" y="{bottom + 16}" text-anchor="middle">{x:g}</text>')
+    out.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">{x_label}</text>')
+    out.append(f'<text x="{right + 6}" y="{top - 4}" text-anchor="end">{y_label}</text>')
+    for name, points in series.items():
+        line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
+        colour = colours[name.split(",")[0]]
+        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
     path.write_text("\n".join(out) + "\n</svg>\n")
