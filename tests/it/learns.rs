@@ -65,3 +65,32 @@ fn held_out_problems_of_the_default_never_occur_in_training() {
         assert!(!heldout.contains(&prompt.text()), "nor in the base policy's pre-training");
     }
 }
+
+/// The same with a mixture of experts behind latent attention: rules teach it, sampler and trainer send every token to the
+/// same experts and agree on every bit, and no token is dropped.
+#[test]
+fn a_mixture_of_experts_learns() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().to_str().unwrap();
+    let short = ["grpo.steps=20", "grpo.eval_every=0", "eval.samples=2", "eval.sets.0.n_problems=64", "run.workers=2"];
+    let sets = short.iter().flat_map(|set| ["--set", set]);
+    let arguments: Vec<&str> =
+        ["grpo", "configs/r1_zero_moe_tiny.toml", "--run", runs].into_iter().chain(sets).collect();
+    let output = grouper(&arguments).assert().success().get_output().stdout.clone();
+    let output = String::from_utf8(output).unwrap();
+    assert!(output.contains("active)"), "both numbers of parameters:\n{output}");
+
+    let run = root.path().join("r1_zero_moe_tiny/1");
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |key: &str| -> Vec<f64> { rows.iter().filter_map(|row| row.get(key)?.as_f64()).collect() };
+    let pass = of("eval/pass@1");
+    assert!(pass[0] < 0.3 && pass[1] > pass[0] + 0.1, "{pass:?}");
+    let accuracy = of("accuracy");
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&accuracy[15..]) > mean(&accuracy[..5]) + 0.1, "{accuracy:?}");
+    assert_eq!(of("mismatch_max"), vec![0.0; 20]);
+    assert_eq!(of("router/dropped"), vec![0.0; 20]);
+    assert!(of("router/max_violation").iter().all(|violation| (0.0..3.0).contains(violation)));
+    assert!(of("router/idle").iter().all(|idle| *idle < 0.5));
+}
