@@ -56,7 +56,7 @@ fn what_is_absent_has_its_default() {
 fn a_typo_in_a_key() {
     insta::assert_snapshot!(told("group_size", "gruop_size"), @r"
     error: read config `tiny.toml`
-      caused by: line 15, column 1: `grpo`: unknown field `gruop_size`, expected one of `steps`, `prompts_per_step`, `group_size`, `updates_per_step`, `epochs_per_step`, `combine_rewards`, `std`, `std_epsilon`, `mask_truncated`, `reference_every`, `microbatch_tokens`, `activation_checkpointing`, `eval_every`, `max_tokens_schedule`, `objective`
+      caused by: line 15, column 1: `grpo`: unknown field `gruop_size`, expected one of `steps`, `prompts_per_step`, `group_size`, `updates_per_step`, `epochs_per_step`, `combine_rewards`, `std`, `std_epsilon`, `mask_truncated`, `reference_every`, `microbatch_tokens`, `activation_checkpointing`, `mtp_weight`, `eval_every`, `max_tokens_schedule`, `objective`
     hint: did you mean `group_size`?
     ");
     insta::assert_snapshot!(told("weight", "wieght"), @r"
@@ -75,7 +75,7 @@ fn a_typo_in_a_key() {
 fn a_key_in_the_wrong_table() {
     insta::assert_snapshot!(told("group_size = 4", "group_size = 4\nclip_low = 0.2"), @r"
     error: read config `tiny.toml`
-      caused by: line 16, column 1: `grpo`: unknown field `clip_low`, expected one of `steps`, `prompts_per_step`, `group_size`, `updates_per_step`, `epochs_per_step`, `combine_rewards`, `std`, `std_epsilon`, `mask_truncated`, `reference_every`, `microbatch_tokens`, `activation_checkpointing`, `eval_every`, `max_tokens_schedule`, `objective`
+      caused by: line 16, column 1: `grpo`: unknown field `clip_low`, expected one of `steps`, `prompts_per_step`, `group_size`, `updates_per_step`, `epochs_per_step`, `combine_rewards`, `std`, `std_epsilon`, `mask_truncated`, `reference_every`, `microbatch_tokens`, `activation_checkpointing`, `mtp_weight`, `eval_every`, `max_tokens_schedule`, `objective`
     hint: `clip_low` is a key of `[grpo.objective]`
     ");
 }
@@ -164,7 +164,7 @@ fn settings_change_what_the_file_says() {
 fn a_setting_at_fault_is_named() {
     insta::assert_snapshot!(told_of(&["seed=1", "grpo.gruop_size=3"]), @r"
     error: read config `tiny.toml`
-      caused by: `--set grpo.gruop_size=3`: `grpo`: unknown field `gruop_size`, expected one of `steps`, `prompts_per_step`, `group_size`, `updates_per_step`, `epochs_per_step`, `combine_rewards`, `std`, `std_epsilon`, `mask_truncated`, `reference_every`, `microbatch_tokens`, `activation_checkpointing`, `eval_every`, `max_tokens_schedule`, `objective`
+      caused by: `--set grpo.gruop_size=3`: `grpo`: unknown field `gruop_size`, expected one of `steps`, `prompts_per_step`, `group_size`, `updates_per_step`, `epochs_per_step`, `combine_rewards`, `std`, `std_epsilon`, `mask_truncated`, `reference_every`, `microbatch_tokens`, `activation_checkpointing`, `mtp_weight`, `eval_every`, `max_tokens_schedule`, `objective`
     hint: did you mean `group_size`?
     ");
     insta::assert_snapshot!(told_of(&["grpo.steps=many", "seed=1"]), @r#"
