@@ -208,3 +208,22 @@ fn eos_ids_of_both_files_in_order() {
     assert!(message.contains("config.json: not JSON"), "{message}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// The configs of DeepSeek's own inference code are those of its published checkpoints, in other words.
+#[test]
+fn native_configs() {
+    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/model-configs"));
+    for (name, family, total) in [
+        ("config_16B", Family::DeepseekV2, 15_706_484_224),
+        ("config_236B", Family::DeepseekV2, 235_741_434_880),
+        ("config_671B", Family::DeepseekV3, 671_026_404_352),
+    ] {
+        let file = shared.join("deepseek-native").join(name).with_extension("json");
+        let Ok(text) = std::fs::read_to_string(&file) else {
+            println!("skipped: {} is missing", file.display());
+            continue;
+        };
+        let config = ModelConfig::from_json(&file, &serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!((config.family, config.n_parameters()), (family, total), "{name}");
+    }
+}
