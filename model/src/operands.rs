@@ -1,8 +1,9 @@
 //! `Operands`: the weights as products read them, and the products of rows with them.
 //!
 //! Masters are f32 in one flat array. What products read is made of them once an update: panels in f32, or the rounded
-//! numbers in bf16; some panels hold E4M3 numbers where the policy computes in FP8. Matrices that stand alone are multiplied with all rows; those of a stack (experts, heads) each with the
-//! rows of its own group, by products of our own in either precision.
+//! numbers in bf16; some panels hold E4M3 numbers where the policy computes in FP8. Matrices that stand alone are
+//! multiplied with all rows; those of a stack (experts, heads) each with the rows of its own group, by products of our own
+//! in either precision.
 
 mod matrix;
 mod routers;

@@ -55,6 +55,19 @@ struct Absorbed {
     key: Buffer,
 }
 
+/// What is projected from the stream, as both forms take it up.
+struct Projected {
+    queries: Option<Latent>,
+    /// `[H, N, nope]`
+    nope: Buffer,
+    /// Of the queries, `[N, H, rope]`.
+    rotated: Buffer,
+    /// Before its norm, `[N, rank]`.
+    latent: Buffer,
+    /// Rotated, `[N, rope]`.
+    key: Buffer,
+}
+
 impl Policy {
     fn latent_config(&self) -> &LatentAttention {
         match &self.config.attention {
@@ -96,9 +109,11 @@ impl Policy {
 
     /// Latents and rotated keys `[N, rank + rope]` of normed rows.
     pub(super) fn latent_keys(&self, layer: usize, slots: &LatentSlots, normed: &Buffer, positions: &[i32]) -> Buffer {
-        let [_, latent, rotated] = split(&self.project(normed, slots.down, None), self.latent_widths(slots));
+        let LatentAttention { rank, rope_dim, .. } = *self.latent_config();
+        let [_, latent, mut key] = split(&self.project(normed, slots.down, None), self.latent_widths(slots));
+        self.rotate_latent(layer, &mut key, positions, Rotation::Forward);
         let (normed, _) = self.latent_norm(latent, slots.norm);
-        self.latent_key(layer, &normed, rotated, positions)
+        join([&normed, &key], [rank, rope_dim])
     }
 
     /// What the heads of a decoding step's normed rows gather from the pages, their own latents among them.
@@ -208,24 +223,24 @@ impl Policy {
 
     /// Queries and keys of normed rows in the latents' space.
     fn absorbed(&self, layer: usize, slots: &LatentSlots, normed: &Buffer, positions: &[i32]) -> Absorbed {
-        let LatentAttention { n_heads, rank, nope_dim, rope_dim, .. } = *self.latent_config();
-        let [queries, latent, rotated] = split(&self.project(normed, slots.down, None), self.latent_widths(slots));
-        let (q, queries) = self.queries(slots, queries);
-        let (nope, mut rotated_queries) = apart(&q, n_heads, nope_dim, rope_dim);
-        drop(q);
-        self.rotate_latent(layer, &mut rotated_queries, positions, Rotation::Forward);
+        let LatentAttention { n_heads, rank, rope_dim, .. } = *self.latent_config();
+        let Projected { queries, nope, rotated, latent, key } = self.projected(layer, slots, normed, positions);
         let absorbed = self.project_stack(&nope, &ends(n_heads, positions.len()), slots.keys);
-        let q = together(&absorbed, &rotated_queries, n_heads, rank, rope_dim);
+        let q = together(&absorbed, &rotated, n_heads, rank, rope_dim);
         let (normed, latent) = self.latent_norm(latent, slots.norm);
-        let key = self.latent_key(layer, &normed, rotated, positions);
+        let key = join([&normed, &key], [rank, rope_dim]);
         Absorbed { queries, latent, nope, q, key }
     }
 
-    /// Normed latents and the rotated keys beside them.
-    fn latent_key(&self, layer: usize, normed: &Buffer, mut rotated: Buffer, positions: &[i32]) -> Buffer {
-        let LatentAttention { rank, rope_dim, .. } = *self.latent_config();
+    /// What both forms begin with.
+    fn projected(&self, layer: usize, slots: &LatentSlots, normed: &Buffer, positions: &[i32]) -> Projected {
+        let LatentAttention { n_heads, nope_dim, rope_dim, .. } = *self.latent_config();
+        let [queries, latent, mut key] = split(&self.project(normed, slots.down, None), self.latent_widths(slots));
+        let (q, queries) = self.queries(slots, queries);
+        let (nope, mut rotated) = apart(&q, n_heads, nope_dim, rope_dim);
         self.rotate_latent(layer, &mut rotated, positions, Rotation::Forward);
-        join([normed, &rotated], [rank, rope_dim])
+        self.rotate_latent(layer, &mut key, positions, Rotation::Forward);
+        Projected { queries, nope, rotated, latent, key }
     }
 
     /// The values of what heads gathered: `[N, H, rank]` to `[N, H · value width]`.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::tests::FAMILIES;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,20 +7,7 @@ use std::path::Path;
 /// Every parameter is a tensor of the published layout, by name and shape, and every tensor a parameter.
 #[test]
 fn parameters_are_the_tensors_of_checkpoints() {
-    for family in [
-        "qwen2",
-        "qwen3",
-        "llama",
-        "gemma3",
-        "mixtral",
-        "qwen3_moe",
-        "deepseek_v2",
-        "deepseek_v2_lite",
-        "deepseek_v3",
-        "deepseek_v3_direct",
-        "deepseek_v3_fp8",
-        "deepseek_v3_mtp",
-    ] {
+    for family in FAMILIES.into_iter().chain(["deepseek_v3_mtp"]) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
         let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();

@@ -2,7 +2,7 @@
 //! of their own. Fewer operations a row than the absorbed form takes, in another order: for training alone, where the
 //! sampler's log-probabilities may differ in their last bits.
 
-use super::{Attend, Latent, LatentSlots, Rows, apart, split, together};
+use super::{Attend, Latent, LatentSlots, Projected, Rows, apart, split, together};
 use crate::attention::{AttentionSaved, attention_backward};
 use crate::block::{COPY_GRAIN, join};
 use crate::buffer::Buffer;
@@ -36,18 +36,13 @@ impl Policy {
         attend: &mut Attend<'_>,
     ) -> (Buffer, KeptExpanded) {
         let LatentAttention { n_heads, nope_dim, rope_dim, value_dim, .. } = *self.latent_config();
-        let [queries, latent, mut rotated] = split(&self.project(&normed, slots.down, None), self.latent_widths(slots));
+        let Projected { queries, nope, rotated, latent, key } = self.projected(layer, slots, &normed, positions);
         drop(normed);
-        let (q, queries) = self.queries(slots, queries);
-        let (nope, mut rotated_queries) = apart(&q, n_heads, nope_dim, rope_dim);
-        drop(q);
-        self.rotate_latent(layer, &mut rotated_queries, positions, Rotation::Forward);
-        let q = together(&nope, &rotated_queries, n_heads, nope_dim, rope_dim);
-        drop((nope, rotated_queries));
+        let q = together(&nope, &rotated, n_heads, nope_dim, rope_dim);
+        drop((nope, rotated));
         let (normed, latent) = self.latent_norm(latent, slots.norm);
-        self.rotate_latent(layer, &mut rotated, positions, Rotation::Forward);
         let [nope, value] = split(&self.project(&normed, slots.up, None), [nope_dim, value_dim]);
-        let key = beside(&nope, &rotated, n_heads, [nope_dim, rope_dim]);
+        let key = beside(&nope, &key, n_heads, [nope_dim, rope_dim]);
         let (attended, log_sum) = attend(self.config.expanded_heads(layer), &q, &key, &value);
         (attended, KeptExpanded { queries, latent, q, key, value, log_sum })
     }
