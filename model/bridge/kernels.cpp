@@ -149,6 +149,60 @@ GROUPER_INLINE void gate_gradient(float* dy, float* gate_up, int64_t n, int64_t 
     }
 }
 
+// Pairs i to i + count of 2 * half columns, no more than lanes: a column of each half.
+struct Halves {
+  static GROUPER_INLINE void load_pairs(const float* in, int64_t half, int64_t i, int64_t count, Lanes& a, Lanes& b) {
+    load_part(a, in + i, count);
+    load_part(b, in + half + i, count);
+  }
+  static GROUPER_INLINE void store_pairs(float* out, int64_t half, int64_t i, int64_t count, Lanes a, Lanes b) {
+    store_part(out + i, a, count);
+    store_part(out + half + i, b, count);
+  }
+};
+
+// The same with two neighbours as a pair.
+struct Neighbours {
+  static GROUPER_INLINE void load_pairs(const float* in, int64_t, int64_t i, int64_t count, Lanes& a, Lanes& b) {
+    const Words evens = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    const int64_t left = std::min(kLanes, 2 * count);
+    Lanes first, second;
+    load_part(first, in + 2 * i, left);
+    load_part(second, in + 2 * i + kLanes, 2 * count - left);
+    a = __builtin_shuffle(first, second, evens);
+    b = __builtin_shuffle(first, second, evens + 1);
+  }
+  static GROUPER_INLINE void store_pairs(float* out, int64_t, int64_t i, int64_t count, Lanes a, Lanes b) {
+    const Words front = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+    const int64_t left = std::min(kLanes, 2 * count);
+    store_part(out + 2 * i, __builtin_shuffle(a, b, front), left);
+    store_part(out + 2 * i + kLanes, __builtin_shuffle(a, b, front + 8), 2 * count - left);
+  }
+};
+
+template <class Pairs>
+GROUPER_INLINE void rotate(const float* x, const int32_t* position, const float* cosine, const float* sine,
+                           float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width,
+                           float* y) {
+  const int64_t half = width / 2;
+  for (int64_t row = 0; row < n; ++row) {
+    const float* c = cosine + position[row] * half;
+    const float* s = sine + position[row] * half;
+    for (int64_t head = 0; head < heads; ++head) {
+      const int64_t start = (row * heads + head) * k + from;
+      for (int64_t i = 0; i < half; i += kLanes) {
+        const int64_t count = std::min(kLanes, half - i);
+        Lanes a, b, cosines, sines;
+        Pairs::load_pairs(x + start, half, i, count, a, b);
+        load_part(cosines, c + i, count);
+        load_part(sines, s + i, count);
+        sines = sines * direction;
+        Pairs::store_pairs(y + start, half, i, count, a * cosines - b * sines, b * cosines + a * sines);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 GROUPER_CLONES void rms_norm_forward(const float* x, const float* w, float offset, float eps, int64_t n, int64_t d,
@@ -228,59 +282,13 @@ GROUPER_CLONES void gated_backward(int32_t activation, float* dy, float* gate_up
     gate_gradient<kGeluTanh>(dy, gate_up, n, f);
 }
 
-GROUPER_CLONES void rope(const float* x, const int32_t* position, const float* cosine, const float* sine,
-                         float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width, float* y) {
-  const int64_t half = width / 2;
-  for (int64_t row = 0; row < n; ++row) {
-    const float* c = cosine + position[row] * half;
-    const float* s = sine + position[row] * half;
-    for (int64_t head = 0; head < heads; ++head) {
-      const float* in = x + (row * heads + head) * k + from;
-      float* out = y + (row * heads + head) * k + from;
-      for (int64_t i = 0; i < half; i += kLanes) {
-        const int64_t count = std::min(kLanes, half - i);
-        Lanes a, b, cosines, sines;
-        load_part(a, in + i, count);
-        load_part(b, in + half + i, count);
-        load_part(cosines, c + i, count);
-        load_part(sines, s + i, count);
-        sines = sines * direction;
-        store_part(out + i, a * cosines - b * sines, count);
-        store_part(out + half + i, b * cosines + a * sines, count);
-      }
-    }
-  }
-}
-
-GROUPER_CLONES void rope_pairs(const float* x, const int32_t* position, const float* cosine, const float* sine,
-                               float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width,
-                               float* y) {
-  const Words evens = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30}, odds = evens + 1;
-  const Words front = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23}, back = front + 8;
-  const int64_t half = width / 2;
-  for (int64_t row = 0; row < n; ++row) {
-    const float* c = cosine + position[row] * half;
-    const float* s = sine + position[row] * half;
-    for (int64_t head = 0; head < heads; ++head) {
-      const float* in = x + (row * heads + head) * k + from;
-      float* out = y + (row * heads + head) * k + from;
-      for (int64_t i = 0; i < half; i += kLanes) {
-        const int64_t count = std::min(kLanes, half - i);
-        // Sixteen pairs, or what is left of them.
-        const int64_t left = std::min(kLanes, 2 * count), right = 2 * count - left;
-        Lanes first, second, cosines, sines;
-        load_part(first, in + 2 * i, left);
-        load_part(second, in + 2 * i + kLanes, right);
-        load_part(cosines, c + i, count);
-        load_part(sines, s + i, count);
-        sines = sines * direction;
-        const Lanes a = __builtin_shuffle(first, second, evens), b = __builtin_shuffle(first, second, odds);
-        const Lanes turned_a = a * cosines - b * sines, turned_b = b * cosines + a * sines;
-        store_part(out + 2 * i, __builtin_shuffle(turned_a, turned_b, front), left);
-        store_part(out + 2 * i + kLanes, __builtin_shuffle(turned_a, turned_b, back), right);
-      }
-    }
-  }
+GROUPER_CLONES void rope(bool neighbours, const float* x, const int32_t* position, const float* cosine,
+                         const float* sine, float direction, int64_t n, int64_t heads, int64_t k, int64_t from,
+                         int64_t width, float* y) {
+  if (neighbours)
+    rotate<Neighbours>(x, position, cosine, sine, direction, n, heads, k, from, width, y);
+  else
+    rotate<Halves>(x, position, cosine, sine, direction, n, heads, k, from, width, y);
 }
 
 GROUPER_CLONES void token_logprobs_forward(const float* logits, const int64_t* target, float inverse_temperature,

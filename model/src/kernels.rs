@@ -58,19 +58,7 @@ pub(crate) mod ffi {
         );
         unsafe fn gated_backward(activation: i32, dy: *mut f32, gate_up: *mut f32, n: i64, f: i64);
         unsafe fn rope(
-            x: *const f32,
-            position: *const i32,
-            cosine: *const f32,
-            sine: *const f32,
-            direction: f32,
-            n: i64,
-            heads: i64,
-            k: i64,
-            from: i64,
-            width: i64,
-            y: *mut f32,
-        );
-        unsafe fn rope_pairs(
+            neighbours: bool,
             x: *const f32,
             position: *const i32,
             cosine: *const f32,
@@ -266,7 +254,6 @@ pub fn rope(x: &mut [f32], positions: &[i32], cosine: &[f32], sine: &[f32], rota
     assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
     let row = x.len() / n.max(1);
     let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
-    let turn = if interleaved { ffi::rope_pairs } else { ffi::rope };
     team::spread_rows(x, row, row_grain(row), |rows, x| {
         let (n, heads) = (rows.len() as i64, (row / head_dim) as i64);
         let [k, from, width] = [head_dim, from, width].map(|n| n as i64);
@@ -274,7 +261,7 @@ pub fn rope(x: &mut [f32], positions: &[i32], cosine: &[f32], sine: &[f32], rota
         let x = x.as_mut_ptr();
         // SAFETY: the part holds n × heads × K numbers, from + width ≤ K, and every position has its row in both tables. A
         // pair is read before it is written.
-        unsafe { turn(x, positions, cosine, sine, direction, n, heads, k, from, width, x) };
+        unsafe { ffi::rope(interleaved, x, positions, cosine, sine, direction, n, heads, k, from, width, x) };
     });
 }
 

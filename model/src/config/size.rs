@@ -1,11 +1,14 @@
 //! How many numbers an architecture has.
 
-use super::{AttentionConfig, ModelConfig};
-use crate::layout::{Layout, Role};
+use super::{AttentionConfig, ExpertsConfig, ModelConfig};
 
 /// Products of four believable dimensions fit.
 fn wide(n: usize) -> u128 {
     n as u128
+}
+
+fn narrow(n: u128) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 impl ModelConfig {
@@ -22,51 +25,52 @@ impl ModelConfig {
 
     /// Weights in the products of one token: those of the blocks, of the experts it goes to, and the head's.
     pub fn n_product_weights(&self) -> u64 {
-        let tables = if self.tied_head { 1 } else { 2 };
-        let looked_up = (tables - 1) * (self.vocab_size * self.hidden_dim) as u64;
-        self.n_active_parameters() - looked_up - self.n_vector_parameters()
+        narrow(self.table() + self.matrices(|experts| experts.n_chosen))
     }
 
-    fn count(&self, n_experts: impl Fn(&super::ExpertsConfig) -> usize) -> u64 {
+    fn count(&self, n_experts: impl Fn(&ExpertsConfig) -> usize) -> u64 {
+        let tables = if self.tied_head { 1 } else { 2 };
+        narrow(tables * self.table() + self.matrices(n_experts) + self.vectors())
+    }
+
+    /// The embedding's weights, or the head's.
+    fn table(&self) -> u128 {
+        wide(self.vocab_size) * wide(self.hidden_dim)
+    }
+
+    /// Weights of the blocks' products.
+    fn matrices(&self, n_experts: impl Fn(&ExpertsConfig) -> usize) -> u128 {
         let d = wide(self.hidden_dim);
-        let norms = if self.norm.after { 4 * d } else { 2 * d };
+        let attention = match &self.attention {
+            AttentionConfig::Grouped(a) => 2 * d * wide((a.n_heads + a.n_kv_heads) * a.head_dim),
+            AttentionConfig::Latent(a) => {
+                let (h, rank) = (wide(a.n_heads), wide(a.rank));
+                let q = h * wide(a.nope_dim + a.rope_dim);
+                let queries = a.query_rank.map_or(d * q, |r| (d + q) * wide(r));
+                let latent = d * (rank + wide(a.rope_dim));
+                queries + latent + rank * h * wide(a.nope_dim + a.value_dim) + h * wide(a.value_dim) * d
+            }
+        };
         let dense = 3 * d * wide(self.ffn_dim);
         let sparse = self.experts.as_ref().map_or(0, |e| {
             let widths = wide(n_experts(e)) * wide(e.width) + wide(e.shared_width.unwrap_or(0));
             3 * d * widths + d * wide(e.n_experts)
         });
-        let blocks: u128 = self.blocks[..self.n_layers]
-            .iter()
-            .map(|block| norms + self.attention_parameters() + if block.sparse { sparse } else { dense })
-            .sum();
-        let tables = if self.tied_head { 1 } else { 2 };
-        let total = tables * wide(self.vocab_size) * d + blocks + d;
-        u64::try_from(total).unwrap_or(u64::MAX)
+        let blocks = self.blocks[..self.n_layers].iter();
+        blocks.map(|block| attention + if block.sparse { sparse } else { dense }).sum()
     }
 
     /// Norms' weights and biases.
-    fn n_vector_parameters(&self) -> u64 {
-        let layout = Layout::new(self);
-        let vectors = layout.parameters().iter().filter(|p| p.role == Role::Vector);
-        vectors.map(|p| p.range().len() as u64).sum()
-    }
-
-    fn attention_parameters(&self) -> u128 {
-        let d = wide(self.hidden_dim);
-        match &self.attention {
+    fn vectors(&self) -> u128 {
+        let attention = match &self.attention {
             AttentionConfig::Grouped(a) => {
-                let (q, kv) = (wide(a.n_heads * a.head_dim), wide(a.n_kv_heads * a.head_dim));
-                let biases = if a.bias { q + 2 * kv } else { 0 };
-                let norms = if a.head_norms { 2 * wide(a.head_dim) } else { 0 };
-                2 * d * q + 2 * d * kv + biases + norms
+                let biases = if a.bias { (a.n_heads + 2 * a.n_kv_heads) * a.head_dim } else { 0 };
+                biases + if a.head_norms { 2 * a.head_dim } else { 0 }
             }
-            AttentionConfig::Latent(a) => {
-                let (h, rank) = (wide(a.n_heads), wide(a.rank));
-                let q = h * wide(a.nope_dim + a.rope_dim);
-                let queries = a.query_rank.map_or(d * q, |r| (d + q + 1) * wide(r));
-                let latent = d * (rank + wide(a.rope_dim)) + rank;
-                queries + latent + rank * h * wide(a.nope_dim + a.value_dim) + h * wide(a.value_dim) * d
-            }
-        }
+            AttentionConfig::Latent(a) => a.rank + a.query_rank.unwrap_or(0),
+        };
+        let norms = if self.norm.after { 4 } else { 2 };
+        let d = wide(self.hidden_dim);
+        wide(self.n_layers) * (norms * d + wide(attention)) + d
     }
 }

@@ -6,23 +6,10 @@ use crate::layout::Role;
 use crate::packed::Packed;
 use crate::philox::{Purpose, Stream, open_unit};
 use crate::policy::Policy;
+use crate::policy::tests::FAMILIES;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
-
-/// Every kind of attention, feed-forward, norm, rope and router.
-const FAMILIES: [&str; 10] = [
-    "qwen2",
-    "qwen3",
-    "llama",
-    "gemma3",
-    "qwen3_moe",
-    "mixtral",
-    "deepseek_v2",
-    "deepseek_v2_lite",
-    "deepseek_v3",
-    "deepseek_v3_direct",
-];
 
 /// The CPU device, and a GPU where the tests find one.
 pub(super) fn devices() -> Vec<Device> {

@@ -22,3 +22,18 @@ fn parameters_are_the_tensors_of_checkpoints() {
         assert_eq!(parameters.len(), layout.parameters().len(), "{family}: each name once");
     }
 }
+
+/// What a token meets is products, vectors and one row of a table.
+#[test]
+fn vectors_are_what_no_product_holds() {
+    for family in FAMILIES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
+        let config = ModelConfig::from_folder(&folder).unwrap();
+        let layout = Layout::new(&config);
+        let vectors: usize =
+            layout.parameters().iter().filter(|p| p.role == Role::Vector).map(|p| p.range().len()).sum();
+        let looked_up = if config.tied_head { 0 } else { config.vocab_size * config.hidden_dim };
+        let others = config.n_active_parameters() - config.n_product_weights();
+        assert_eq!(others, (vectors + looked_up) as u64, "{family}");
+    }
+}
