@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 mod tests;
 
 /// The files of a checkpoint folder that belong to its tokenizer; a saved checkpoint carries those there are.
-pub(crate) const FILES: [&str; 9] = [
+pub const FILES: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

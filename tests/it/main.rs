@@ -11,6 +11,7 @@ mod damage;
 mod disk;
 mod gpu_check;
 mod gsm8k;
+mod inputs;
 mod learns;
 mod memory;
 mod parity;

@@ -16,6 +16,7 @@
 //! the step.
 
 mod flat;
+mod inputs;
 mod machine;
 mod progress;
 mod retention;
@@ -27,6 +28,7 @@ use anyhow::{Context, Result, bail};
 use model::checkpoint::Format;
 use model::policy::Policy;
 
+pub use inputs::Inputs;
 pub use machine::{Machine, config_text, program};
 pub use progress::{Evaluated, Progress, STATE};
 pub use retention::best;
@@ -184,7 +186,8 @@ pub fn resume(
         if !allow_inexact {
             let path = from.path.display();
             let message = format!("`{path}` cannot be resumed as the same run; in the checkpoint → here:\n  {list}");
-            bail!(Mistake::new(message).hint("`--allow-inexact` goes on all the same, with results that may differ"));
+            let hint = "put it back, or go on all the same with `--allow-inexact`, and results may differ";
+            bail!(Mistake::new(message).hint(hint));
         }
         warnings.push(format!("resumed inexactly, results may differ; in the checkpoint → here:\n  {list}"));
     }

@@ -301,7 +301,8 @@ fn collect(folder: &Path, prefix: &str, found: &mut BTreeMap<String, PathBuf>) -
     Ok(())
 }
 
-fn hash(path: &Path) -> Result<String, DiskError> {
+/// A file's BLAKE3 hash in hexadecimal digits.
+pub(crate) fn hash(path: &Path) -> Result<String, DiskError> {
     let mut hasher = blake3::Hasher::new();
     File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ())).at("read", path)?;
     Ok(hasher.finalize().to_string())

@@ -1,6 +1,7 @@
 //! A program that speaks JSON lines.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,13 @@ impl Settings for Program {
         }
         batched::check(self.batch)?;
         super::check(self.workers, self.timeout_s)
+    }
+
+    /// A program without a slash in its name is one of the system's.
+    fn files(&self) -> Vec<PathBuf> {
+        let named = |(place, word): &(usize, &String)| *place > 0 || word.contains('/');
+        let words = self.command.iter().enumerate().filter(named).map(|(_, word)| PathBuf::from(word));
+        words.filter(|path| path.is_file()).collect()
     }
 
     fn rule(&self) -> Arc<dyn Rule> {

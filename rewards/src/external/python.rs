@@ -80,6 +80,10 @@ impl Settings for Python {
         super::check(self.workers, self.timeout_s)
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.file.clone()]
+    }
+
     fn rule(&self) -> Arc<dyn Rule> {
         Arc::new(PythonRule { settings: self.clone(), pool: OnceLock::new(), signature: OnceLock::new() })
     }

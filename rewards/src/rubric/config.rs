@@ -2,6 +2,7 @@
 //!
 //! A new rule is a variant, whose settings are a struct in the rule's own file, and a line in [`RuleConfig::parts`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -71,6 +72,11 @@ pub(crate) trait Settings {
         Ok(())
     }
 
+    /// The user's files that say what the rule does, as far as its settings name them.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// The rule; makes nothing that [`Rule::open`] can make.
     fn rule(&self) -> Arc<dyn Rule>;
 }
@@ -110,6 +116,12 @@ impl RuleConfig {
     /// Whether the rule says which completions are right.
     pub fn judges(&self) -> bool {
         self.rule().judges()
+    }
+
+    /// The user's files that say what the rule does, as far as its settings name them: a Python file, or a program and
+    /// what files are among its arguments.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.parts().1.files()
     }
 
     /// The name its values stand under.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Inputs;
 use crate::config::{RunConfig, RunSettings};
 use crate::durable::{At, DiskError};
+use crate::manifest;
 
 /// What the bits of a run depend on beside its seed. Two equal machines compute the same run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,10 +25,13 @@ pub struct Machine {
     pub route: String,
     /// What the resolved configuration says of the run's numbers, as [`config_text`] gives it.
     pub config: String,
+    /// Fingerprints of the files it reads; checkpoints of older programs have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
 }
 
 impl Machine {
-    /// Each difference as `name: there → here`, `self` being the checkpoint's machine.
+    /// Each difference as `name: there → here`, `self` being the checkpoint's machine, and each file that is another.
     pub fn differences(&self, here: &Machine) -> Vec<String> {
         let counts = |one: &Machine| [one.workers.to_string(), one.threads.to_string()];
         let ([workers, threads], [workers_here, threads_here]) = (counts(self), counts(here));
@@ -47,6 +51,9 @@ impl Machine {
             let both = all.into_iter().map(|key| (key, value(&there, key), value(&here, key)));
             list.extend(both.filter(|(_, a, b)| a != b).map(|(key, a, b)| format!("`{key}`: {a} → {b}")));
         }
+        if let (Some(there), Some(here)) = (&self.inputs, &here.inputs) {
+            list.extend(there.differences(here));
+        }
         list
     }
 }
@@ -54,9 +61,7 @@ impl Machine {
 /// The program's version and the start of its file's BLAKE3 hash: `0.1.0 (1f0c…)`.
 pub fn program() -> Result<String, DiskError> {
     let path = env::current_exe().at("find", "the running program".as_ref())?;
-    let mut hasher = blake3::Hasher::new();
-    File::open(&path).and_then(|file| hasher.update_reader(file).map(|_| ())).at("read", &path)?;
-    Ok(format!("{} ({})", env!("CARGO_PKG_VERSION"), &hasher.finalize().to_hex()[..16]))
+    Ok(format!("{} ({})", env!("CARGO_PKG_VERSION"), &manifest::hash(&path)?[..16]))
 }
 
 /// What a run's configuration says about its numbers, as JSON. Its name, how often and in which format it is saved

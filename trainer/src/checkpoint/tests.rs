@@ -22,7 +22,7 @@ fn tiny() -> Policy {
 
 fn machine() -> Machine {
     let [program, route, config] = ["0.1.0 (a)", "rows of 8", "c"].map(str::to_owned);
-    Machine { program, workers: 4, threads: 1, route, config }
+    Machine { program, workers: 4, threads: 1, route, config, inputs: None }
 }
 
 /// A run in memory whose numbers are a function of the step.

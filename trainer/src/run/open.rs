@@ -11,10 +11,10 @@ use tch::Device;
 use tracing::debug_span;
 
 use super::{CONFIG, Plan, Run};
-use crate::checkpoint::{self, Machine, Progress, StateMut};
+use crate::checkpoint::{self, Inputs, Machine, Progress, StateMut};
 use crate::config::{Exactness, RunConfig, RunOptions};
 use crate::device;
-use crate::durable;
+use crate::durable::{self, DiskError};
 use crate::interrupt::Interrupt;
 use crate::metrics;
 use crate::mtp;
@@ -64,11 +64,12 @@ impl Run {
             None => memory,
         };
 
-        // The program's file is hashed while weights are read.
-        let (loaded, program) = thread::scope(|scope| {
-            let program = scope.spawn(checkpoint::program);
-            (Policy::load(folder, &config.model, config.seed), program.join().expect("hashing does not panic"))
+        // Files are hashed while weights are read.
+        let (loaded, hashed) = thread::scope(|scope| {
+            let hashed = scope.spawn(|| Ok((checkpoint::program()?, Inputs::read(config, folder)?)));
+            (Policy::load(folder, &config.model, config.seed), hashed.join().expect("hashing does not panic"))
         });
+        let (program, inputs) = hashed.map_err(|error: DiskError| error)?;
         let mut policy = loaded.with_context(|| format!("load policy `{}`", folder.display()))?;
         policy.set_vocabulary(tokenizer.vocab_size());
         if let Some(device) = device {
@@ -84,11 +85,12 @@ impl Run {
             Exactness::Auto => probe.failed.is_some() || device.is_some() || config.model.mla == Mla::Expanded,
         };
         let machine = Machine {
-            program: program?,
+            program,
             workers,
             threads: 1,
             route: route(&policy, device, &probe, measures),
             config: checkpoint::config_text(config),
+            inputs: Some(inputs),
         };
         let mut progress = Progress::new(config.seed, machine.clone());
         let mut warnings = Vec::new();
