@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::cli::grouper;
 use crate::gsm8k::{beside, write_policy as write_qwen};
-use crate::toy_run::{Toy, same_run, wait, wait_until};
+use crate::toy_run::Toy;
 
 /// A policy of random weights says sums, unequal signs and tags; what of it is Python and prints nothing is right.
 const CONFIG: &str = r#"
@@ -63,13 +62,7 @@ fn programs_are_scored_and_a_killed_run_goes_on() {
     let samples = fs::read_to_string(toy.run(1).join("samples.jsonl")).unwrap();
     assert!(samples.contains("of 2 tests") && samples.contains("compile, SyntaxError"), "{samples}");
 
-    let mut child = toy.command(&[]).spawn().unwrap();
-    wait_until(&mut child, || toy.run(2).join("step_0001").exists());
-    child.kill().unwrap();
-    wait(child, Duration::from_secs(10));
-    assert!(!toy.run(2).join("final").exists());
-    toy.resume(2);
-    same_run(&toy.run(1), &toy.run(2), 3);
+    toy.killed_and_resumed(3);
 }
 
 /// A sandbox that cannot be had stops a run before it begins, and says why.

@@ -2,12 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use serde_json::json;
 
-use crate::toy_run::{Toy, same_run, wait, wait_until};
+use crate::toy_run::Toy;
 
 /// Data that lie beside the workspace; `None`, said aloud, where they do not.
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
@@ -73,12 +72,5 @@ fn steps_on_gsm8k_stop_and_go_on() {
         assert_eq!(row["mismatch_max"], 0.0, "sampler and trainer agree: {row}");
         assert!(row["parity_tokens"].as_f64().unwrap() > 0.0 && row["grad"].as_f64().unwrap() > 0.0, "{row}");
     }
-    // Killed once the first step is saved.
-    let mut child = toy.command(&[]).spawn().unwrap();
-    wait_until(&mut child, || toy.run(2).join("step_0001").exists());
-    child.kill().unwrap();
-    wait(child, Duration::from_secs(10));
-    assert!(!toy.run(2).join("final").exists());
-    toy.resume(2);
-    same_run(&toy.run(1), &toy.run(2), 2);
+    toy.killed_and_resumed(2);
 }

@@ -123,6 +123,18 @@ impl Toy {
         text(&output.stderr)
     }
 
+    /// Runs it again as `runs/toy/2`, kills that once its first step is saved, and holds what is resumed to be
+    /// `runs/toy/1`, which has taken `steps` steps.
+    pub(crate) fn killed_and_resumed(&self, steps: u64) {
+        let mut child = self.command(&[]).spawn().unwrap();
+        wait_until(&mut child, || self.run(2).join("step_0001").exists());
+        child.kill().unwrap();
+        wait(child, Duration::from_secs(10));
+        assert!(!self.run(2).join("final").exists());
+        self.resume(2);
+        same_run(&self.run(1), &self.run(2), steps);
+    }
+
     /// Resumes a run that must not go on. What was said, and the exit code.
     pub(crate) fn refuse(&self, n: usize) -> (String, i32) {
         let output = self.command(&[&resume_flag(n)]).output().unwrap();
