@@ -18,5 +18,6 @@ mod parity;
 mod profile;
 mod program;
 mod resume;
+mod samples;
 mod toy_run;
 mod transformers;

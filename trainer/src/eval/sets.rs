@@ -206,7 +206,7 @@ fn outcome(judge: &Rubric, problem: &PreparedProblem, group: &Group, step: u64) 
             question: problem.problem.prompt.text(),
             expected: problem.problem.expected.clone(),
             correct: verdicts[0],
-            record: SampleRecord::new(step, problem.problem.index, &problem.text, first, score),
+            record: SampleRecord::new(step, problem, first, score),
         });
     }
     outcome

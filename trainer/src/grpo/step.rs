@@ -191,8 +191,7 @@ impl Step<'_> {
         for i in 0..n {
             let (p, c) = (i * scored.groups.len() / n, i % g);
             let (problem, completion) = (self.problems[p], &scored.groups[p].completions[c]);
-            let index = problem.problem.index;
-            let mut record = SampleRecord::new(self.number, index, &problem.text, completion, &scored.scores[p][c]);
+            let mut record = SampleRecord::new(self.number, problem, completion, &scored.scores[p][c]);
             record.advantage = advantages[p][c];
             run.log.sample(&record)?;
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use model::tokenizer::Tokenizer;
-use rewards::{Rubric, Sample, Score};
+use rewards::{Rubric, RubricError, RuleConfig, Sample, Score};
 use serde_json::Value;
 
 use super::stopwatch::Timed;
@@ -35,7 +35,11 @@ struct One {
 pub(super) struct Line {
     row: Row,
     prompt: String,
+    /// Those of a prompt that is a conversation.
+    messages: Vec<Value>,
     expected: String,
+    /// The step of a run that a training completion was sampled in, in a line of its `samples.jsonl`.
+    step: Option<u64>,
     completions: Vec<One>,
     /// Whether it holds a list of them.
     several: bool,
@@ -44,10 +48,11 @@ pub(super) struct Line {
 impl Line {
     fn read(place: &str, row: Row) -> Result<Line, Mistake> {
         let optional = |key: &str| row.get(key).filter(|value| !value.is_null());
-        let prompt = match optional("prompt") {
-            Some(Value::Array(messages)) => chat(messages, place)?,
-            Some(value) => text(value, place, "prompt")?,
-            None => String::new(),
+        let (prompt, messages) = match (optional("prompt"), optional("messages")) {
+            (Some(Value::Array(messages)), _) => (chat(messages, place)?, messages.clone()),
+            (Some(value), Some(Value::Array(messages))) => (text(value, place, "prompt")?, messages.clone()),
+            (Some(value), _) => (text(value, place, "prompt")?, Vec::new()),
+            (None, _) => (String::new(), Vec::new()),
         };
         let expected =
             optional("expected").map(|value| (value, "expected")).or(optional("answer").map(|v| (v, "answer")));
@@ -85,7 +90,14 @@ impl Line {
             )));
         }
         let completions = texts.into_iter().map(|text| One { text, n_tokens, truncated }).collect();
-        Ok(Line { row, prompt, expected, completions, several })
+        let trained = row.contains_key("parts") && !row.contains_key("set");
+        let step = optional("step").filter(|_| trained).and_then(Value::as_u64);
+        Ok(Line { row, prompt, messages, expected, step, completions, several })
+    }
+
+    /// What rules read of the data: the object `columns` of a run's samples, or else the line itself.
+    fn columns(&self) -> &Row {
+        self.row.get("columns").and_then(Value::as_object).unwrap_or(&self.row)
     }
 
     /// What tells the prompts of lines apart, so that completions of one prompt that follow each other are one group;
@@ -121,12 +133,11 @@ impl Judge {
     pub(super) fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Judge> {
         let using = || format!("use the rubric `{}`", path.display());
         let rules = config::rewards(path)?;
-        // The rules as they are configured: names, keys and values are checked here.
-        Rubric::new(&rules).map_err(|error| Mistake::new(error.to_string())).with_context(using)?;
+        let refused = |error: RubricError| Mistake::new(error.to_string());
+        rules.iter().try_for_each(RuleConfig::check).map_err(refused).with_context(using)?;
         let timed: Vec<_> = rules.iter().map(|rule| (rule.name(), Timed::new(rule.rule()))).collect();
         let entries = rules.iter().zip(&timed).map(|(rule, (_, timed))| (rule.terms(), Arc::clone(timed) as _));
-        let rubric =
-            Rubric::of(entries.collect()).map_err(|error| Mistake::new(error.to_string())).with_context(using)?;
+        let rubric = Rubric::of(entries.collect()).map_err(refused).with_context(using)?;
         let closed = rubric.open();
         let told = closed.iter().map(|(place, why)| format!("`rewards.{place}` ({}): {why}", timed[*place].0));
         let told: Vec<String> = told.collect();
@@ -174,11 +185,13 @@ impl Judge {
     fn samples<'a>(&self, lines: &'a [Line]) -> Vec<Sample<'a>> {
         let sample = |(line, one): (&'a Line, &'a One)| Sample {
             prompt: &line.prompt,
+            messages: &line.messages,
             completion: &one.text,
             n_tokens: one.n_tokens.unwrap_or_else(|| self.count(&one.text)),
             truncated: one.truncated,
             expected: &line.expected,
-            columns: &line.row,
+            columns: line.columns(),
+            step: line.step,
             ..Sample::default()
         };
         lines.iter().flat_map(|line| line.completions.iter().map(move |one| (line, one))).map(sample).collect()

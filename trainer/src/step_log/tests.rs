@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rewards::Part;
 use rollout::completion::FinishReason;
+use serde_json::Map;
 
 use super::*;
 use crate::eval::Shown;
@@ -47,6 +48,9 @@ fn sample(step: u64) -> SampleRecord {
         set: None,
         index: 7,
         prompt: "1 + 1".into(),
+        messages: Vec::new(),
+        expected: String::new(),
+        columns: Map::new(),
         completion: "<answer>2</answer>".into(),
         n_tokens: 9,
         finish: FinishReason::Length,
