@@ -5,9 +5,9 @@
 
 use crate::completion::Completion;
 use crate::ending::{Text, finish};
-use crate::engine::{Job, Shared};
 use crate::pool::{Finished, PoolError};
 use crate::prompt::Prompt;
+use crate::shared::{Job, Shared};
 use model::device::{DeviceCache, DevicePolicy, Encoded};
 use model::kv_cache::KvCache;
 use model::philox::Stream;

@@ -9,9 +9,10 @@ use crate::completion::{Completion, FinishReason};
 use crate::draft::mtp::{Ahead, Asking, Guesses, MtpDrafts, MtpPrompt};
 use crate::draft::{DRAFT_ROWS, DraftTally, Drafts};
 use crate::ending::{Text, finish};
-use crate::pool::{Drawn, Finished, PoolError, Request};
+use crate::pool::{Finished, PoolError};
 use crate::prompt::Prompt;
 use crate::sampling::SamplingConfig;
+use crate::shared::{Job, Shared};
 use crate::stopping::StopRules;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use model::attention::TILE;
@@ -22,7 +23,6 @@ use model::kv_cache::{KvCache, Sequence};
 use model::philox::Stream;
 use model::policy::Policy;
 use model::team;
-use model::tokenizer::Tokenizer;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use tracing::debug_span;
@@ -30,44 +30,6 @@ use tracing::debug_span;
 /// Prompts for each thread that are encoded before completions start, at most: enough to even out their lengths, and that
 /// threads seldom wait for the last of them.
 const JOBS: usize = 16;
-
-/// What all replicas of a pool read.
-pub(crate) struct Shared<'a> {
-    pub(crate) policy: &'a Policy,
-    pub(crate) tokenizer: &'a Tokenizer,
-    pub(crate) stop: &'a StopRules,
-    pub(crate) request: &'a Request<'a>,
-    /// Completions that one replica decodes at once, at most.
-    pub(crate) max_rows: usize,
-    /// Tokens that are drafted for each of them in a step, at most.
-    pub(crate) speculate: usize,
-    /// Where drawn tokens are told at once.
-    pub(crate) watch: Option<&'a Sender<Drawn>>,
-}
-
-impl Shared<'_> {
-    pub(crate) fn tell(&self, prompt: &Prompt, sample: usize, token: u32) {
-        if let Some(watch) = self.watch {
-            // Whoever stopped listening wants no more.
-            let _ = watch.send(Drawn { prompt: prompt.index, sample, token });
-        }
-    }
-
-    /// Tokens a completion of `prompt` may have: the request's limit, or what the context leaves.
-    pub(crate) fn limit(&self, prompt: &Prompt) -> usize {
-        let context = self.policy.config().max_positions;
-        self.request.max_tokens.min(context.saturating_sub(prompt.tokens.len())).max(1)
-    }
-
-    /// The text of a completion, its stop token left out.
-    pub(crate) fn text(&self, tokens: &[u32]) -> String {
-        let stopped = tokens.last().is_some_and(|last| self.stop.ids.contains(last));
-        self.tokenizer.decode(&tokens[..tokens.len() - usize::from(stopped)], false)
-    }
-}
-
-/// A prompt whose group is to be sampled, and its place in the answer.
-pub(crate) type Job<'a> = (usize, &'a Prompt);
 
 /// One completion being decoded.
 struct Active<'a> {

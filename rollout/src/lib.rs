@@ -35,4 +35,5 @@ pub mod pool;
 pub mod prompt;
 pub mod replicas;
 pub mod sampling;
+mod shared;
 pub mod stopping;

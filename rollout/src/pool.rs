@@ -7,10 +7,11 @@
 use crate::completion::Completion;
 use crate::device_engine::DeviceEngine;
 use crate::draft::{DraftTally, Drafting};
-use crate::engine::{Engine, Job, Shared};
+use crate::engine::Engine;
 use crate::group::Group;
 use crate::prompt::Prompt;
 use crate::sampling::SamplingConfig;
+use crate::shared::{Job, Shared};
 use crate::stopping::StopRules;
 use crossbeam_channel::Sender;
 use model::config::ModelConfig;
