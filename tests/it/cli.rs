@@ -112,11 +112,11 @@ fn a_refused_config_lists_every_finding() {
     insta::assert_snapshot!(told, @r"
     error: check config `x.toml`
       caused by: 3 findings against this run
-      error: `grpo.group_size`: is 1: a completion is only compared with others of its group
+      error: `--set grpo.group_size=1`: `grpo.group_size`: is 1: a completion is only compared with others of its group
         hint: take at least 2; the papers take 8 to 64
-      error: `optimizer.lr`: is 0, and must be finite and above 0
-      error: `model.checkpoint`: find checkpoint `no_such`: there is no such folder, and it is no hub id (`owner/name`)
-      warning: `grpo.reference_every`: has no effect: with `grpo.objective.kl_coef` at 0 there is no reference
+      error: `--set optimizer.lr=0`: `optimizer.lr`: is 0, and must be finite and above 0
+      error: `--set model.checkpoint=no_such`: `model.checkpoint`: find checkpoint `no_such`: there is no such folder, and it is no hub id (`owner/name`)
+      warning: `--set grpo.reference_every=4`: `grpo.reference_every`: has no effect: with `grpo.objective.kl_coef` at 0 there is no reference
     ");
 }
 

@@ -7,6 +7,8 @@ use tempfile::tempdir;
 use trainer::complaint;
 use trainer::config::{RunConfig, Stage};
 
+use crate::cli::grouper;
+
 const SOUND: &str = r#"seed = 7
 
 [model]
@@ -53,6 +55,20 @@ fn what_is_absent_has_its_default() {
 }
 
 #[test]
+fn a_table_is_called_a_table() {
+    insta::assert_snapshot!(told("[grpo]", "[sft]\nmtp = 0.3\n[grpo]"), @r"
+    error: read config `tiny.toml`
+      caused by: line 13, column 7: `sft.mtp`: invalid type: floating point `0.3`, expected a table
+    ");
+}
+
+#[test]
+fn the_start_of_a_key() {
+    let told = told("group_size = 4", "group_size = 4\nmtp = 0.3");
+    assert!(told.ends_with("hint: did you mean `mtp_weight`?\n"), "{told}");
+}
+
+#[test]
 fn a_typo_in_a_key() {
     insta::assert_snapshot!(told("group_size", "gruop_size"), @r"
     error: read config `tiny.toml`
@@ -69,6 +85,52 @@ fn a_typo_in_a_key() {
       caused by: line 12, column 2: unknown field `gpro`, expected one of `name`, `seed`, `model`, `data`, `rollout`, `rewards`, `grpo`, `sft`, `optimizer`, `router`, `eval`, `run`
     hint: did you mean `grpo`?
     ");
+}
+
+/// What `grouper check` says of a config whose every key can be read.
+fn found(text: &str, arguments: &[&str]) -> String {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("tiny.toml");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let assert = grouper(&[&["check", path], arguments].concat()).assert().code(2);
+    String::from_utf8_lossy(&assert.get_output().stderr).replace(path, "tiny.toml")
+}
+
+/// A finding names the line of its key, or of the nearest table around it; or the `--set` that gave it.
+#[test]
+fn findings_say_where() {
+    let more = r#"
+[router]
+bias_update_rate = 0.001
+z_loss = -1
+
+[optimizer]
+lr = 0
+schedule.floor = 2
+
+[eval]
+sets = [
+  { name = "a", data = { source.chain = { n_problems = 9, split = "heldout" }, template = "plain" } },
+  { name = "a/b", data = { source.chain = { n_problems = 9, split = "heldout" }, template = "plain" } },
+]
+"#;
+    let text = SOUND.replace("\"exact\"", "\"exact\", steps = [3, 2]") + more;
+    insta::assert_snapshot!(found(&text, &["--set", "grpo.steps=0", "--set", "data.template=plain"]), @r"
+    error: check config `tiny.toml`
+      caused by: 8 findings against this run
+      error: tiny.toml, line 9: `rewards.0`: accuracy: `steps` is [3, 2], and ends before it begins
+      error: `--set grpo.steps=0`: `grpo.steps`: is 0: nothing would be learned
+      error: tiny.toml, line 22: `optimizer.lr`: is 0, and must be finite and above 0
+      error: tiny.toml, line 23: `optimizer.schedule.floor`: is 2, and must be between 0 and 1: it is a share of `optimizer.lr`
+      error: tiny.toml, line 19: `router.z_loss`: is -1, and must be finite and at least 0
+      error: tiny.toml, line 28: `eval.sets.1.name`: `a/b` cannot stand in the name of a metric: it must have letters, and no `/` or `@`
+      error: tiny.toml, line 18: `router.bias_update_rate`: is set, and the policy has no experts
+      error: tiny.toml, line 19: `router.z_loss`: is set, and the policy has no experts
+    ");
+    // A table that is not there has no line.
+    let told = found(SOUND.split("[grpo]").next().unwrap(), &[]);
+    assert!(told.contains("error: tiny.toml: `eval`: `grouper eval` needs the table `[eval]`"), "{told}");
 }
 
 #[test]

@@ -20,10 +20,12 @@ use crate::router::RouterConfig;
 use crate::sft::SftConfig;
 
 mod load;
+mod places;
 mod reference;
 mod validate;
 
 pub use load::rewards;
+pub use places::Places;
 pub use validate::Stage;
 
 /// One run: a TOML file, with `--set` applied.
@@ -64,6 +66,9 @@ pub struct RunConfig {
     /// Checkpoints, threads, logs.
     #[serde(default)]
     pub run: RunSettings,
+    /// Where its keys stand, for findings about them.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 impl RunConfig {
@@ -186,7 +191,7 @@ pub struct RunOptions {
     pub root: PathBuf,
     /// Go on with a run: its folder, or an empty path for the newest of this name.
     pub resume: Option<PathBuf>,
-    /// Resume although this machine cannot promise the same bits.
+    /// Resume although something that results follow from is another than before.
     pub allow_inexact: bool,
     /// Stop with a checkpoint after so many hours.
     pub max_hours: Option<f64>,

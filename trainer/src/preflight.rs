@@ -4,11 +4,11 @@ mod answers;
 mod checkpoint;
 mod degenerate;
 mod disk;
+mod finding;
 mod lengths;
 pub mod memory;
 mod template;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,71 +27,11 @@ use crate::mtp;
 use crate::prompting::{PromptSet, Prompter};
 use crate::sft::{self, Encoder, Sequences};
 use crate::stopping::StopIds;
+pub use finding::{Finding, Level, Refused};
 use memory::{Load, Plan};
 
 #[cfg(test)]
 mod tests;
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// The run would fail or train something else than what was asked for: it is refused.
-    Error,
-    /// The run goes on; a person should know.
-    Warning,
-}
-
-/// One thing that a check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether the run is refused for it.
-    pub level: Level,
-    /// Path of the config key to look at, as `--set` takes it: `grpo.group_size`.
-    pub key: String,
-    /// What is wrong, with the values that make it so. No capital, no full stop.
-    pub message: String,
-    /// The one thing to try, where there is one.
-    pub hint: Option<String>,
-}
-
-impl Finding {
-    /// A finding that refuses the run.
-    pub fn error(key: impl Into<String>, message: impl Into<String>) -> Finding {
-        Finding { level: Level::Error, key: key.into(), message: message.into(), hint: None }
-    }
-
-    /// A finding that the run survives.
-    pub fn warning(key: impl Into<String>, message: impl Into<String>) -> Finding {
-        Finding { level: Level::Warning, ..Finding::error(key, message) }
-    }
-
-    /// Adds what to try.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Finding {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.key, self.message)
-    }
-}
-
-/// A run that is not begun, and every finding about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} against this run", self.errors())]
-pub struct Refused(pub Vec<Finding>);
-
-impl Refused {
-    fn errors(&self) -> String {
-        match self.0.iter().filter(|finding| finding.level == Level::Error).count() {
-            1 => "1 finding".to_owned(),
-            n => format!("{n} findings"),
-        }
-    }
-}
 
 /// What the machine has, as far as a check asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,13 +99,19 @@ pub fn check(run: &RunConfig, stage: Stage, run_root: &Path) -> Checked {
 
 /// [`check`], for a machine whose numbers are given.
 pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
+    let mut checked = look(run, stage, machine);
+    checked.findings = checked.findings.into_iter().map(|finding| finding.placed(&run.places)).collect();
+    checked.findings.sort_by_key(|finding| finding.level);
+    checked
+}
+
+fn look(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
     let mut checked = Checked { findings: run.validate(stage), ..Checked::default() };
     let sound = !checked.is_refused();
     open_checkpoint(run, stage, &mut checked);
     open_data(run, stage, &mut checked);
     if !sound {
         // What follows computes with numbers that have just been refused.
-        checked.findings.sort_by_key(|finding| finding.level);
         return checked;
     }
     check_rules(run, stage, &mut checked);
@@ -184,7 +130,6 @@ pub fn check_on(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
         checked.findings.extend(plan.check(load.program, machine.free_memory));
         checked.plan = Some(plan);
     }
-    checked.findings.sort_by_key(|finding| finding.level);
     checked
 }
 
@@ -207,10 +152,10 @@ fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
     if let Some(model) = &checked.model {
         checkpoint::form(model, run.model.mla, findings);
-    }
-    if let (Some(model), true) = (&checked.model, stage != Stage::Eval) {
         let device = !matches!(run.model.device, DeviceChoice::Auto | DeviceChoice::Cpu);
-        findings.extend(run.router.check(model, device));
+        if stage != Stage::Eval {
+            findings.extend(run.router.check(model, device));
+        }
         findings.extend(mtp::check(run, stage, model, device));
     }
     if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
@@ -252,7 +197,7 @@ fn open_data(run: &RunConfig, stage: Stage, checked: &mut Checked) {
         checked.sequences = open_documents(run, tokenizer, checked.model.as_ref(), &checked.stop, findings);
     }
     for (place, set) in run.eval.iter().flat_map(|eval| &eval.sets).enumerate() {
-        let key = format!("eval.sets[{place}].data");
+        let key = format!("eval.sets.{place}.data");
         let Some(mut heldout) = open_set(&key, &set.data, run.seed, tokenizer, findings) else { continue };
         heldout.keep_first(set.n_problems.unwrap_or(usize::MAX));
         let by_prompts = checked.prompts.as_ref().map(|train| train.overlap(&heldout));

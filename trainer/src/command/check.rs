@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
     // A run opens its device first of all. Here one that is not there is a finding among others.
     let device = device::open(config.model.device);
     let mut checked = preflight::check(&config, Stage::of(&config), &arguments.root);
-    checked.findings.extend(device.err().map(|error| missing(&error)));
+    checked.findings.extend(device.err().map(|error| missing(&error).placed(&config.places)));
+    checked.findings.sort_by_key(|finding| finding.level);
     if checked.is_refused() {
         return Err(Refused(checked.findings)).with_context(|| format!("check config `{}`", path.display()));
     }

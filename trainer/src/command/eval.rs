@@ -32,6 +32,7 @@ fn config(arguments: &EvalArgs) -> Result<RunConfig> {
             if let Some(model) = model {
                 config.model.checkpoint.clone_from(model);
                 config.model.random_init = false;
+                config.places.set("model.checkpoint", "`--model`");
             }
             Ok(config)
         }

@@ -16,6 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::RunConfig;
+use super::places::Places;
 use crate::mistake::Mistake;
 
 type Key<'i> = Spanned<Cow<'i, str>>;
@@ -27,7 +28,8 @@ impl RunConfig {
     /// array, counted from 0. `name` becomes the file's stem where it is absent. Paths inside the config are relative
     /// to the current directory, not to the file.
     pub fn load(path: &Path, sets: &[String]) -> Result<RunConfig> {
-        let mut config: RunConfig = read(path, sets)?;
+        let (mut config, places) = read::<RunConfig>(path, sets)?;
+        config.places = places;
         if config.name.is_empty() {
             config.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         }
@@ -44,17 +46,18 @@ pub fn rewards(path: &Path) -> Result<Vec<RuleConfig>> {
     struct Rules {
         rewards: Vec<RuleConfig>,
     }
-    read(path, &[]).map(|Rules { rewards }| rewards)
+    read(path, &[]).map(|(Rules { rewards }, _)| rewards)
 }
 
-fn read<T: DeserializeOwned>(path: &Path, sets: &[String]) -> Result<T> {
+fn read<T: DeserializeOwned>(path: &Path, sets: &[String]) -> Result<(T, Places)> {
     let reading = || format!("read config `{}`", path.display());
     let text = fs::read_to_string(path).map_err(|error| {
         let hint = (error.kind() == std::io::ErrorKind::NotFound)
             .then(|| "paths are relative to the current directory".to_owned());
         anyhow::Error::new(Mistake { message: error.to_string(), hint }).context(reading())
     })?;
-    parse(&text, sets).map_err(|mistake| anyhow::Error::new(mistake).context(reading()))
+    let config = parse(&text, sets).map_err(|mistake| anyhow::Error::new(mistake).context(reading()))?;
+    Ok((config, places(&path.display().to_string(), &text, sets)))
 }
 
 /// What `text` and `sets` describe together.
@@ -64,6 +67,16 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str, sets: &[String]) -> Result<
         Ok(config) => Ok(config),
         Err(error) => Err(mistake::<T>(text, &settings, &error)),
     }
+}
+
+/// Where the keys of both stand; of those that make no config nothing is known.
+fn places(file: &str, text: &str, sets: &[String]) -> Places {
+    let settings = settings(text.len(), sets).unwrap_or_default();
+    let place = |offset: usize| match behind(text, &settings, offset) {
+        Some(setting) => format!("`--set {}`", setting.written),
+        None => format!("{file}, line {}", line(text, offset)),
+    };
+    together(text, &settings).map(|root| Places::of(file, &root, place)).unwrap_or_default()
 }
 
 /// One `--set`, as it was written and as TOML that begins at the offset `start`.
@@ -127,6 +140,11 @@ fn path_length(key: &str) -> Option<usize> {
 }
 
 fn merged<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>]) -> Result<T, Fault> {
+    T::deserialize(together(text, settings)?.into_deserializer()).map_err(Fault::Toml)
+}
+
+/// The file's tables with every setting put in its place.
+fn together<'i>(text: &'i str, settings: &'i [Setting<'_>]) -> Result<Spanned<DeValue<'i>>, Fault> {
     let root = DeTable::parse(text).map_err(Fault::Toml)?;
     let mut root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
     for (index, setting) in settings.iter().enumerate() {
@@ -134,7 +152,12 @@ fn merged<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>]) -> Result<T
         let (path, value) = unfold(table, setting.depth);
         put(&mut root, "", path.into_iter(), value).map_err(|message| Fault::Setting(index, message))?;
     }
-    T::deserialize(root.into_deserializer()).map_err(Fault::Toml)
+    Ok(root)
+}
+
+/// The setting that an offset lies in; `None` for one in the file.
+fn behind<'a, 's>(text: &str, settings: &'a [Setting<'s>], offset: usize) -> Option<&'a Setting<'s>> {
+    settings.iter().rev().find(|setting| offset > text.len() && setting.start <= offset)
 }
 
 /// The names of a table that holds one key of `depth` names, and its value.
@@ -191,8 +214,7 @@ fn mistake<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>], fault: &Fa
     let key = key_of(error).map(|key| format!("`{key}`: ")).unwrap_or_default();
     let place = match error.span() {
         Some(span) if span.start > text.len() => {
-            let behind = settings.iter().rev().find(|setting| setting.start <= span.start);
-            behind.map(|setting| format!("`--set {}`: ", setting.written))
+            behind(text, settings, span.start).map(|setting| format!("`--set {}`: ", setting.written))
         }
         // The whole document: a key of the root is missing.
         Some(Range { start: 0, end: 0 }) | None => culprit::<T>(text, settings),
@@ -211,9 +233,13 @@ fn culprit<T: DeserializeOwned>(text: &str, settings: &[Setting<'_>]) -> Option<
 /// `line 14, column 1: `, both counted from 1, the column in characters.
 fn position(text: &str, offset: usize) -> String {
     let before = &text[..offset.min(text.len())];
-    let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("line {line}, column {column}: ")
+    format!("line {}, column {column}: ", line(text, offset))
+}
+
+/// The line of an offset, counted from 1.
+fn line(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].matches('\n').count() + 1
 }
 
 /// The dotted path that the parser noted, which it prints behind the message.
@@ -236,18 +262,21 @@ fn worded(message: &str) -> String {
         let quoted = |names: &str| names.split(", ").map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return format!("unknown field {}, expected one of {}", quoted(unknown), quoted(known));
     }
-    message.replace('\n', " ")
+    match message.split_once("expected struct ") {
+        Some((given, _)) => format!("{given}expected a table"),
+        None => message.replace('\n', " "),
+    }
 }
 
 /// Where an unknown key belongs, or which known one it resembles.
 fn meant(message: &str) -> Option<String> {
     let unknown = message.strip_prefix("unknown field `")?;
     let (unknown, expected) = unknown.split_once('`')?;
-    let near = expected.split('`').skip(1).step_by(2);
-    let near = near.map(|name| (strsim::damerau_levenshtein(name, unknown), name)).min();
-    if let Some((distance, name)) = near
-        && distance <= 2.max(unknown.len() / 4)
-    {
+    let known = || expected.split('`').skip(1).step_by(2);
+    let near = known().map(|name| (strsim::damerau_levenshtein(name, unknown), name)).min();
+    let near = near.filter(|(distance, _)| *distance <= 2.max(unknown.len() / 4).min(unknown.len() / 2));
+    let longer = || known().find(|name| name.strip_prefix(unknown).is_some_and(|rest| rest.starts_with('_')));
+    if let Some(name) = near.map(|(_, name)| name).or_else(longer) {
         return Some(format!("did you mean `{name}`?"));
     }
     let homes = super::reference::tables_with(unknown);

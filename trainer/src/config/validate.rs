@@ -1,7 +1,11 @@
 //! Rules between keys, checked without opening a file: all findings at once.
 
+mod rubric;
+
 use model::config::{DeviceChoice, Mla};
-use rewards::{Rubric, RubricError, RuleConfig, SoftOverlong};
+use rewards::RuleConfig;
+use rollout::draft::Drafting;
+use rollout::pool::RolloutConfig;
 use rollout::sampling::SamplingConfig;
 
 use super::{DataConfig, Exactness, RunConfig};
@@ -17,36 +21,6 @@ use crate::sft::SftConfig;
 
 /// Largest `rollout.speculate`. A draft much longer than those of the papers, 3 to 10 tokens.
 const LONGEST_DRAFT: usize = 32;
-
-/// Numbers of a step that a rule's must not be taken for.
-const METRICS: [&str; 26] = [
-    "clip",
-    "cut",
-    "entropy",
-    "epoch",
-    "eval",
-    "grad",
-    "groups_all_right",
-    "groups_all_wrong",
-    "groups_skipped",
-    "kl",
-    "learned_tokens",
-    "len",
-    "len_max",
-    "loss",
-    "lr",
-    "mismatch_max",
-    "mtp",
-    "parity_tokens",
-    "perf",
-    "ratio_max",
-    "reward",
-    "router",
-    "skipped_updates",
-    "step",
-    "tokens",
-    "unscored",
-];
 
 /// What a config is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +55,7 @@ impl RunConfig {
             findings.at_least("rollout.max_batch", self.rollout.max_batch, 1);
             findings.at_least("rollout.replicas", self.rollout.replicas.unwrap_or(1), 1);
             findings.refuse(self.rollout.kv_bytes == 0, "rollout.kv_bytes", || "is 0: nothing can be cached".into());
-            findings.speculate(self.rollout.speculate, self.model.device);
+            findings.speculate(&self.rollout, self.model.device);
             let empty = self.rollout.stop.iter().any(String::is_empty);
             findings.refuse(empty, "rollout.stop", || "holds an empty text, which stands everywhere".into());
             findings.sampling("rollout.sampling", &self.rollout.sampling);
@@ -159,6 +133,11 @@ impl Findings {
         self.refuse(!sound, key, || format!("is {value}, and must be finite and {bound}"));
     }
 
+    /// A change that never comes.
+    fn behind(&mut self, key: &str, step: u64, last_key: &str, last: u64) {
+        self.warn(step > last, key, || format!("is {step}, behind the last step {last} (`{last_key}`)"));
+    }
+
     fn missing(&mut self, key: &str, command: &str) {
         let message = format!("`{command}` needs the table `[{key}]`");
         self.hint(true, key, message, "`grouper config --defaults` prints every table");
@@ -213,9 +192,13 @@ impl Findings {
         }
     }
 
-    fn speculate(&mut self, speculate: usize, device: DeviceChoice) {
+    fn speculate(&mut self, rollout: &RolloutConfig, device: DeviceChoice) {
+        let speculate = rollout.speculate;
         self.refuse(speculate > LONGEST_DRAFT, "rollout.speculate", || {
             format!("is {speculate}, and must be at most {LONGEST_DRAFT}: each is a row of every decoding step")
+        });
+        self.warn(speculate == 0 && rollout.draft != Drafting::default(), "rollout.draft", || {
+            "has no effect: `rollout.speculate` is 0".into()
         });
         let host = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
         self.warn(speculate > 0 && !host, "rollout.speculate", || "drafts nothing on `model.device`".into());
@@ -228,37 +211,6 @@ impl Findings {
         self.refuse(!sound, &format!("{key}.top_p"), || format!("is {top_p}, and must be above 0 and at most 1"));
         let sound = (0.0..1.0).contains(&min_p);
         self.refuse(!sound, &format!("{key}.min_p"), || format!("is {min_p}, and must be at least 0 and below 1"));
-    }
-
-    fn rewards(&mut self, config: &RunConfig) {
-        for (index, rule) in config.rewards.iter().enumerate() {
-            if let Err(error) = rule.check() {
-                self.refuse(true, &format!("rewards.{index}"), || error.to_string());
-            }
-        }
-        for (index, rule) in config.rewards.iter().enumerate() {
-            let name = rule.name();
-            self.refuse(METRICS.contains(&name.as_str()), &format!("rewards.{index}"), || {
-                format!("a rule cannot be called `{name}`: it is the name of another metric of a step")
-            });
-        }
-        match Rubric::new(&config.rewards) {
-            Err(error @ RubricError::Empty) => {
-                self.hint(true, "rewards", error.to_string(), "add a `[[rewards]]` table, such as `accuracy`");
-            }
-            // Said above, of the rule itself.
-            Err(RubricError::Setting { .. }) | Ok(_) => {}
-            Err(error) => self.refuse(true, "rewards", || error.to_string()),
-        }
-        let schedule = config.grpo.iter().flat_map(|grpo| &grpo.max_tokens_schedule).map(|change| change.max_tokens);
-        let longest = schedule.fold(config.rollout.max_tokens, usize::max);
-        for (index, rule) in config.rewards.iter().enumerate() {
-            let RuleConfig::SoftOverlong(SoftOverlong { max_tokens, buffer, .. }) = *rule else { continue };
-            let free = max_tokens.saturating_sub(buffer) as usize;
-            self.warn(free >= longest, &format!("rewards.{index}.soft_overlong"), || {
-                format!("punishes nothing: it begins above {free} tokens, and no completion has more than {longest}")
-            });
-        }
     }
 
     fn grpo(&mut self, config: &RunConfig, grpo: &GrpoConfig) {
@@ -303,9 +255,7 @@ impl Findings {
         self.refuse(!ascending, key, || "its steps must ascend".into());
         for (index, change) in changes.iter().enumerate() {
             self.at_least(&format!("{key}.{index}.max_tokens"), change.max_tokens, 1);
-            self.warn(change.step > grpo.steps, &format!("{key}.{index}.step"), || {
-                format!("is {}, behind the last step {} (`grpo.steps`)", change.step, grpo.steps)
-            });
+            self.behind(&format!("{key}.{index}.step"), change.step, "grpo.steps", grpo.steps);
         }
     }
 
@@ -331,17 +281,18 @@ impl Findings {
         // A document of one token has no token to predict.
         self.at_least("sft.max_tokens", sft.max_tokens, 2);
         self.at_least("sft.microbatch_tokens", sft.microbatch_tokens, 1);
-        sft.mtp.iter().for_each(|mtp| self.mtp(mtp));
+        sft.mtp.iter().for_each(|mtp| self.mtp(mtp, sft.steps));
         self.unused_eval_every(config, "sft", sft.eval_every);
     }
 
-    fn mtp(&mut self, mtp: &MtpConfig) {
+    fn mtp(&mut self, mtp: &MtpConfig, steps: u64) {
         self.finite("sft.mtp.weight", mtp.weight, false);
         let key = "sft.mtp.weight_schedule";
         let ascending = mtp.weight_schedule.windows(2).all(|pair| pair[0].step < pair[1].step);
         self.refuse(!ascending, key, || "its steps must ascend".into());
         for (index, change) in mtp.weight_schedule.iter().enumerate() {
             self.finite(&format!("{key}.{index}.weight"), change.weight, false);
+            self.behind(&format!("{key}.{index}.step"), change.step, "sft.steps", steps);
         }
     }
 

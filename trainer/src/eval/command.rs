@@ -100,6 +100,7 @@ pub fn config_for(
         router: Default::default(),
         eval: Some(EvalConfig::of(sets, rule)),
         run: Default::default(),
+        places: Default::default(),
     })
 }
 

@@ -355,7 +355,7 @@ fn held_out_problems_seen_in_training_are_a_warning() {
     let (mut config, _data) = with_rows(folder.path(), &rows);
     let sets = json!([{"name": "same", "n_problems": 3, "data": {"source": config.data.source, "template": "chat"}}]);
     config.eval = Some(serde_json::from_value(json!({ "sets": sets })).unwrap());
-    insta::assert_snapshot!(messages(&config, &[]), @"warning: `eval.sets[0].data`: 3 of the 3 problems of held-out set `same` also occur in training, problem 0 first");
+    insta::assert_snapshot!(messages(&config, &[]), @"warning: `eval.sets.0.data`: 3 of the 3 problems of held-out set `same` also occur in training, problem 0 first");
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn held_out_prompts_among_the_documents_are_a_warning() {
     let sets = json!([{"name": "same", "n_problems": 3, "data": {"source": config.data.source, "template": config.data.template}}]);
     config.eval = Some(serde_json::from_value(json!({ "sets": sets })).unwrap());
     let found = shown(&check_on(&config, Stage::Sft, &MACHINE), &[]);
-    insta::assert_snapshot!(found, @"warning: `eval.sets[0].data`: 3 of the 3 problems of held-out set `same` also occur in training, problem 0 first");
+    insta::assert_snapshot!(found, @"warning: `eval.sets.0.data`: 3 of the 3 problems of held-out set `same` also occur in training, problem 0 first");
 }
 
 /// Real problems and a real tokenizer raise no alarm, where they lie beside the workspace.
@@ -453,4 +453,17 @@ fn a_step_of_more_problems_than_there_are_is_told() {
     warning: `grpo.prompts_per_step`: is 41, the data has 40 problems: a step samples some of them twice, alike
     hint: lower it, or add problems
     ");
+}
+
+/// An evaluation samples with the config's drafts, too.
+#[test]
+fn drafts_of_a_policy_without_the_block_are_refused_in_every_stage() {
+    let folder = sound().write();
+    let mut run = run(folder.path());
+    (run.rollout.draft, run.rollout.speculate) = (rollout::draft::Drafting::Mtp, 2);
+    for stage in [Stage::Grpo, Stage::Eval] {
+        let found = check_on(&run, stage, &MACHINE).findings;
+        let refused = found.iter().filter(|finding| finding.level == Level::Error);
+        assert_eq!(refused.map(|finding| finding.key.as_str()).collect::<Vec<_>>(), ["rollout.draft"], "{stage:?}");
+    }
 }

@@ -130,9 +130,14 @@ fn odd_but_possible_values_are_warned_of() {
         ("grpo.objective.kl=k2", "grpo.objective.kl"),
         ("grpo.max_tokens_schedule=[{ step = 11, max_tokens = 8 }]", "grpo.max_tokens_schedule.0.step"),
         ("optimizer.schedule.warmup_steps=10", "optimizer.schedule.warmup_steps"),
+        ("rollout.draft=mtp", "rollout.draft"),
     ] {
         check(set, Level::Warning, key);
     }
+    let late =
+        "sft={ steps = 4, batch_tokens = 1, max_tokens = 2, mtp = { weight_schedule = [{ step = 5, weight = 0.1 }] } }";
+    let found = findings(Stage::Sft, &[late]).into_iter().filter(|found| found.level == Level::Warning);
+    assert_eq!(found.map(|found| found.key).collect::<Vec<_>>(), ["sft.mtp.weight_schedule.0.step"]);
     let overlong = "rewards=[{ soft_overlong = { weight = 1.0, max_tokens = 2048, buffer = 1024 } }]";
     check(overlong, Level::Warning, "rewards.0.soft_overlong");
     let longer = "grpo.max_tokens_schedule=[{ step = 5, max_tokens = 2048 }]";
