@@ -206,13 +206,12 @@ impl Formulas {
                 .collect();
             let mut place =
                 Place::<Ball> { variables: &variables, precision: (), complex: false, budget: &mut self.budget };
-            if let (Ok(a), Ok(b)) = (place.value(gold), place.value(answer)) {
-                if let (Some(a), Some(b)) = (a.re.sign(), b.re.sign())
-                    && a.is_ne()
-                    && b.is_ne()
-                {
-                    return Some(a == b);
-                }
+            if let (Ok(a), Ok(b)) = (place.value(gold), place.value(answer))
+                && let (Some(a), Some(b)) = (a.re.sign(), b.re.sign())
+                && a.is_ne()
+                && b.is_ne()
+            {
+                return Some(a == b);
             }
         }
         None
