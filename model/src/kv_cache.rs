@@ -67,6 +67,11 @@ impl KvArena {
         KvArena { numbers, stride, first_layer, n_pages }
     }
 
+    /// Pages, however many caches share them.
+    pub fn n_pages(&self) -> usize {
+        self.n_pages
+    }
+
     /// One cache of all pages.
     pub fn cache(&mut self) -> KvCache<'_> {
         KvCache::on(&mut self.numbers, self.stride, self.first_layer, self.n_pages)

@@ -31,8 +31,11 @@ use std::sync::atomic::AtomicBool;
 /// all weights for little work, and are faster in another's team.
 pub(crate) const REPLICA_ROWS: usize = 8;
 
-/// Bytes of weights that cores may share in a cache. Of more, each replica would bring its own from memory.
+/// Bytes of weights that cores may share in a cache. Of more, each replica brings its own from memory.
 const SHARED_BYTES: usize = 16 << 20;
+
+/// Completions that are worth bringing weights from memory for one thread alone.
+const LARGE_REPLICA_ROWS: usize = 2 * REPLICA_ROWS;
 
 /// The `[rollout]` table.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -45,9 +48,10 @@ pub struct RolloutConfig {
     /// Bytes of keys and values, over all replicas.
     pub kv_bytes: u64,
     /// Replicas that sample side by side, each with its share of `run.workers`; fewer where there are fewer prompts.
-    /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one where
-    /// the weights take more than 16 MiB, which each replica would read for itself, and else one for each thread, but no
-    /// more than one for eight completions. Changes speed and no completion.
+    /// Where absent a GRPO run measures which number is fastest when it first starts, and keeps to it; elsewhere one for
+    /// each thread, but no more than one for eight completions. Of weights that take more than 16 MiB, which each
+    /// replica reads for itself, it is one for each thread where each has sixteen completions and the cache holds them
+    /// all, and else a single one. Changes speed and no completion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<usize>,
     /// Tokens drafted for each completion in a decoding step, at most; those that the policy draws as well need no step of
@@ -156,9 +160,12 @@ pub struct RolloutPool {
     mtp_arena: Option<KvArena>,
     kv_bytes: usize,
     threads: usize,
-    replicas: usize,
+    /// Where it was said or measured.
+    replicas: Option<usize>,
     /// Whether the configuration says how many replicas there are, however few the rows.
     fixed: bool,
+    /// Whether each replica brings the weights from memory.
+    large: bool,
     max_batch: usize,
     speculate: usize,
     tally: DraftTally,
@@ -185,14 +192,14 @@ impl RolloutPool {
         let by_mtp = config.speculate > 0 && config.draft == Drafting::Mtp;
         assert!(!by_mtp || architecture.n_mtp > 0, "the policy has a block of multi-token prediction");
         let pages = config.kv_bytes as usize / page_bytes(config, architecture);
-        let by_size = if 4 * Layout::new(architecture).len() > SHARED_BYTES { 1 } else { threads };
         RolloutPool {
             arena: KvArena::new(architecture, pages),
             mtp_arena: by_mtp.then(|| KvArena::of_mtp(architecture, pages)),
             kv_bytes: config.kv_bytes as usize,
             threads,
-            replicas: config.replicas.unwrap_or(by_size).clamp(1, threads),
+            replicas: config.replicas.map(|n| n.clamp(1, threads)),
             fixed: config.replicas.is_some(),
+            large: 4 * Layout::new(architecture).len() > SHARED_BYTES,
             max_batch: config.max_batch,
             speculate: config.speculate,
             tally: DraftTally::default(),
@@ -208,14 +215,27 @@ impl RolloutPool {
         self.threads
     }
 
-    /// Replicas that sample side by side where there are prompts for all of them.
+    /// Replicas that sample side by side where there are prompts for all of them, and completions enough.
     pub fn replicas(&self) -> usize {
-        self.replicas
+        self.replicas.unwrap_or(self.threads)
+    }
+
+    /// Replicas for a request. Which number is fastest depends on the machine; this is what nobody measured.
+    fn replicas_for(&self, request: &Request<'_>, prompts: &[Prompt]) -> usize {
+        let rows = prompts.len() * request.n;
+        let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
+        let held = rows * KvCache::pages_for(longest + request.max_tokens) <= self.arena.n_pages();
+        let worth = match self.replicas {
+            Some(n) if self.fixed => n,
+            None if self.large && (rows < self.threads * LARGE_REPLICA_ROWS || !held) => 1,
+            n => n.unwrap_or(self.threads).min(rows / REPLICA_ROWS),
+        };
+        worth.min(prompts.len()).max(1)
     }
 
     /// Samples with so many replicas from now on, each with its share of the threads. No completion depends on it.
     pub fn set_replicas(&mut self, replicas: usize) {
-        self.replicas = replicas.clamp(1, self.threads);
+        self.replicas = Some(replicas.clamp(1, self.threads));
     }
 
     /// What drafts came to since this was last asked; `None` where none are made.
@@ -295,8 +315,7 @@ impl RolloutPool {
         }
         drop(jobs);
         let rows = prompts.len() * request.n;
-        let worth = if self.fixed { self.replicas } else { rows / REPLICA_ROWS };
-        let replicas = self.replicas.min(prompts.len()).min(worth).max(1);
+        let replicas = self.replicas_for(request, prompts);
         let share = rows.div_ceil(replicas).max(1);
         let threads = |replica: usize| self.threads / replicas + usize::from(replica < self.threads % replicas);
         let (sender, completions) = crossbeam_channel::unbounded();

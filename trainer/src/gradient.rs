@@ -4,6 +4,7 @@
 //! part the order of summation is that of the microbatches, so the bits of the sum do not depend on how many crews there
 //! are.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -90,6 +91,9 @@ pub(crate) fn side_by_side(threads: usize, passes: usize, n: usize) -> usize {
     threads.min(passes).min(n).max(1)
 }
 
+/// Numbers that wait for their turn beside the sum, at most: so much may crews be ahead of those before them.
+pub(crate) const EARLY: usize = 4 << 20;
+
 /// Who may add to the sum.
 struct Turns<'a> {
     state: Mutex<State<'a>>,
@@ -100,31 +104,66 @@ struct State<'a> {
     total: &'a mut Buffer,
     /// For each part the microbatch whose turn it is; `None` once a crew died, and the sum will never be whole.
     turns: Option<Vec<usize>>,
+    /// What came before its turn: by part and microbatch.
+    early: BTreeMap<(usize, usize), Vec<f32>>,
+    /// Numbers in `early`.
+    waiting: usize,
+}
+
+impl State<'_> {
+    /// Whether microbatch `i` has to wait with `n` numbers of a part.
+    fn holds_up(&self, i: usize, part: usize, n: usize) -> bool {
+        let others = self.turns.as_ref().is_some_and(|turns| turns[part] != i);
+        others && self.waiting + n > EARLY
+    }
+
+    /// Adds numbers of a part; the first microbatch's take the place of the last sum.
+    fn add(&mut self, i: usize, start: usize, numbers: &[f32]) {
+        match i {
+            0 => self.total.put_at(start, numbers),
+            _ => self.total.add_at(start, numbers),
+        }
+    }
+
+    /// Adds microbatch `i`'s numbers of a part if it is its turn, and those that waited for that; else they wait.
+    fn take(&mut self, mut i: usize, part: usize, start: usize, numbers: &[f32]) {
+        let Some(&turn) = self.turns.as_ref().and_then(|turns| turns.get(part)) else { return };
+        if turn != i {
+            self.waiting += numbers.len();
+            self.early.insert((part, i), numbers.to_vec());
+            return;
+        }
+        self.add(i, start, numbers);
+        i += 1;
+        while let Some(numbers) = self.early.remove(&(part, i)) {
+            self.waiting -= numbers.len();
+            self.add(i, start, &numbers);
+            i += 1;
+        }
+        if let Some(turns) = &mut self.turns {
+            turns[part] = i;
+        }
+    }
 }
 
 impl<'a> Turns<'a> {
     fn new(total: &'a mut Buffer, n_parts: usize) -> Turns<'a> {
-        Turns { state: Mutex::new(State { total, turns: Some(vec![0; n_parts]) }), changed: Condvar::new() }
+        let state = State { total, turns: Some(vec![0; n_parts]), early: BTreeMap::new(), waiting: 0 };
+        Turns { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for microbatch `i`'s turn at `part` and adds its numbers; the first one's take the place of the last sum. Every microbatch before it is in the hands of a
-    /// crew that waits for none behind it and will add its own or die, so the wait ends.
+    /// Adds microbatch `i`'s numbers of a part when its turn comes. Waits for that only where too many numbers wait already.
+    /// Every microbatch before it is in the hands of a crew that waits for none behind it and will add its own or die, so
+    /// the wait ends.
     fn add(&self, i: usize, part: usize, range: Range<usize>, numbers: &[f32]) {
         let _span = debug_span!("add", part).entered();
-        let waiting = |state: &mut State<'_>| state.turns.as_ref().is_some_and(|turns| turns[part] != i);
-        let mut state = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        let State { total, turns } = &mut *state;
-        if let Some(turns) = turns {
-            match i {
-                0 => total.put_at(range.start, numbers),
-                _ => total.add_at(range.start, numbers),
-            }
-            turns[part] = i + 1;
-        }
+        let holds_up = |state: &mut State<'_>| state.holds_up(i, part, numbers.len());
+        let mut state = self.changed.wait_while(self.lock(), holds_up).unwrap_or_else(PoisonError::into_inner);
+        state.take(i, part, range.start, numbers);
         self.changed.notify_all();
     }
 

@@ -50,6 +50,24 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
 }
 
 #[test]
+fn a_crew_that_is_early_does_not_wait() {
+    let mut gradient = Gradient::new(&layout(), 2, 2);
+    let (late, early) = crossbeam_channel::bounded(1);
+    // The first microbatch hands nothing over before the second has handed over everything.
+    gradient.sum(&[0, 1], &GO, |&i, _, hand| {
+        match i {
+            0 => early.recv().unwrap(),
+            _ => hand_over(i, hand),
+        }
+        match i {
+            0 => hand_over(i, hand),
+            _ => late.send(()).unwrap(),
+        }
+    });
+    assert_eq!(gradient.total()[1], 1.0 / 1.37 + 1.0 / 2.37);
+}
+
+#[test]
 fn a_panic_of_one_worker_ends_all_of_them() {
     let mut gradient = Gradient::new(&layout(), 4, 3);
     let microbatches: Vec<u32> = (0..16).collect();

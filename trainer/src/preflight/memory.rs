@@ -102,6 +102,10 @@ pub struct Load {
     pub n_heldout: usize,
 }
 
+/// Bytes that a microbatch for each worker may take beyond two of them side by side. Threads that share none are faster, by a
+/// fifth where its products are short; but where activations are large, memory is worth more.
+const CHEAP: u64 = 128 << 20;
+
 /// How the backward passes of an update are made. No bit of a run depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passes {
@@ -113,13 +117,14 @@ pub struct Passes {
 
 impl Passes {
     /// The ways a plan may choose from, the one that takes most memory first. What `run` says stands in each of them.
-    fn ways(run: &RunConfig, stage: Stage) -> [Passes; 3] {
+    fn ways(run: &RunConfig, stage: Stage, load: &Load) -> [Passes; 4] {
         let asked = match stage {
             Stage::Grpo => run.grpo.as_ref().and_then(|grpo| grpo.activation_checkpointing),
             Stage::Sft => run.sft.as_ref().and_then(|sft| sft.activation_checkpointing),
             Stage::Eval => None,
         };
-        [(2, false), (1, false), (1, true)].map(|(side_by_side, checkpointing)| Passes {
+        let workers = run.run.workers.unwrap_or(load.cores).max(2);
+        [(workers, false), (2, false), (1, false), (1, true)].map(|(side_by_side, checkpointing)| Passes {
             side_by_side: run.run.parallel_microbatches.unwrap_or(side_by_side),
             checkpointing: asked.unwrap_or(checkpointing),
         })
@@ -148,14 +153,14 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a run with the first way to make its backward passes that fits into `available` bytes, the most thrifty
-    /// where none does and the first where nobody knows what is available. A pure function: the same values give the
-    /// same plan.
+    /// where none does and the first where nobody knows what is available. A microbatch for each worker is such a way
+    /// where it takes [`CHEAP`] bytes more than two, at most. A pure function: the same values give the same plan.
     pub fn choose(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, available: Option<u64>) -> Plan {
-        let ways = Passes::ways(run, stage);
-        let [first, second, last] = ways.map(|way| Plan::new(model, run, stage, load, way));
-        let fits = |plan: &Plan| available.is_none_or(|available| plan.peak().1 <= available);
-        let chosen = [first, second].into_iter().find(fits).unwrap_or(last);
-        let short = available.filter(|_| chosen.passes != ways[0]);
+        let [all, two, one, last] = Passes::ways(run, stage, load).map(|way| Plan::new(model, run, stage, load, way));
+        let most = if all.peak().1 <= two.peak().1 + CHEAP { all } else { two.clone() };
+        let (usual, fits) = (most.passes, |plan: &Plan| available.is_none_or(|available| plan.peak().1 <= available));
+        let chosen = [most, two, one].into_iter().find(fits).unwrap_or(last);
+        let short = available.filter(|_| chosen.passes != usual);
         Plan { short, ..chosen }
     }
 

@@ -18,7 +18,7 @@ use rollout::pool::page_bytes;
 use super::widths::Widths;
 use super::{Load, Part, Passes};
 use crate::config::RunConfig;
-use crate::gradient::side_by_side;
+use crate::gradient::{EARLY, side_by_side};
 use crate::mtp;
 use crate::preflight::Stage;
 
@@ -91,9 +91,12 @@ impl<'a> Needs<'a> {
         let weights = n * F32 + copies + tables;
         let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
         let reference = if self.stage == Stage::Grpo && has_reference { weights } else { 0 };
-        // The sum, and for each pass the ends and one block.
+        // The sum, for each pass the ends and one block, and what passes are ahead of each other.
         let share = Share::room(&self.layout) as u64;
-        let gradients = self.rows().map_or(0, |rows| (n + self.passes(rows) * share) * F32);
+        let gradients = self.rows().map_or(0, |rows| {
+            let passes = self.passes(rows);
+            (n + passes * share + ((passes - 1) * n).min(EARLY as u64)) * F32
+        });
         vec![
             (Part::Program, self.load.program),
             (Part::Weights, weights),

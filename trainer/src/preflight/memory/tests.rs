@@ -33,9 +33,9 @@ fn every_part_is_counted() {
     assert_eq!(plan.part(Phase::Update, Part::Weights), 8 * n + 512 * 8 * 4);
     assert_eq!(plan.part(Phase::Update, Part::Optimizer), 8 * n);
     // 4 groups of 40 + 8 × 100 tokens are 3,360: more than one microbatch of 1,024 for each of two workers.
-    // The sum, and for each worker the ends and one block.
+    // The sum, for each worker the ends and one block, and what one may be ahead of the other.
     let share = ModelConfig { n_layers: 1, ..model.clone() }.n_parameters();
-    assert_eq!(plan.part(Phase::Update, Part::Gradients), 4 * (n + 2 * share));
+    assert_eq!(plan.part(Phase::Update, Part::Gradients), 4 * (2 * n + 2 * share));
     assert_eq!(plan.part(Phase::Update, Part::Reference), 0);
     // 16 completions at once, from 2 groups. Prompts of 40 take 2 pages of 32; each completion ends on page 5, of which
     // the first is shared.
@@ -52,7 +52,7 @@ fn every_part_is_counted() {
     assert_eq!(plan.part(Phase::Update, Part::Logits), 2 * 256 * 264 * 4);
     let head = 2 * 1024 * 2 * 16 + 2 * 256 * 4 * 16;
     assert_eq!(plan.part(Phase::Update, Part::Activations), (2 * 1024 * 2 * (16 + kept) + head) * 4);
-    assert_eq!(plan.part(Phase::Saving, Part::Gradients), 4 * (n + 2 * share), "they stay");
+    assert_eq!(plan.part(Phase::Saving, Part::Gradients), 4 * (2 * n + 2 * share), "they stay");
     assert_eq!(plan.part(Phase::Saving, Part::File), 2 * 264 * 16 * 4);
     let of_update = plan.part(Phase::Update, Part::Activations) + plan.part(Phase::Update, Part::Logits);
     let slack = plan.part(Phase::Update, Part::Kept);
@@ -112,14 +112,21 @@ fn memory_decides_how_backward_passes_are_made() {
     };
     let plenty = choose(&config, Some(1 << 30));
     assert_eq!((plenty.passes(), plenty.saving_way()), (choose(&config, None).passes(), None));
-    let [both, one, least] =
-        Passes::ways(&config, Stage::Grpo).map(|way| Plan::new(&model, &config, Stage::Grpo, &LOAD, way).peak().1);
+    let ways = Passes::ways(&config, Stage::Grpo, &LOAD);
+    let [both, _, one, least] = ways.map(|way| Plan::new(&model, &config, Stage::Grpo, &LOAD, way).peak().1);
     assert!(both > one && one > least);
     assert_eq!(
         [both, both - 1, one, one - 1, least, 1].map(|bytes| way(&config, Some(bytes))),
         [(2, false), (1, false), (1, false), (1, true), (1, true), (1, true)]
     );
     insta::assert_snapshot!(choose(&config, Some(one - 1)).saving_way().unwrap(), @"one microbatch at a time, activations are computed again for the gradient: more does not fit into 2.8 MiB");
+    config.run.workers = Some(4);
+    assert_eq!(way(&config, None), (4, false), "a microbatch for each worker where that takes little");
+    let four = choose(&config, None).peak().1;
+    assert_eq!([four, four - 1].map(|bytes| way(&config, Some(bytes))), [(4, false), (2, false)]);
+    let wide = ModelConfig { ffn_dim: 1 << 14, ..model.clone() };
+    assert_eq!(Plan::choose(&wide, &config, Stage::Grpo, &LOAD, None).passes().side_by_side, 2);
+    config.run.workers = None;
     config.run.parallel_microbatches = Some(2);
     assert_eq!(way(&config, Some(1)), (2, true));
     config.grpo.as_mut().unwrap().activation_checkpointing = Some(false);
@@ -153,7 +160,7 @@ fn fine_tuning_and_evaluation_have_their_own_phases() {
     assert_eq!((tuning.total(Phase::Sampling), tuning.part(Phase::Update, Part::Cache)), (0, 0));
     // The document that reaches the limit may open a second microbatch, so both workers run.
     let share = ModelConfig { n_layers: 1, ..model.clone() }.n_parameters();
-    assert_eq!(tuning.part(Phase::Update, Part::Gradients), 4 * (model.n_parameters() + 2 * share));
+    assert_eq!(tuning.part(Phase::Update, Part::Gradients), 4 * (2 * model.n_parameters() + 2 * share));
     let eval = "[eval]\nsets = [{ name = 'a', data = { source = { chain = { n_problems = 9 } } } }]";
     let config: RunConfig = toml::from_str(&format!("{text}\n{eval}")).unwrap();
     let plan = plan(&model, &config, Stage::Eval, &Load { n_heldout: 9, ..LOAD });
@@ -171,7 +178,7 @@ fn a_plan_is_a_table_and_is_compared_with_what_was_measured() {
     program, data       50 MiB      50 MiB      50 MiB
     weights             86 KiB      86 KiB      86 KiB
     optimizer           70 KiB      70 KiB      70 KiB
-    gradients           87 KiB      87 KiB      87 KiB
+    gradients          122 KiB     122 KiB     122 KiB
     kv cache           408 KiB     408 KiB     408 KiB
     activations         61 KiB     2.7 MiB           –
     logits              16 KiB     528 KiB           –
