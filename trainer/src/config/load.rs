@@ -37,16 +37,17 @@ impl RunConfig {
     }
 }
 
-/// The rules of a TOML file: its `[[rewards]]`, as a run's config has them. Its other tables are not read.
+/// The rules of a TOML file, its `[[rewards]]`, as a run's config has them, and where they stand. Its other tables are not
+/// read.
 ///
 /// # Errors
 /// For a file that cannot be read, and for a key or value that no rule has, with its line.
-pub fn rewards(path: &Path) -> Result<Vec<RuleConfig>> {
+pub fn rewards(path: &Path) -> Result<(Vec<RuleConfig>, Places)> {
     #[derive(Deserialize)]
     struct Rules {
         rewards: Vec<RuleConfig>,
     }
-    read(path, &[]).map(|(Rules { rewards }, _)| rewards)
+    read(path, &[]).map(|(Rules { rewards }, places)| (rewards, places))
 }
 
 fn read<T: DeserializeOwned>(path: &Path, sets: &[String]) -> Result<(T, Places)> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use model::tokenizer::Tokenizer;
 use rewards::{Rubric, RubricError, RuleConfig, Sample, Score};
@@ -15,6 +15,7 @@ use super::summary::Summary;
 use super::{Judged, Row, kind, required, text};
 use crate::config;
 use crate::mistake::Mistake;
+use crate::preflight::Finding;
 use crate::workers;
 
 const SHAPE: &str =
@@ -132,16 +133,18 @@ impl Judge {
     /// Reads the `[[rewards]]` of a file and starts what they need.
     pub(super) fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Judge> {
         let using = || format!("use the rubric `{}`", path.display());
-        let rules = config::rewards(path)?;
-        let refused = |error: RubricError| Mistake::new(error.to_string());
-        rules.iter().try_for_each(RuleConfig::check).map_err(refused).with_context(using)?;
+        let (rules, places) = config::rewards(path)?;
+        let refused = |key: String, why: String| Finding::error(key, why).placed(&places).to_string();
+        let one = |(place, rule): (usize, &RuleConfig)| {
+            Some(refused(format!("rewards.{place}"), rule.check().err()?.to_string()))
+        };
+        sound(rules.iter().enumerate().filter_map(one).collect()).with_context(using)?;
         let timed: Vec<_> = rules.iter().map(|rule| (rule.name(), Timed::new(rule.rule()))).collect();
         let entries = rules.iter().zip(&timed).map(|(rule, (_, timed))| (rule.terms(), Arc::clone(timed) as _));
-        let rubric = Rubric::of(entries.collect()).map_err(refused).with_context(using)?;
-        let closed = rubric.open();
-        let told = closed.iter().map(|(place, why)| format!("`rewards.{place}` ({}): {why}", timed[*place].0));
-        let told: Vec<String> = told.collect();
-        ensure!(told.is_empty(), anyhow::Error::new(Mistake::new(told.join("; "))).context(using()));
+        let all = |error: RubricError| Mistake::new(refused("rewards".to_owned(), error.to_string()));
+        let rubric = Rubric::of(entries.collect()).map_err(all).with_context(using)?;
+        let closed = rubric.open().into_iter();
+        sound(closed.map(|(place, why)| refused(format!("rewards.{place}"), why)).collect()).with_context(using)?;
         let tokenizer = tokenizer.map(Tokenizer::from_folder).transpose()?;
         Ok(Judge { rubric, timed, tokenizer })
     }
@@ -202,6 +205,11 @@ impl Judge {
         let estimate = || text.len().div_ceil(BYTES_PER_TOKEN);
         self.tokenizer.as_ref().map_or_else(estimate, |tokenizer| tokenizer.encode(text, false).len())
     }
+}
+
+/// Nothing where nothing is wrong.
+fn sound(wrong: Vec<String>) -> Result<(), Mistake> {
+    if wrong.is_empty() { Ok(()) } else { Err(Mistake::new(wrong.join("; "))) }
 }
 
 fn as_value(score: Score) -> Value {

@@ -157,11 +157,15 @@ fn a_rubric_that_cannot_be_used_is_named() {
     ");
     insta::assert_snapshot!(complaint("[[rewards]]\nlength_k15 = { weight = 1 }"), @r"
     error: use the rubric `rubric.toml`
-      caused by: length_k15 needs a rule in the same rubric that says what is right, such as accuracy
+      caused by: rubric.toml, line 1: `rewards`: length_k15 needs a rule in the same rubric that says what is right, such as accuracy
+    ");
+    insta::assert_snapshot!(complaint("\n[[rewards]]\naccuracy = { weight = 1, kind = 'exact', extract = 'any', clip = [1, 0] }"), @r"
+    error: use the rubric `rubric.toml`
+      caused by: rubric.toml, line 2: `rewards.0`: accuracy: `clip` is [1, 0], and must be two finite numbers, the lower first
     ");
     insta::assert_snapshot!(complaint("rewards = []"), @r"
     error: use the rubric `rubric.toml`
-      caused by: a rubric needs at least one rule
+      caused by: rubric.toml, line 1: `rewards`: a rubric needs at least one rule
     ");
 }
 
