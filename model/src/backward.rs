@@ -125,7 +125,7 @@ impl Policy {
 
     /// The gradient of a loss on the log-probabilities of a lesson's targets, and of its losses on routers, handed over
     /// part by part as it is computed; `objective` gives the first loss's own gradient, chunk by chunk. `gradient` is zero
-    /// before and after. Gives back what routers did; a device does not say it, and has no losses on routers.
+    /// before and after. Gives back what routers did.
     pub fn backward_in_parts(
         &self,
         lesson: &Lesson<'_>,
@@ -137,7 +137,7 @@ impl Policy {
     }
 
     /// As [`Policy::backward_in_parts`], with what is learned beside the objective. Blocks of multi-token prediction that
-    /// learn nothing get a gradient of zero, and do not say where rows went. A device computes the objective alone.
+    /// learn nothing get a gradient of zero, and do not say where rows went.
     pub fn backward_beside(
         &self,
         lesson: &Lesson<'_>,
@@ -147,8 +147,8 @@ impl Policy {
         hand: &mut Hand<'_>,
     ) -> Routed {
         let Lesson { packed, targets, temperature, checkpointing, balance, sequences } = *lesson;
-        if self.backward_on_device(packed, targets, temperature, checkpointing, objective, hand) {
-            return Routed::default();
+        if let Some(twin) = self.on_device() {
+            return self.backward_on_device(twin, lesson, gradient, objective, beside, hand);
         }
         let mut balancer = Balancer::new(balance, sequences);
         let (tokens, positions) = packed.padded();
@@ -183,6 +183,9 @@ impl Policy {
 
     /// Where the rows of `sequences`, ranges of packed rows, go in the blocks before those of multi-token prediction.
     pub fn loads(&self, packed: &Packed, sequences: &[Range<usize>]) -> Loads {
+        if let Some(twin) = self.on_device() {
+            return twin.loads(packed, sequences);
+        }
         let mut loads = Loads::new();
         self.stream(packed, |layer, _, kept| {
             if let (Some(routing), Some(config)) = (kept.routing(), &self.config.experts) {

@@ -80,6 +80,13 @@ pub enum DeviceChoice {
     Libtorch,
 }
 
+impl DeviceChoice {
+    /// Whether libtorch's kernels compute, and not the CPU's own.
+    pub fn is_libtorchs(self) -> bool {
+        matches!(self, DeviceChoice::Cuda | DeviceChoice::Libtorch)
+    }
+}
+
 /// Families of transformers this crate knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {

@@ -151,6 +151,11 @@ impl Layout {
         &self.block_ranges
     }
 
+    /// How many numbers each block has, those of multi-token prediction among them.
+    pub fn block_sizes(&self) -> impl Iterator<Item = usize> {
+        self.block_ranges.iter().map(Range::len)
+    }
+
     /// The slots of block `layer`, counted on through those of multi-token prediction.
     pub(crate) fn block(&self, layer: usize) -> &BlockSlots {
         match layer.checked_sub(self.blocks.len()) {

@@ -46,16 +46,16 @@ pub fn n_targets(packed: &Packed, targets: &Targets, module: usize) -> usize {
 /// The rows of one module.
 pub(crate) struct ModuleRows {
     /// Counted and attending as the module does: from 0, to none that it has no row of.
-    packed: Packed,
+    pub(crate) packed: Packed,
     /// For each row the one before it, of the module that it reads or of the policy.
-    before: Vec<usize>,
+    pub(crate) before: Vec<usize>,
     /// For each row the one at the same token there.
     at: Vec<usize>,
 }
 
 impl ModuleRows {
     /// The rows of the module that reads `above`, the policy's rows or another module's: all but each sequence's first.
-    fn behind(above: &Packed) -> ModuleRows {
+    pub(crate) fn behind(above: &Packed) -> ModuleRows {
         let mut rows = ModuleRows { packed: Packed::default(), before: Vec::new(), at: Vec::new() };
         // Where the rows of each sequence without a prefix went: prefixes are among them.
         let mut moved = Vec::new();
@@ -83,13 +83,13 @@ impl ModuleRows {
     }
 
     /// The rows that the module has of ranges of rows.
-    fn ranges(&self, above: &[Range<usize>]) -> Vec<Range<usize>> {
+    pub(crate) fn ranges(&self, above: &[Range<usize>]) -> Vec<Range<usize>> {
         let place = |row: usize| self.at.partition_point(|&at| at < row);
         above.iter().map(|rows| place(rows.start)..place(rows.end)).filter(|rows| !rows.is_empty()).collect()
     }
 
     /// Targets of those that the module has rows for.
-    fn targets(&self, above: &Targets) -> Targets {
+    pub(crate) fn targets(&self, above: &Targets) -> Targets {
         let mut targets = Targets::default();
         for (row, &token) in above.rows.iter().zip(&above.tokens) {
             if let Ok(row) = self.at.binary_search(&(*row as usize)) {
@@ -279,4 +279,4 @@ impl Policy {
 pub(crate) struct MtpModules(Vec<Module>);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -94,12 +94,12 @@ impl Policy {
         &mut self.parameters
     }
 
-    /// Makes the copy that products read anew.
+    /// Makes the copy that products read anew: on a device, where one computes.
     pub fn refresh(&mut self) {
-        self.operands.refresh(&self.layout, &self.parameters);
         if let Some(mut twin) = self.on_device() {
-            twin.take(self);
+            return twin.take(self);
         }
+        self.operands.refresh(&self.layout, &self.parameters);
     }
 
     /// Ids from `n` on, which no token of the tokenizer has, get probability 0 everywhere.
@@ -115,7 +115,9 @@ impl Policy {
     /// A policy of its own with the same weights.
     pub fn deep_copy(&self) -> Policy {
         let mut operands = Operands::new(&self.layout, self.dtype(), self.mla);
-        operands.refresh(&self.layout, &self.parameters);
+        if self.twin.is_none() {
+            operands.refresh(&self.layout, &self.parameters);
+        }
         Policy {
             config: self.config.clone(),
             layout: self.layout.clone(),

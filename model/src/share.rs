@@ -25,6 +25,8 @@ pub struct Share {
     /// Where norm and head begin, here and in the flat array.
     back: usize,
     back_there: usize,
+    /// A gradient on a device, which takes all of it.
+    on_device: Option<Tensor>,
 }
 
 impl Share {
@@ -33,7 +35,25 @@ impl Share {
         let blocks = layout.block_ranges().to_vec();
         let back_there = blocks.last().map_or(0, |block| block.end);
         let numbers = Buffer::zeros(Share::room(layout));
-        Share { back: numbers.len() - (layout.len() - back_there), numbers, blocks, turn: 0, back_there }
+        Share {
+            back: numbers.len() - (layout.len() - back_there),
+            numbers,
+            blocks,
+            turn: 0,
+            back_there,
+            on_device: None,
+        }
+    }
+
+    /// A share for a policy that computes on a device: its whole gradient is added to `total`, flat, there, and no part is
+    /// handed over.
+    pub fn of_device(total: Tensor) -> Share {
+        Share { numbers: Buffer::zeros(0), blocks: Vec::new(), turn: 0, back: 0, back_there: 0, on_device: Some(total) }
+    }
+
+    /// The gradient on a device.
+    pub fn on_device(&mut self) -> Option<&mut Tensor> {
+        self.on_device.as_mut()
     }
 
     /// Numbers that a share of `layout` holds.

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use model::buffer::Buffer;
 use model::layout::Layout;
+use model::policy::Policy;
 use model::share::{Hand, Share};
 use model::team::Team;
+use tch::Tensor;
 use tracing::debug_span;
 
 use crate::workers;
@@ -20,6 +22,8 @@ use crate::workers;
 /// The sum, and the crews that compute it, kept from update to update.
 pub struct Gradient {
     total: Buffer,
+    /// The sum where the policy computes on a device, in place of the one here.
+    on_device: Option<Share>,
     crews: Vec<Crew>,
     layout: Layout,
     threads: usize,
@@ -35,17 +39,33 @@ struct Crew {
 impl Gradient {
     /// Zeros for every number of `layout`. Up to `passes` microbatches are computed side by side, by `threads` threads.
     pub fn new(layout: &Layout, threads: usize, passes: usize) -> Gradient {
-        Gradient { total: Buffer::zeros(layout.len()), crews: Vec::new(), layout: layout.clone(), threads, passes }
+        let total = Buffer::zeros(layout.len());
+        Gradient { total, on_device: None, crews: Vec::new(), layout: layout.clone(), threads, passes }
     }
 
-    /// The sum of the last call of [`Gradient::sum`].
+    /// The same where `policy` computes: on a device one microbatch after the other is added up there.
+    pub fn beside(policy: &Policy, threads: usize, passes: usize) -> Gradient {
+        let Some(twin) = policy.on_device() else { return Gradient::new(policy.layout(), threads, passes) };
+        let (layout, on_device) = (policy.layout().clone(), Some(Share::of_device(twin.gradient())));
+        Gradient { total: Buffer::zeros(0), on_device, crews: Vec::new(), layout, threads, passes }
+    }
+
+    /// The sum of the last call of [`Gradient::sum`]; empty where it is on a device.
     pub fn total(&self) -> &[f32] {
         &self.total
     }
 
-    /// The same, to be changed before weights move against it.
-    pub fn total_mut(&mut self) -> &mut [f32] {
-        &mut self.total
+    /// The sum where it is on a device.
+    pub fn on_device(&mut self) -> Option<&mut Tensor> {
+        self.on_device.as_mut().and_then(Share::on_device)
+    }
+
+    /// Takes the numbers in `range` out of the sum.
+    pub fn clear(&mut self, range: Range<usize>) {
+        match self.on_device() {
+            Some(total) => drop(total.narrow(0, range.start as i64, range.len() as i64).zero_()),
+            None => self.total[range].fill(0.0),
+        }
     }
 
     /// Threads that compute.
@@ -65,6 +85,9 @@ impl Gradient {
         cancel: &AtomicBool,
         backward: impl Fn(&M, &mut Share, &mut Hand<'_>) -> R + Sync,
     ) -> Option<Vec<R>> {
+        if let Some(share) = &mut self.on_device {
+            return sum_on_device(share, microbatches, cancel, backward);
+        }
         if microbatches.is_empty() {
             self.total.fill(0.0);
         }
@@ -84,6 +107,21 @@ impl Gradient {
             result
         })
     }
+}
+
+/// [`Gradient::sum`] into a share on a device.
+fn sum_on_device<M, R>(
+    share: &mut Share,
+    microbatches: &[M],
+    cancel: &AtomicBool,
+    backward: impl Fn(&M, &mut Share, &mut Hand<'_>) -> R,
+) -> Option<Vec<R>> {
+    share.on_device().into_iter().for_each(|total| drop(total.zero_()));
+    let mut add = |microbatch| {
+        let mut hand = |_, _, _: &[f32]| unreachable!("a share on a device takes the whole gradient");
+        (!cancel.load(Ordering::Relaxed)).then(|| backward(microbatch, share, &mut hand))
+    };
+    microbatches.iter().map(&mut add).collect()
 }
 
 /// Microbatches of `n` that are computed side by side.

@@ -33,7 +33,7 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
     run.settle_replicas(&mut pool, grpo.prompts_per_step, grpo.group_size)?;
     let heldout = EvalSets::of(config, checked.heldout, checked.judge)?;
-    let mut gradient = Gradient::new(run.policy.layout(), run.workers, run.memory.passes().side_by_side);
+    let mut gradient = Gradient::beside(&run.policy, run.workers, run.memory.passes().side_by_side);
 
     'steps: while let Some(number) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let problems = prompts.batch(number - 1, grpo.prompts_per_step);

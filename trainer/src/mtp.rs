@@ -69,8 +69,8 @@ pub fn spared(run: &RunConfig, layout: &Layout) -> Vec<Range<usize>> {
     if learns(run) { Vec::new() } else { layout.mtp_ranges() }
 }
 
-/// What speaks against a run's keys on multi-token prediction, given its policy and whether that computes on a `device`.
-pub(crate) fn check(run: &RunConfig, stage: Stage, model: &ModelConfig, device: bool) -> Vec<Finding> {
+/// What speaks against a run's keys on multi-token prediction, given its policy.
+pub(crate) fn check(run: &RunConfig, stage: Stage, model: &ModelConfig) -> Vec<Finding> {
     let mut keys = Vec::new();
     if stage == Stage::Sft && run.sft.as_ref().is_some_and(|sft| sft.mtp.is_some()) {
         keys.push("sft.mtp");
@@ -78,21 +78,14 @@ pub(crate) fn check(run: &RunConfig, stage: Stage, model: &ModelConfig, device: 
     if stage == Stage::Grpo && run.grpo.as_ref().is_some_and(|grpo| grpo.mtp_weight > 0.0) {
         keys.push("grpo.mtp_weight");
     }
-    let learned = keys.len();
     if run.rollout.draft == Drafting::Mtp {
         keys.push("rollout.draft");
     }
-    let refusal = |(i, key): (usize, &&str)| {
-        if model.n_mtp == 0 {
-            let finding = Finding::error(*key, "needs a block of multi-token prediction, and the policy has none");
-            return Some(
-                finding.hint("`num_nextn_predict_layers` in the checkpoint's config.json says how many there are"),
-            );
-        }
-        let message = "is set, and `model.device` does not compute multi-token prediction";
-        (device && i < learned).then(|| Finding::error(*key, message))
+    let refusal = |key: &str| {
+        let finding = Finding::error(key, "needs a block of multi-token prediction, and the policy has none");
+        finding.hint("`num_nextn_predict_layers` in the checkpoint's config.json says how many there are")
     };
-    keys.iter().enumerate().filter_map(refusal).collect()
+    keys.into_iter().filter(|_| model.n_mtp == 0).map(refusal).collect()
 }
 
 /// What the modules are to learn in an update.

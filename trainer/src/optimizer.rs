@@ -10,6 +10,7 @@
 
 mod moments;
 mod on_device;
+mod placed;
 
 use std::error::Error;
 use std::fmt;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use moments::{Moments, MomentsDtype};
 pub use on_device::DeviceOptimizer;
+pub use placed::Placed;
 
 use moments::Moment;
 

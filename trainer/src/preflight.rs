@@ -3,6 +3,7 @@
 mod answers;
 mod checkpoint;
 mod degenerate;
+pub mod device;
 mod disk;
 mod finding;
 mod lengths;
@@ -12,7 +13,7 @@ mod template;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::config::{DeviceChoice, ModelConfig};
+use model::config::ModelConfig;
 use model::team;
 use model::tokenizer::Tokenizer;
 use rewards::Rubric;
@@ -27,6 +28,7 @@ use crate::mtp;
 use crate::prompting::{PromptSet, Prompter};
 use crate::sft::{self, Encoder, Sequences};
 use crate::stopping::StopIds;
+use device::DevicePlan;
 pub use finding::{Finding, Level, Refused};
 use memory::{Load, Plan};
 
@@ -81,6 +83,8 @@ pub struct Checked {
     pub judge: Option<Rubric>,
     /// The memory plan.
     pub plan: Option<Plan>,
+    /// That of the device, where the policy computes on one.
+    pub on_device: Option<DevicePlan>,
 }
 
 impl Checked {
@@ -129,6 +133,7 @@ fn look(run: &RunConfig, stage: Stage, machine: &Machine) -> Checked {
         let plan = Plan::choose(model, run, stage, &load, available);
         checked.findings.extend(plan.check(load.program, machine.free_memory));
         checked.plan = Some(plan);
+        checked.on_device = DevicePlan::new(model, run, stage, &load);
     }
     checked
 }
@@ -152,11 +157,10 @@ fn open_checkpoint(run: &RunConfig, stage: Stage, checked: &mut Checked) {
     }
     if let Some(model) = &checked.model {
         checkpoint::form(model, run.model.mla, findings);
-        let device = !matches!(run.model.device, DeviceChoice::Auto | DeviceChoice::Cpu);
         if stage != Stage::Eval {
-            findings.extend(run.router.check(model, device));
+            findings.extend(run.router.check(model));
         }
-        findings.extend(mtp::check(run, stage, model, device));
+        findings.extend(mtp::check(run, stage, model));
     }
     if let (Some(model), Some(tokenizer)) = (&checked.model, &checked.tokenizer) {
         checkpoint::vocabulary(model, tokenizer, findings);

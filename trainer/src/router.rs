@@ -13,6 +13,7 @@ use model::router::{Balance, Load, Loads, Routed, add_loads};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::gradient::Gradient;
 use crate::preflight::Finding;
 use crate::step_log::StepLog;
 use crate::workers;
@@ -47,8 +48,8 @@ impl RouterConfig {
         ]
     }
 
-    /// What speaks against these settings for a policy, which may compute on a `device`.
-    pub(crate) fn check(&self, model: &ModelConfig, device: bool) -> Vec<Finding> {
+    /// What speaks against these settings for a policy.
+    pub(crate) fn check(&self, model: &ModelConfig) -> Vec<Finding> {
         let set = self.numbers().into_iter().filter(|(_, number)| *number != 0.0).map(|(key, _)| key);
         let keys: Vec<&str> = set.chain(self.frozen.then_some("router.frozen")).collect();
         let experts = model.experts.as_ref();
@@ -56,9 +57,6 @@ impl RouterConfig {
             None => Some("is set, and the policy has no experts"),
             Some(experts) if *key == "router.bias_update_rate" && !experts.correction_bias => {
                 Some("is set, and the policy's routers have no correction bias")
-            }
-            Some(_) if device && *key != "router.frozen" => {
-                Some("is set, and `model.device` does not even out routers")
             }
             Some(_) => None,
         };
@@ -89,12 +87,12 @@ impl RouterConfig {
     }
 
     /// Takes what is frozen out of a gradient.
-    pub fn hold(&self, layout: &Layout, gradient: &mut [f32]) {
-        self.spared(layout).into_iter().for_each(|range| gradient[range].fill(0.0));
+    pub fn hold(&self, layout: &Layout, gradient: &mut Gradient) {
+        self.spared(layout).into_iter().for_each(|range| gradient.clear(range));
     }
 
     /// Moves correction biases against the load of an update, and gives back by how much in the mean; `None` where they
-    /// stay. [`Policy::refresh`] must follow.
+    /// stay. [`Policy::refresh`] must follow, or [`Policy::refresh_on_device`]: a copy on a device has the biases at once.
     pub fn move_biases(&self, policy: &mut Policy, loads: &Loads) -> Option<f64> {
         if self.bias_update_rate == 0.0 {
             return None;
@@ -102,11 +100,12 @@ impl RouterConfig {
         let (mut moved, mut n) = (0.0, 0);
         for (layer, range) in policy.layout().corrections() {
             let Some(load) = loads.get(&layer) else { continue };
-            let biases = &mut policy.parameters_mut()[range];
+            let biases = &mut policy.parameters_mut()[range.clone()];
             let before = biases.to_vec();
             load.move_bias(biases, self.bias_update_rate as f32);
             moved += before.iter().zip(&*biases).map(|(from, to)| f64::from((to - from).abs())).sum::<f64>();
             n += before.len();
+            policy.put_on_device(range);
         }
         (n > 0).then(|| moved / n as f64)
     }

@@ -24,7 +24,7 @@ use crate::durable;
 use crate::eval::{EvalSets, Evaluation, evaluate};
 use crate::gradient::Gradient;
 use crate::interrupt::Interrupt;
-use crate::optimizer::Optimizer;
+use crate::optimizer::Placed;
 use crate::preflight::memory::{self, Phase};
 use crate::preflight::{Checked, Refused};
 use crate::profile::Profile;
@@ -52,7 +52,7 @@ pub struct Run {
     /// A frozen policy the KL is measured against, where the stage keeps one.
     pub reference: Option<Policy>,
     /// Moments of the policy's weights.
-    pub optimizer: Optimizer,
+    pub optimizer: Placed,
     /// How far it has come.
     pub progress: Progress,
     /// The checkpoint's tokenizer.
@@ -63,6 +63,8 @@ pub struct Run {
     pub workers: usize,
     /// The memory that each phase may take.
     pub memory: memory::Plan,
+    /// Whether backward passes keep only the blocks' inputs, and compute the rest again.
+    pub checkpointing: bool,
     /// Whether old log-probabilities are computed again, because sampler and trainer may differ.
     pub measures: bool,
     /// Whether an evaluation was interrupted, that after the last step maybe: there is something left to do.
@@ -157,14 +159,13 @@ impl Run {
         let span = self.log.span("save");
         // Flushed; what they hold of a step that was given up is not part of the checkpoint.
         self.log.lengths()?;
-        self.progress.update = self.optimizer.state().1;
-        let state = State {
-            policy: &self.policy,
-            optimizer: &self.optimizer,
-            reference: self.reference.as_ref().map(Policy::parameters),
-            progress: &self.progress,
-        };
-        let folder = checkpoint::save(&self.dir, &state, self.config.run.keep_last)?;
+        self.progress.update = self.optimizer.moves();
+        let Run { dir, policy, optimizer, reference, progress, config, .. } = self;
+        let reference = reference.as_ref().map(Policy::parameters);
+        let folder = optimizer.saved(policy, |policy, optimizer| {
+            let state = State { policy, optimizer, reference, progress };
+            checkpoint::save(dir, &state, config.run.keep_last)
+        })?;
         drop(span);
         self.saved = Some(self.progress.step);
         self.log.line(&format!("saved {}", folder.display()));
@@ -187,17 +188,17 @@ impl Run {
     ) -> Result<bool> {
         let span = self.log.span("optimizer");
         let router = &self.config.router;
-        router.hold(self.policy.layout(), gradient.total_mut());
+        router.hold(self.policy.layout(), gradient);
         let moved = if loss.is_finite() {
-            let (parameters, gradient) = (self.policy.parameters_mut(), gradient.total());
-            self.optimizer.step(parameters, gradient, update, updates, self.workers).map_err(|e| e.to_string())
+            let moved = self.optimizer.step(&mut self.policy, gradient, update, updates, self.workers);
+            moved.map_err(|e| e.to_string())
         } else {
             Err(format!("loss is {loss}, weights left as they were"))
         };
         if moved.is_ok() {
             let step = router.move_biases(&mut self.policy, &routed.loads);
             step.into_iter().for_each(|step| self.log.mean("router/bias_step", step, 1.0));
-            debug_span!("refresh").in_scope(|| self.policy.refresh());
+            debug_span!("refresh").in_scope(|| self.optimizer.refresh(&mut self.policy));
         }
         drop(span);
         router::log(&self.policy, routed, &mut self.log);
@@ -246,6 +247,7 @@ impl Run {
             ));
             return Ok(Ending::Stopped);
         }
+        self.policy.fetch_masters();
         let folder = checkpoint::save_final(&self.dir, &self.policy, self.config.run.save_dtype)?;
         let report = crate::report::write(self.dir.path())?;
         self.tell(&folder, &report);

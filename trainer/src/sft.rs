@@ -45,15 +45,14 @@ pub fn train(config: &RunConfig, options: &RunOptions) -> Result<Ending> {
     let stop = checked.stop.rules(&config.rollout.stop);
     let mut pool = RolloutPool::new(&config.rollout, run.workers, run.policy.config(), run.tokenizer.clone(), stop);
     let heldout = EvalSets::of(config, checked.heldout, checked.judge)?;
-    let mut gradient = Gradient::new(run.policy.layout(), run.workers, run.memory.passes().side_by_side);
+    let mut gradient = Gradient::beside(&run.policy, run.workers, run.memory.passes().side_by_side);
 
     while let Some(step) = run.next_step(heldout.as_ref().map(|sets| (sets, &mut pool)))? {
         let batch: Vec<&Sequence> = batches.batch(step).into_iter().map(|place| &sequences.all[place]).collect();
         let span = run.log.span("update");
-        let Run { policy, interrupt, .. } = &run;
-        let checkpointing = run.memory.passes().checkpointing;
+        let Run { policy, interrupt, checkpointing, .. } = &run;
         let (mtp, routers) = (sft.mtp.as_ref().map_or(0.0, |mtp| mtp.weight(step)), &config.router);
-        let learn = || learn(policy, &batch, (sft, routers), mtp, checkpointing, interrupt.flag(), &mut gradient);
+        let learn = || learn(policy, &batch, (sft, routers), mtp, *checkpointing, interrupt.flag(), &mut gradient);
         let Some(learned) = run.memory.guard(Phase::Update, learn)? else { continue };
         drop(span);
         run.log.set("loss", learned.loss);

@@ -4,14 +4,18 @@
 //! block's own tape where memory allows. Logits exist for a chunk of targets at a time.
 
 use super::attention::{Batches, gather};
+use super::balancer::{Balancer, Judged};
 use super::block::{Angles, BlockWeights};
-use super::policy::DevicePolicy;
-use super::reader::{Leaf, Read, Reader};
-use super::weight::{Cuts, project_wide};
+use super::policy::{DevicePolicy, view};
+use super::reader::{Read, Reader};
+use super::tape::{Tape, input};
+use super::weight::project_wide;
 use crate::attention::Heads;
-use crate::backward::{Objective, Targets};
+use crate::backward::{Beside, Lesson, Objective, Targets};
 use crate::kernels::TokenLogprobs;
+use crate::layout::Slot;
 use crate::packed::Packed;
+use crate::router::{Loads, NO_BALANCE, Routed};
 use std::ops::Range;
 use tch::{Kind, Tensor};
 
@@ -22,20 +26,20 @@ const CHUNK_BYTES: usize = 1 << 30;
 /// Rows of a chunk of logits, at most.
 const CHUNK_ROWS: usize = 4096;
 
+/// Rows of a chunk of logits over `vocab_size` ids on a device.
+pub fn chunk_rows(vocab_size: usize) -> usize {
+    (CHUNK_BYTES / (4 * vocab_size)).clamp(1, CHUNK_ROWS)
+}
+
 /// Where packed rows stand and whom they attend to.
-struct Rows {
-    tokens: Tensor,
-    angles: Vec<Angles>,
+pub(super) struct Rows {
+    pub(super) tokens: Tensor,
+    pub(super) angles: Vec<Angles>,
     batches: Batches,
 }
 
-/// One block's computation, to be differentiated.
-struct Tape {
-    x: Tensor,
-    leaves: Vec<Leaf>,
-    cuts: Cuts,
-    out: Tensor,
-}
+/// Says how much each log-probability of a chunk of targets counts, given the chunk's range, its logits and what was found.
+pub(super) type Weigh<'a> = dyn FnMut(Range<usize>, &Tensor, &TokenLogprobs) -> Vec<f32> + 'a;
 
 /// What log-probabilities are taken from: logits of the targets' rows, divided by the temperature.
 struct Scored {
@@ -47,12 +51,12 @@ struct Scored {
 impl DevicePolicy {
     /// Logits of every packed row, `[N, V]` f32.
     pub fn logits(&self, packed: &Packed) -> Tensor {
-        self.head_logits(&self.stream(&self.rows(packed), |_| ()))
+        self.head_logits(&self.stream(&self.rows(packed, 0), |_| ()))
     }
 
     /// Log-probabilities of `targets` under softmax(logits / temperature), with entropies.
     pub fn logprobs(&self, packed: &Packed, targets: &Targets, temperature: f32) -> TokenLogprobs {
-        let x = self.stream(&self.rows(packed), |_| ());
+        let x = self.stream(&self.rows(packed, 0), |_| ());
         let mut all = TokenLogprobs::default();
         for range in self.chunks(targets) {
             let hidden = gather(&x, &self.upload(&targets.rows[range.clone()]));
@@ -74,29 +78,75 @@ impl DevicePolicy {
         gradient: &mut Tensor,
         objective: &mut Objective<'_>,
     ) {
-        let rows = self.rows(packed);
+        self.learn(&Lesson::new(packed, targets, temperature, checkpointing), gradient, objective, Beside::default());
+    }
+
+    /// Adds to `gradient` that of a lesson, of what is learned beside it, and of its losses on routers; gives back what
+    /// routers did. See [`crate::policy::Policy::backward_beside`].
+    pub fn learn(
+        &self,
+        lesson: &Lesson<'_>,
+        gradient: &mut Tensor,
+        objective: &mut Objective<'_>,
+        beside: Beside<'_>,
+    ) -> Routed {
+        let rows = self.rows(lesson.packed, 0);
+        let judged = Judged::new(lesson.sequences, self.device);
+        let mut balancer = Balancer::new(lesson.balance);
         let mut inputs: Vec<Tensor> = Vec::new();
         let mut tapes: Vec<Tape> = Vec::new();
-        let x = if checkpointing {
+        let x = if lesson.checkpointing {
             self.stream(&rows, |x| inputs.push(x.shallow_clone()))
         } else {
             (0..self.config.n_layers).fold(self.embed(&rows.tokens), |x, layer| {
-                tapes.push(self.tape(layer, &x, &rows));
-                tapes.last().map_or(x, |tape| tape.out.detach())
+                let tape = self.tape(layer, &x, &rows, &judged, &mut balancer);
+                let out = tape.out();
+                tapes.push(tape);
+                out
             })
         };
-        let mut dx = self.head_backward(&x, targets, temperature, gradient, objective);
+        let mut weigh = |range: Range<usize>, _: &Tensor, found: &TokenLogprobs| objective(range, found);
+        let Lesson { targets, temperature, .. } = *lesson;
+        let mut dx = self.head_backward(&x, self.layout.norm, targets, temperature, gradient, &mut weigh);
+        if let Some(objective) = beside.mtp {
+            dx += self.mtp_backward(lesson, &x, &judged, &mut balancer, gradient, objective);
+        }
         drop(x);
         for layer in (0..self.config.n_layers).rev() {
-            let tape = tapes.pop().or_else(|| inputs.pop().map(|x| self.tape(layer, &x, &rows)));
-            dx = tape.expect("an input or a tape a block").backward(Some(&dx), gradient);
+            let again = || Some(self.tape(layer, &inputs.pop()?, &rows, &judged, &mut balancer));
+            let tape = tapes.pop().or_else(again).expect("an input or a tape a block");
+            dx = tape.backward(Some(&dx), gradient).swap_remove(0);
         }
-        let mut d_embedding = super::policy::view(gradient, self.layout.embedding);
-        let _ = d_embedding.index_put_(&[Some(&rows.tokens)], &(dx * self.embedding_scale), true);
+        self.embed_backward(&rows.tokens, &dx, gradient);
+        balancer.routed()
     }
 
-    fn rows(&self, packed: &Packed) -> Rows {
-        let positions: Vec<i64> = packed.positions.iter().map(|&p| i64::from(p)).collect();
+    /// Where the rows of `sequences`, ranges of packed rows, go in the blocks before those of multi-token prediction.
+    pub fn loads(&self, packed: &Packed, sequences: &[Range<usize>]) -> Loads {
+        let rows = self.rows(packed, 0);
+        let judged = Judged::new(sequences, self.device);
+        let mut balancer = Balancer::new(&NO_BALANCE);
+        let _ = (0..self.config.n_layers).fold(self.embed(&rows.tokens), |x, layer| {
+            let mut reader = Reader::watching(self);
+            let weights = BlockWeights::new(self.layout.block(layer), &mut reader);
+            let out = self.packed_block(layer, &weights, &x, &rows);
+            if let (Some(seen), Some(config)) = (reader.left().seen, &self.config.experts) {
+                balancer.even(layer, &seen, &judged, config);
+            }
+            out
+        });
+        balancer.routed().loads
+    }
+
+    /// Adds the gradient of the embeddings of `tokens` to `gradient`.
+    pub(super) fn embed_backward(&self, tokens: &Tensor, dx: &Tensor, gradient: &Tensor) {
+        let mut d_embedding = view(gradient, self.layout.embedding);
+        let _ = d_embedding.index_put_(&[Some(tokens)], &(dx * self.embedding_scale), true);
+    }
+
+    /// Packed rows, which are rotated as if they stood `ahead` positions further on.
+    pub(super) fn rows(&self, packed: &Packed, ahead: i64) -> Rows {
+        let positions: Vec<i64> = packed.positions.iter().map(|&p| i64::from(p) + ahead).collect();
         Rows {
             tokens: self.upload(&packed.tokens),
             angles: self.angles(&self.upload(&positions)),
@@ -112,19 +162,34 @@ impl DevicePolicy {
         })
     }
 
-    fn packed_block(&self, layer: usize, weights: &BlockWeights, x: &Tensor, rows: &Rows) -> Tensor {
+    pub(super) fn packed_block(&self, layer: usize, weights: &BlockWeights, x: &Tensor, rows: &Rows) -> Tensor {
         let mut attend =
             |heads: Heads, q: &Tensor, key: &Tensor, value: Option<&Tensor>| rows.batches.attend(heads, q, key, value);
         self.block(layer, weights, x, &rows.angles, self.mla, &mut attend)
     }
 
-    fn tape(&self, layer: usize, x: &Tensor, rows: &Rows) -> Tape {
-        let x = x.detach().set_requires_grad(true);
+    fn tape(&self, layer: usize, x: &Tensor, rows: &Rows, judged: &Judged, balancer: &mut Balancer<'_>) -> Tape {
+        let x = input(x);
         let mut reader = Reader::with_gradients(self);
-        let weights = BlockWeights::new(&self.layout.blocks[layer], &mut reader);
+        let weights = BlockWeights::new(self.layout.block(layer), &mut reader);
         let out = self.packed_block(layer, &weights, &x, rows);
-        let (leaves, cuts) = reader.into_tape();
-        Tape { x, leaves, cuts, out }
+        self.close(layer, vec![x], reader, out, judged, balancer)
+    }
+
+    /// The tape of what was computed by block `layer` with the weights of `reader`, with the losses of its router.
+    pub(super) fn close(
+        &self,
+        layer: usize,
+        inputs: Vec<Tensor>,
+        reader: Reader<'_>,
+        out: Tensor,
+        judged: &Judged,
+        balancer: &mut Balancer<'_>,
+    ) -> Tape {
+        let left = reader.left();
+        let seen = left.seen.as_ref().zip(self.config.experts.as_ref());
+        let loss = seen.and_then(|(seen, config)| balancer.even(layer, seen, judged, config));
+        Tape::new(inputs, left, out, loss)
     }
 
     /// Logits of rows of the stream, `[M, V]` f32.
@@ -136,7 +201,7 @@ impl DevicePolicy {
     fn chunks(&self, targets: &Targets) -> impl Iterator<Item = Range<usize>> + use<> {
         let n = targets.tokens.len();
         assert_eq!(targets.rows.len(), n, "one row a target");
-        let size = (CHUNK_BYTES / (4 * self.config.vocab_size)).clamp(1, CHUNK_ROWS);
+        let size = chunk_rows(self.config.vocab_size);
         (0..n).step_by(size).map(move |start| start..n.min(start + size))
     }
 
@@ -158,29 +223,29 @@ impl DevicePolicy {
         self.score(logits, tokens, temperature).found()
     }
 
-    /// Gradient with respect to the stream `[N, D]`, through head and final norm.
-    fn head_backward(
+    /// Gradient with respect to the stream `[N, D]`, through head and the norm `norm`.
+    pub(super) fn head_backward(
         &self,
         x: &Tensor,
+        norm: Slot,
         targets: &Targets,
         temperature: f32,
         gradient: &mut Tensor,
-        objective: &mut Objective<'_>,
+        weigh: &mut Weigh<'_>,
     ) -> Tensor {
         let mut dx = x.zeros_like();
         for range in self.chunks(targets) {
             let rows = self.upload(&targets.rows[range.clone()]);
-            let hidden = gather(x, &rows).set_requires_grad(true);
+            let hidden = input(&gather(x, &rows));
             let mut reader = Reader::with_gradients(self);
-            let norm = reader.tensor(self.layout.norm, Read::Master);
+            let norm = reader.tensor(norm, Read::Master);
             let head = reader.tensor(self.layout.head, Read::Operand);
-            let (leaves, _) = reader.into_tape();
             let logits = project_wide(&self.norm(&hidden, &norm), &head, None);
             let scored = self.score(&logits, &targets.tokens[range.clone()], temperature);
-            let weights = objective(range, &scored.found());
+            let weights = weigh(range, &logits.detach(), &scored.found());
             let loss = (&scored.logprobs * self.upload(&weights)).sum(Kind::Float);
-            let d_hidden = Tape { x: hidden, leaves, cuts: Cuts::default(), out: loss }.backward(None, gradient);
-            let _ = dx.index_put_(&[Some(&rows)], &d_hidden, true);
+            let d_hidden = Tape::new(vec![hidden], reader.left(), loss, None).backward(None, gradient);
+            let _ = dx.index_put_(&[Some(&rows)], &d_hidden[0], true);
         }
         dx
     }
@@ -197,37 +262,5 @@ impl Scored {
             numbers
         };
         TokenLogprobs { logprobs: host(0), entropies: host(1), log_normalisers: host(2) }
-    }
-}
-
-impl Tape {
-    /// Gradient with respect to the input, given that with respect to what came out, or that this is the loss; those of
-    /// weights are added to `gradient`.
-    fn backward(self, d_out: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
-        let Tape { x, leaves, cuts, out } = self;
-        let mut cuts = cuts.take();
-        let mut inputs = vec![x];
-        inputs.extend(leaves.iter().map(|(_, leaf)| leaf.shallow_clone()));
-        inputs.extend(cuts.iter().map(|cut| cut.y.shallow_clone()));
-        let mut found: Vec<Option<Tensor>> = inputs.iter().map(|_| None).collect();
-        let follow = |loss: &Tensor, more: bool, found: &mut Vec<Option<Tensor>>| {
-            let parts = Tensor::run_backward(&[loss], &inputs, more, false);
-            for (sum, part) in found.iter_mut().zip(parts).filter(|(_, part)| part.defined()) {
-                *sum = Some(sum.take().map_or_else(|| part.shallow_clone(), |sum| sum + &part));
-            }
-        };
-        let along = |out: &Tensor, d_out: &Tensor| (out * d_out).sum(Kind::Float);
-        follow(&d_out.map_or_else(|| out.shallow_clone(), |d_out| along(&out, d_out)), !cuts.is_empty(), &mut found);
-        // The last product first: all that follows a product has been followed then.
-        while let Some(cut) = cuts.pop() {
-            let Some(dy) = found.pop().flatten() else { continue };
-            let dx = cut.backward(&dy, gradient);
-            follow(&along(&cut.x, &dx), !cuts.is_empty(), &mut found);
-        }
-        for ((slot, _), found) in leaves.iter().zip(found.drain(1..)).filter_map(|(leaf, d)| Some((leaf, d?))) {
-            let part = found.to_kind(Kind::Float).view([-1]);
-            let _ = gradient.narrow(0, slot.offset as i64, part.numel() as i64).g_add_(&part);
-        }
-        found.pop().flatten().expect("a gradient with respect to the input")
     }
 }

@@ -91,7 +91,7 @@ impl Angles {
 impl DevicePolicy {
     /// The weights of one block, without gradients.
     pub(super) fn block_weights(&self, layer: usize) -> BlockWeights {
-        BlockWeights::new(&self.layout.blocks[layer], &mut Reader::plain(self))
+        BlockWeights::new(self.layout.block(layer), &mut Reader::plain(self))
     }
 
     /// Embeddings of `tokens`, `[N, D]` f32.

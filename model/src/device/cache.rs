@@ -4,9 +4,10 @@
 //! that is finished is replaced by the last.
 
 use super::attention::Batches;
+use super::plan::cached;
 use super::policy::DevicePolicy;
 use crate::attention::{Heads, Widths};
-use crate::config::Mla;
+use crate::config::{Dtype, Mla, ModelConfig};
 use crate::packed::Packed;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
@@ -53,10 +54,14 @@ impl DeviceCache {
 
     /// Bytes of a cache of that size.
     pub fn bytes(policy: &DevicePolicy, rows: usize, positions: usize) -> usize {
-        let c = &policy.config;
-        let width = if policy.kind() == Kind::BFloat16 { 2 } else { 4 };
-        let Widths { key, value, .. } = c.heads(0).widths();
-        width * c.n_layers * (key + value) * rows * positions.next_multiple_of(STEP)
+        let dtype = if policy.kind() == Kind::BFloat16 { Dtype::Bf16 } else { Dtype::F32 };
+        DeviceCache::planned_bytes(&policy.config, dtype, rows, positions)
+    }
+
+    /// The same for a policy of `config` that is to compute in `dtype`.
+    pub fn planned_bytes(config: &ModelConfig, dtype: Dtype, rows: usize, positions: usize) -> usize {
+        let Widths { key, value, .. } = config.heads(0).widths();
+        cached(dtype) * config.n_layers * (key + value) * rows * positions.next_multiple_of(STEP)
     }
 
     /// Rows in use.

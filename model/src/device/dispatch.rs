@@ -5,6 +5,7 @@
 
 use super::attention::gather;
 use super::weight::{Weight, coded_product};
+use std::cell::OnceCell;
 use tch::{Kind, Tensor};
 
 /// Numbers that CUDA's grouped product wants a row to be a multiple of: 16 bytes of bf16.
@@ -20,6 +21,8 @@ pub(super) struct Dispatch {
     ends: Tensor,
     /// Experts of a row.
     n_chosen: i64,
+    /// How many rows each expert has, once the host asked.
+    counts: OnceCell<Vec<i64>>,
 }
 
 impl Dispatch {
@@ -32,7 +35,7 @@ impl Dispatch {
         let _ = places.index_put_(&[Some(&order)], &counted(order.size()[0]), false);
         let experts = counted(n_experts as i64);
         let ends = experts.searchsorted(&sorted, true, true, "right", None::<&Tensor>);
-        Dispatch { rows: order.floor_divide_scalar(n_chosen), places, ends, n_chosen }
+        Dispatch { rows: order.floor_divide_scalar(n_chosen), places, ends, n_chosen, counts: OnceCell::new() }
     }
 
     /// Rows x `[N, width]`, each at all its places: `[M, width]`.
@@ -50,7 +53,7 @@ impl Dispatch {
     pub(super) fn product(&self, x: &Tensor, weight: &Weight) -> Tensor {
         let matrices = match weight {
             Weight::Wide(matrices) => matrices,
-            Weight::Coded(matrices, cuts) => return coded_product(matrices, self.counts(), x, cuts.as_ref()),
+            Weight::Coded(matrices, cuts) => return coded_product(matrices, self.counts().to_vec(), x, cuts.as_ref()),
         };
         let x = x.to_kind(matrices.kind());
         let aligned = matrices.size()[1..].iter().all(|n| n % ALIGNED == 0);
@@ -66,19 +69,21 @@ impl Dispatch {
     /// A product for each expert that has rows.
     pub(super) fn one_by_one(&self, x: &Tensor, matrices: &Tensor) -> Tensor {
         let counts = self.counts();
-        let rows = x.split_with_sizes(counts.as_slice(), 0);
+        let rows = x.split_with_sizes(counts, 0);
         // Not one by one: each would have a gradient as large as all of them.
         let matrices = matrices.unbind(0);
-        let with_rows = rows.iter().zip(&matrices).zip(&counts).filter(|(_, count)| **count > 0);
+        let with_rows = rows.iter().zip(&matrices).zip(counts).filter(|(_, count)| **count > 0);
         let products: Vec<Tensor> = with_rows.map(|((x, w), _)| x.linear(w, None::<&Tensor>)).collect();
         Tensor::cat(&products, 0)
     }
 
     /// How many rows each expert has, on the host.
-    fn counts(&self) -> Vec<i64> {
-        let mut counts = Vec::<i64>::try_from(&self.ends.to_kind(Kind::Int64)).expect("ends are a list");
-        (1..counts.len()).rev().for_each(|expert| counts[expert] -= counts[expert - 1]);
-        counts
+    fn counts(&self) -> &[i64] {
+        self.counts.get_or_init(|| {
+            let mut counts = Vec::<i64>::try_from(&self.ends.to_kind(Kind::Int64)).expect("ends are a list");
+            (1..counts.len()).rev().for_each(|expert| counts[expert] -= counts[expert - 1]);
+            counts
+        })
     }
 }
 

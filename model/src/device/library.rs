@@ -68,6 +68,19 @@ pub fn load_cuda(folders: &[PathBuf]) -> Result<PathBuf, LibraryError> {
     }
 }
 
+/// Bytes of memory that the first CUDA device has free; `None` where libtorch's CUDA library is not loaded, or the driver
+/// does not say.
+pub fn free_cuda_memory() -> Option<u64> {
+    type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+    // SAFETY: a symbol is looked up by a name that ends with a zero.
+    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"cudaMemGetInfo".as_ptr()) };
+    let (mut free, mut total) = (0usize, 0usize);
+    // SAFETY: CUDA's runtime, which libtorch's library brings, has declared its function so in every version.
+    let ask = (!symbol.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, MemGetInfo>(symbol) })?;
+    // SAFETY: both numbers outlive the call.
+    (unsafe { ask(&mut free, &mut total) } == 0).then_some(free as u64)
+}
+
 /// The folder of the libtorch that this program runs with.
 pub fn beside_libtorch() -> Option<PathBuf> {
     let mut found = libc::Dl_info {

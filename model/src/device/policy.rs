@@ -1,7 +1,9 @@
 //! `DevicePolicy`: a policy's weights on a device.
 
 use super::fp8::{CodedMatrix, coded};
+use super::operands::Operands;
 use crate::config::{Dtype, Mla, ModelConfig};
+use crate::fp8::Scales;
 use crate::layout::{Layout, Slot};
 use crate::policy::Policy;
 use std::collections::BTreeMap;
@@ -15,8 +17,8 @@ pub struct DevicePolicy {
     pub(super) device: Device,
     /// Masters, f32.
     parameters: Tensor,
-    /// What products read: a bf16 copy of the masters, or the masters.
-    operands: Tensor,
+    /// What products read of what is not in FP8.
+    pub(super) operands: Operands,
     /// Weights in FP8, by their offsets in the flat tensors.
     pub(super) coded: BTreeMap<usize, Arc<CodedMatrix>>,
     /// Of each of the config's ropes, cosines and sines `[positions, width / 2]`.
@@ -48,8 +50,12 @@ impl DevicePolicy {
         let ropes = (0..config.ropes.len()).map(|rope| policy.rope(rope));
         // Copied even where the device is the CPU: the masters here move by themselves.
         let parameters = Tensor::from_slice(policy.parameters()).to_device(device);
-        // The very masters, where products read them.
-        let operands = parameters.to_kind(wide);
+        let in_fp8 = policy.dtype() == Dtype::Fp8;
+        let coded = if in_fp8 { coded(policy.layout(), policy.mla) } else { Vec::new() };
+        let operands = match wide {
+            Kind::BFloat16 => Operands::half(policy.layout(), &coded, &parameters),
+            _ => Operands::Masters,
+        };
         let mut policy = DevicePolicy {
             ropes: ropes.map(|angles| [table(angles.cosine), table(angles.sine)]).collect(),
             mla: policy.mla,
@@ -61,9 +67,9 @@ impl DevicePolicy {
             parameters,
             operands,
             coded: BTreeMap::new(),
-            in_fp8: policy.dtype() == Dtype::Fp8,
+            in_fp8,
         };
-        policy.code();
+        policy.code(coded);
         policy
     }
 
@@ -103,15 +109,12 @@ impl DevicePolicy {
 
     /// Makes the copy that products read anew.
     pub fn refresh(&mut self) {
-        if self.kind() == Kind::BFloat16 {
-            self.operands.copy_(&self.parameters);
-        }
-        self.code();
+        self.operands.refresh(&self.parameters);
+        self.code(if self.in_fp8 { coded(&self.layout, self.mla) } else { Vec::new() });
     }
 
     /// Makes the weights that products read in FP8 anew, one after the other, so that no two copies of all of them exist.
-    fn code(&mut self) {
-        let coded = if self.in_fp8 { coded(&self.layout, self.mla) } else { Vec::new() };
+    fn code(&mut self, coded: Vec<(Slot, Vec<usize>, Scales)>) {
         for (slot, parts, input) in coded {
             self.coded.remove(&slot.offset);
             let matrix = tch::no_grad(|| CodedMatrix::new(&self.parameters, slot, &parts, input));
@@ -125,11 +128,15 @@ impl DevicePolicy {
         self.refresh();
     }
 
-    /// Hands the masters to `policy`, which has the same layout.
-    pub fn give(&self, policy: &mut Policy) {
-        let numbers = policy.parameters_mut();
+    /// Writes the masters to `numbers`, flat.
+    pub fn give(&self, numbers: &mut [f32]) {
+        assert_eq!(numbers.len(), self.layout.len(), "as many as the layout has");
         self.parameters.copy_data(numbers, numbers.len());
-        policy.refresh();
+    }
+
+    /// Takes over the masters from `start` on. [`DevicePolicy::refresh`] must follow.
+    pub(super) fn put(&mut self, start: usize, numbers: &[f32]) {
+        self.parameters.narrow(0, start as i64, numbers.len() as i64).copy_(&Tensor::from_slice(numbers));
     }
 
     /// Zeros for every number of the layout, f32: room for a gradient.
@@ -137,9 +144,15 @@ impl DevicePolicy {
         self.parameters.zeros_like()
     }
 
+    /// Bytes that its weights take, with the tables of rotary positions.
+    pub fn bytes(&self) -> u64 {
+        let tensors = self.ropes.iter().flatten().chain([&self.parameters]).map(bytes);
+        tensors.chain(self.coded.values().map(|matrix| matrix.bytes())).sum::<u64>() + self.operands.bytes()
+    }
+
     /// A matrix, or a vector as one row, as products read it.
     pub(super) fn operand(&self, slot: Slot) -> Tensor {
-        view(&self.operands, slot)
+        self.operands.view(&self.parameters, slot)
     }
 
     /// A vector of the masters.
@@ -151,6 +164,11 @@ impl DevicePolicy {
     pub(super) fn upload<T: tch::kind::Element>(&self, numbers: &[T]) -> Tensor {
         Tensor::from_slice(numbers).to_device(self.device)
     }
+}
+
+/// Bytes of a tensor's numbers.
+pub(super) fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
 }
 
 /// The numbers of a slot, as a matrix on the flat tensor's memory.

@@ -1,6 +1,7 @@
 //! `Reader`: makes a block's weights out of the flat tensors, for a computation alone or for one with a gradient.
 
 use super::policy::DevicePolicy;
+use super::router::{Seen, Watch};
 use super::weight::{Cuts, Weight};
 use crate::layout::{Slot, StackSlot};
 use std::sync::Arc;
@@ -25,22 +26,45 @@ pub(super) struct Reader<'a> {
     policy: &'a DevicePolicy,
     /// Weights that gather gradients and products with gradients of their own, where gradients are asked for.
     tape: Option<(Vec<Leaf>, Cuts)>,
+    /// What the block's router does, where it is asked for.
+    watch: Option<Watch>,
+}
+
+/// What a computation with gradients leaves beside its result.
+pub(super) struct Left {
+    /// Weights that gather gradients.
+    pub(super) leaves: Vec<Leaf>,
+    /// The products that have their own.
+    pub(super) cuts: Cuts,
+    /// What the block's router did, where it has one.
+    pub(super) seen: Option<Seen>,
 }
 
 impl<'a> Reader<'a> {
     /// For a computation alone.
     pub(super) fn plain(policy: &'a DevicePolicy) -> Reader<'a> {
-        Reader { policy, tape: None }
+        Reader { policy, tape: None, watch: None }
     }
 
-    /// For one with a gradient.
+    /// For a computation alone that tells what the router did.
+    pub(super) fn watching(policy: &'a DevicePolicy) -> Reader<'a> {
+        Reader { policy, tape: None, watch: Some(Watch::default()) }
+    }
+
+    /// For one with a gradient, which tells what the router did as well.
     pub(super) fn with_gradients(policy: &'a DevicePolicy) -> Reader<'a> {
-        Reader { policy, tape: Some((Vec::new(), Cuts::default())) }
+        Reader { policy, tape: Some((Vec::new(), Cuts::default())), watch: Some(Watch::default()) }
     }
 
-    /// What was read that gathers gradients, and the products that have their own.
-    pub(super) fn into_tape(self) -> (Vec<Leaf>, Cuts) {
-        self.tape.unwrap_or_default()
+    /// What there is to know of the computation once it is done.
+    pub(super) fn left(self) -> Left {
+        let (leaves, cuts) = self.tape.unwrap_or_default();
+        Left { leaves, cuts, seen: self.watch.and_then(|watch| watch.take()) }
+    }
+
+    /// Where a router tells what it did.
+    pub(super) fn watch(&self) -> Option<Watch> {
+        self.watch.clone()
     }
 
     /// The tensor of a slot: a matrix as products read it, or a vector.

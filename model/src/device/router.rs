@@ -5,6 +5,8 @@
 
 use crate::config::experts::{ExpertGroups, ExpertsConfig, GroupScore, Scoring};
 use crate::router::LEAST_SUM;
+use std::cell::RefCell;
+use std::rc::Rc;
 use tch::{Kind, Tensor};
 
 /// Where rows go.
@@ -13,7 +15,19 @@ pub(super) struct Routing {
     pub(super) chosen: Tensor,
     /// What each of them counts, `[N, k]`.
     pub(super) weights: Tensor,
+    /// Scores of all experts, without bias, `[N, E]`.
+    pub(super) scores: Tensor,
 }
+
+/// What a router did, as autograd knows it.
+pub(super) struct Seen {
+    /// `[N, E]`
+    pub(super) logits: Tensor,
+    pub(super) routing: Routing,
+}
+
+/// Where a block's router leaves what it did.
+pub(super) type Watch = Rc<RefCell<Option<Seen>>>;
 
 /// Routes rows of logits `[N, E]` f32, with the correction bias `[E]` where there is one.
 pub(super) fn route(logits: &Tensor, correction: Option<&Tensor>, config: &ExpertsConfig) -> Routing {
@@ -27,11 +41,11 @@ pub(super) fn route(logits: &Tensor, correction: Option<&Tensor>, config: &Exper
         true => &weights / (weights.sum_dim_intlist([1i64].as_slice(), true, Kind::Float) + f64::from(LEAST_SUM)),
         false => weights,
     };
-    Routing { chosen, weights: weights * config.scaling }
+    Routing { chosen, weights: weights * config.scaling, scores }
 }
 
 /// The experts of each row with the largest score plus bias, in ascending order: `[N, k]`.
-fn choose(scores: &Tensor, correction: Option<&Tensor>, config: &ExpertsConfig) -> Tensor {
+pub(super) fn choose(scores: &Tensor, correction: Option<&Tensor>, config: &ExpertsConfig) -> Tensor {
     let ranked = correction.map_or_else(|| scores.shallow_clone(), |bias| scores + bias);
     let ranked = ranked.nan_to_num(f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
     let Some(groups) = config.groups else { return top(&ranked, config.n_chosen) };

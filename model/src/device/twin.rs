@@ -1,11 +1,12 @@
 //! `Twin`: a policy's copy on a device, which computes in its place.
 
 use super::policy::DevicePolicy;
-use crate::backward::{Objective, Targets};
+use crate::backward::{Beside, Lesson, Objective};
 use crate::buffer::Buffer;
-use crate::packed::Packed;
 use crate::policy::Policy;
+use crate::router::Routed;
 use crate::share::{Hand, Share};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::Device;
 
@@ -24,8 +25,9 @@ impl Twin {
 }
 
 impl Policy {
-    /// From now on log-probabilities, gradients and completions are computed on `device`, by libtorch's kernels. The
-    /// masters stay here: an optimizer moves them, and [`Policy::refresh`] copies them over.
+    /// From now on log-probabilities, gradients and completions are computed on `device`, by libtorch's kernels. Where an
+    /// optimizer moves the masters here, [`Policy::refresh`] copies them over; where it moves those there,
+    /// [`Policy::refresh_on_device`] follows, and [`Policy::fetch_masters`] brings them back.
     pub fn compute_on(&mut self, device: Device) {
         self.twin = Some(Twin::new(self, device));
     }
@@ -37,25 +39,53 @@ impl Policy {
         Some(twin)
     }
 
-    /// [`Policy::backward_in_parts`] by the copy on a device; false where there is none.
+    /// [`Policy::backward_beside`] by `twin`, the copy on a device. Into a share there; else the gradient is fetched and
+    /// handed over.
     pub(crate) fn backward_on_device(
         &self,
-        packed: &Packed,
-        targets: &Targets,
-        temperature: f32,
-        checkpointing: bool,
+        twin: MutexGuard<'_, DevicePolicy>,
+        lesson: &Lesson<'_>,
+        share: &mut Share,
         objective: &mut Objective<'_>,
+        beside: Beside<'_>,
         hand: &mut Hand<'_>,
-    ) -> bool {
-        let Some(twin) = self.on_device() else { return false };
+    ) -> Routed {
+        if let Some(total) = share.on_device() {
+            return twin.learn(lesson, total, objective, beside);
+        }
         let mut gradient = twin.gradient();
-        twin.backward(packed, targets, temperature, checkpointing, &mut gradient, objective);
+        let routed = twin.learn(lesson, &mut gradient, objective, beside);
         // Whoever takes the parts may wait for another thread's, which needs the copy.
         drop(twin);
         let numbers = Buffer::of(gradient);
         for (part, range) in Share::ranges(self.layout()).into_iter().enumerate() {
             hand(part, range.clone(), &numbers[range]);
         }
-        true
+        routed
+    }
+
+    /// Makes what the copy on a device reads anew, where an optimizer moved its masters there. Those here stay behind until
+    /// [`Policy::fetch_masters`].
+    pub fn refresh_on_device(&mut self) {
+        if let Some(mut twin) = self.on_device() {
+            twin.refresh();
+        }
+    }
+
+    /// Takes the masters over that an optimizer moved on a device.
+    pub fn fetch_masters(&mut self) {
+        let Some(twin) = self.twin.take() else { return };
+        twin.lock().give(&mut self.parameters);
+        self.twin = Some(twin);
+    }
+
+    /// Hands the masters in `range` to the copy on a device, where there is one.
+    pub fn put_on_device(&mut self, range: Range<usize>) {
+        if let Some(mut twin) = self.on_device() {
+            twin.put(range.start, &self.parameters[range]);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

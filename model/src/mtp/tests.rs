@@ -10,7 +10,7 @@ use crate::team::Team;
 use std::path::{Path, PathBuf};
 
 /// A golden policy's shape with modules of multi-token prediction and fresh weights, large enough to tell tokens apart.
-fn policy(family: &str, n_mtp: usize, dtype: Dtype) -> Policy {
+pub(crate) fn policy(family: &str, n_mtp: usize, dtype: Dtype) -> Policy {
     tch::set_num_threads(1);
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family);
     let folder = tempfile::tempdir().unwrap();
@@ -27,13 +27,13 @@ fn policy(family: &str, n_mtp: usize, dtype: Dtype) -> Policy {
     policy
 }
 
-fn tokens(policy: &Policy, n: usize) -> Vec<i64> {
+pub(crate) fn tokens(policy: &Policy, n: usize) -> Vec<i64> {
     let stream = Stream::new(3, Purpose::Sample, 0, 0, 0);
     (0..n).map(|i| stream.below(i as u32, policy.config.vocab_size as u64) as i64).collect()
 }
 
 /// A prompt with two completions behind it, and a sequence alone; or, where they are whole, three sequences.
-fn groups(tokens: &[i64], prompt: usize, whole: bool) -> (Packed, Targets) {
+pub(crate) fn groups(tokens: &[i64], prompt: usize, whole: bool) -> (Packed, Targets) {
     let (mut packed, mut targets) = (Packed::default(), Targets::default());
     let (prompt, completions) = (&tokens[..prompt], [&tokens[40..52], &tokens[52..75]]);
     let shared = (!whole).then(|| packed.push(prompt));

@@ -12,6 +12,11 @@ impl Load {
         Load { counts: vec![0; n_experts] }
     }
 
+    /// Those that were counted elsewhere, `[E]`.
+    pub(crate) fn of(counts: Vec<u64>) -> Load {
+        Load { counts }
+    }
+
     /// Counts the experts `chosen`.
     pub fn count(&mut self, chosen: &[u32]) {
         chosen.iter().for_each(|&expert| self.counts[expert as usize] += 1);

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, Error, Result};
+use model::device::free_cuda_memory;
 use trainer::cli::CheckArgs;
 use trainer::config::{Ending, RunConfig, Stage};
 use trainer::device;
@@ -24,8 +25,13 @@ pub(crate) fn run(arguments: &CheckArgs) -> Result<Ending> {
     }
     let policy =
         checked.model.map(|model| format!("{:<14}{}-layer policy, {}", "policy", model.n_layers, run::size(&model)));
-    let plan = checked.plan.map(|plan| plan.to_string());
-    let said: Vec<String> = checked.findings.iter().map(warning).chain(policy).chain(plan).collect();
+    // Only here is the device open: what it has free is known.
+    let free = free_cuda_memory();
+    let on_device = checked.on_device.map(|plan| plan.fit(free));
+    checked.findings.extend(on_device.as_ref().and_then(|plan| plan.check(free)));
+    let plans = [checked.plan.map(|plan| plan.to_string()), on_device.map(|plan| plan.to_string())];
+    let plans = plans.into_iter().flatten();
+    let said: Vec<String> = checked.findings.iter().map(warning).chain(policy).chain(plans).collect();
     let text = format!("{}\n{} can run\n", said.join("\n").trim_end(), config.name);
     std::io::stdout().write_all(text.trim_start().as_bytes()).context("write to standard output")?;
     Ok(Ending::Finished)

@@ -158,7 +158,7 @@ impl Findings {
         let checkpoint = config.model.checkpoint.as_os_str();
         self.refuse(checkpoint.is_empty(), "model.checkpoint", || "is empty".into());
         let device = config.model.device;
-        let promised = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
+        let promised = !device.is_libtorchs();
         let required = config.run.exactness == Exactness::Require;
         let message = "is `require`, and libtorch's kernels on `model.device` promise no bits".to_owned();
         self.hint(!promised && required, "run.exactness", message, "`auto` measures there");
@@ -200,8 +200,9 @@ impl Findings {
         self.warn(speculate == 0 && rollout.draft != Drafting::default(), "rollout.draft", || {
             "has no effect: `rollout.speculate` is 0".into()
         });
-        let host = matches!(device, DeviceChoice::Auto | DeviceChoice::Cpu);
-        self.warn(speculate > 0 && !host, "rollout.speculate", || "drafts nothing on `model.device`".into());
+        self.warn(speculate > 0 && device.is_libtorchs(), "rollout.speculate", || {
+            "drafts nothing on `model.device`".into()
+        });
     }
 
     fn sampling(&mut self, key: &str, sampling: &SamplingConfig) {

@@ -4,14 +4,17 @@ use std::fmt;
 use std::ops::Range;
 
 use anyhow::Result;
-use model::backward::Targets;
+use model::backward::{Beside, Lesson, Objective, Targets};
 use model::buffer::Buffer;
 use model::config::Dtype;
 use model::device::{DeviceCache, DevicePolicy};
 use model::layout::Role;
+use model::mtp::MtpFound;
 use model::packed::Packed;
 use model::philox::{Purpose, Stream};
 use model::policy::Policy;
+use model::router::{Balance, Load, Loads, Routed};
+use model::share::Share;
 use rollout::sampling::SamplingConfig;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -71,7 +74,7 @@ impl Bounds {
         let Some(exact) = &pair.exact else { return Bounds { logprobs: 1e-4, gradient: 1e-8, greedy: 1e-4 } };
         let (packed, targets) = batch(&pair.policy);
         let [own, theirs] = [&pair.policy, exact].map(|p| p.logprobs(&packed, &targets, 0.8).logprobs);
-        let angle = cosine(&gradient(&pair.policy), &gradient(exact)).acos();
+        let angle = cosine(&gradient(&pair.policy).0, &gradient(exact).0).acos();
         let mean = differences(&own, &theirs).sum::<f64>() / own.len() as f64;
         let times = if pair.policy.dtype() == Dtype::Bf16 { 3.0 } else { 0.5 };
         // A difference of logits counts twice: that of the token and that of the largest.
@@ -104,8 +107,11 @@ pub(super) fn check(device: Device, tell: &mut dyn FnMut(Check) -> Result<()>) -
                 Dtype::Bf16 | Dtype::Fp8 => ["log-probabilities, mean difference", "gradient, angle"],
             };
             say(logprobs, pair.logprobs(dtype), Some(bounds.logprobs))?;
-            let (apart, again) = pair.gradient(dtype);
+            let Gradients { apart, again, elsewhere } = pair.gradient(dtype);
             say(gradient, apart, Some(bounds.gradient))?;
+            if pair.policy.config().experts.is_some() {
+                say("rows at other experts than the CPU's", elsewhere, (dtype == Dtype::F32).then_some(0.0))?;
+            }
             say("gradient twice, largest difference", again, None)?;
             // Each number by the same operations; roots and the norm's sum may differ in their last places.
             say("weights after AdamW, largest difference", pair.moved(), Some(1e-6))?;
@@ -136,6 +142,16 @@ struct Pair {
     exact: Option<Policy>,
 }
 
+/// What two gradients on the device show.
+struct Gradients {
+    /// From the CPU's: 1 − cosine in the parameter where it is largest in f32, the angle of the whole otherwise.
+    apart: f64,
+    /// From each other, at most.
+    again: f64,
+    /// Rows that went to other experts than the CPU's.
+    elsewhere: f64,
+}
+
 /// Prompts of several lengths.
 fn prompts(policy: &Policy) -> Vec<Vec<i64>> {
     let stream = Stream::new(5, Purpose::Problems, 0, 0, 0);
@@ -161,12 +177,45 @@ fn weights(range: Range<usize>) -> Vec<f32> {
     range.map(|i| (i % 7) as f32 / 100.0 - 0.02).collect()
 }
 
-/// The CPU's gradient of that loss.
-fn gradient(policy: &Policy) -> Buffer {
+/// All that `policy` can learn from the batch: its targets, losses on routers where it has experts, and what modules of
+/// multi-token prediction predict, where it has some.
+fn everything<R>(policy: &Policy, learn: impl FnOnce(&Lesson<'_>, &mut Objective<'_>, Beside<'_>) -> R) -> R {
     let (packed, targets) = batch(policy);
+    let sequences = packed.rows_of_segments();
+    let balance = Balance {
+        sequence: 0.1,
+        batch: 0.1,
+        z: 0.01,
+        n_sequences: sequences.len() as u64,
+        n_rows: packed.len() as u64,
+        loads: policy.loads(&packed, &sequences),
+    };
+    let lesson = Lesson { balance: &balance, sequences: &sequences, ..Lesson::new(&packed, &targets, 0.8, true) };
+    let mut mtp = |_: &MtpFound<'_>| 0.02;
+    let beside = Beside { mtp: (policy.config().n_mtp > 0).then_some(&mut mtp) };
+    learn(&lesson, &mut |range, _| weights(range), beside)
+}
+
+/// The CPU's gradient of that, and what its routers did.
+fn gradient(policy: &Policy) -> (Buffer, Routed) {
     let mut gradient = Buffer::zeros(policy.layout().len());
-    policy.backward(&packed, &targets, 0.8, true, &mut gradient, &mut |range, _| weights(range));
-    gradient
+    let routed = everything(policy, |lesson, objective, beside| {
+        let hand = &mut |_, range: Range<usize>, part: &[f32]| gradient[range].copy_from_slice(part);
+        policy.backward_beside(lesson, &mut Share::new(policy.layout()), objective, beside, hand)
+    });
+    (gradient, routed)
+}
+
+/// Rows that went to other experts.
+fn elsewhere(ours: &Loads, theirs: &Loads) -> f64 {
+    let differ = |(ours, theirs): (&Load, &Load)| -> u64 {
+        ours.counts().iter().zip(theirs.counts()).map(|(ours, theirs)| ours.abs_diff(*theirs)).sum()
+    };
+    if ours.len() != theirs.len() {
+        f64::INFINITY
+    } else {
+        ours.values().zip(theirs.values()).map(differ).sum::<u64>() as f64 / 2.0
+    }
 }
 
 impl Pair {
@@ -186,17 +235,17 @@ impl Pair {
         (self.policy.logits(&packed) - exact.logits(&packed)).abs().max().double_value(&[])
     }
 
-    /// How far the device's gradient is from the CPU's: 1 − cosine in the parameter where it is largest in f32, the angle
-    /// of the whole otherwise; and how far it is from its own, computed again.
-    fn gradient(&self, dtype: Dtype) -> (f64, f64) {
-        let (packed, targets) = batch(&self.policy);
-        let expected = gradient(&self.policy);
+    fn gradient(&self, dtype: Dtype) -> Gradients {
+        let (expected, there) = gradient(&self.policy);
         let on_device = || {
             let mut gradient = self.on_device.gradient();
-            self.on_device.backward(&packed, &targets, 0.8, true, &mut gradient, &mut |range, _| weights(range));
-            Buffer::of(gradient)
+            let learn = |lesson: &Lesson<'_>, objective: &mut Objective<'_>, beside: Beside<'_>| {
+                self.on_device.learn(lesson, &mut gradient, objective, beside)
+            };
+            let routed = everything(&self.policy, learn);
+            (Buffer::of(gradient), routed)
         };
-        let (found, again) = (on_device(), on_device());
+        let ((found, here), (again, _)) = (on_device(), on_device());
         let moved = self.policy.layout().parameters().iter().filter(|p| p.role != Role::Correction);
         let apart = match dtype {
             Dtype::Bf16 | Dtype::Fp8 => cosine(&expected, &found).min(1.0).acos(),
@@ -204,7 +253,8 @@ impl Pair {
                 moved.map(|p| 1.0 - cosine(&expected[p.range()], &found[p.range()])).fold(0.0, f64::max)
             }
         };
-        (apart, differences(&found, &again).fold(0.0, f64::max))
+        let again = differences(&found, &again).fold(0.0, f64::max);
+        Gradients { apart, again, elsewhere: elsewhere(&here.loads, &there.loads) }
     }
 
     /// How far weights are apart that AdamW moved on the CPU and on the device, by the same gradient.

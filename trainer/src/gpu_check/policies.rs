@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Each family with what is its own: biases on q, k and v and the head of its own; norms of heads wider than D / H;
 /// stretched rotations and a tied head; windows, norms behind and gates by GELU; experts by softmax and sigmoid, in groups
-/// and not; latents of queries and without.
+/// and not; latents of queries and without, and behind one a module of multi-token prediction.
 pub(super) fn families() -> Vec<(&'static str, Value)> {
     let with = |shared: &Value, own: Value| {
         let mut config = shared.clone();
@@ -98,6 +98,7 @@ pub(super) fn families() -> Vec<(&'static str, Value)> {
                 json!({
                     "model_type": "deepseek_v3", "q_lora_rank": 40, "n_shared_experts": 1, "scoring_func": "sigmoid",
                     "topk_method": "noaux_tc", "norm_topk_prob": true, "routed_scaling_factor": 2.5,
+                    "num_nextn_predict_layers": 1,
                 }),
             ),
         ),

@@ -20,13 +20,13 @@ fn the_cpu_device_is_sound() {
     })
     .unwrap();
     assert!(found.sound(), "{lines:#?}");
-    // Eight families, three precisions, seven numbers each.
-    assert_eq!(found.checks.len(), 168);
+    // Eight families, three precisions, seven numbers each, and one of routers where there are experts.
+    assert_eq!(found.checks.len(), 180);
     assert!(found.measures.iter().all(|m| m.value.is_finite() && m.value > 0.0), "{lines:#?}");
     assert_eq!(lines.len(), found.checks.len() + found.measures.len());
     let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&output).unwrap()).unwrap();
     assert_eq!(written["device"], "cpu");
-    assert_eq!(written["checks"].as_array().unwrap().len(), 168);
+    assert_eq!(written["checks"].as_array().unwrap().len(), 180);
     assert!(save.join("model.safetensors").is_file() && save.join("config.json").is_file());
 }
 

@@ -57,7 +57,7 @@ struct Found {
 
 impl Step<'_> {
     pub(super) fn count(run: &Run) -> Count {
-        Count { moves: run.optimizer.state().1, skipped: run.progress.skipped }
+        Count { moves: run.optimizer.moves(), skipped: run.progress.skipped }
     }
 
     /// Samples a group for each problem, scores it, and logs what came of it; `None` where the run was interrupted.
@@ -265,7 +265,7 @@ impl Step<'_> {
         let balance = &self.config.router.balance(policy, &rows, *n_workers);
         let rows = microbatches.iter().map(|one| (&one.packed, &one.targets));
         let lesson_of_mtp = MtpLesson::new(self.grpo.mtp_weight, policy, rows);
-        let checkpointing = run.memory.passes().checkpointing;
+        let checkpointing = run.checkpointing;
         gradient.sum(microbatches, cancel, |microbatch, own, hand| {
             let (mut tally, mut entropy, mut mismatch) = (Tally::default(), 0.0, parity::Mismatch::default());
             let Microbatch { packed, targets, sequences, .. } = microbatch;
@@ -350,6 +350,7 @@ impl Step<'_> {
         }
         let _span = run.log.span("reference");
         if let Some(reference) = &mut run.reference {
+            run.policy.fetch_masters();
             reference.parameters_mut().copy_from_slice(run.policy.parameters());
             reference.refresh();
             run.progress.reference_step = Some(self.number);

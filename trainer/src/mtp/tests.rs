@@ -161,7 +161,4 @@ fn keys_that_need_a_module_are_refused_without_one() {
     assert_eq!(keys(&drafting, Stage::Grpo), ["grpo.mtp_weight", "rollout.draft"]);
     let folder = Folder { n_mtp: 1, ..Folder::default() }.write();
     assert!(keys(&reinforcement(folder.path(), 0.1, 2), Stage::Grpo).is_empty());
-    let mut device = fine_tuning(folder.path(), "mtp = {}");
-    device.model.device = model::config::DeviceChoice::Libtorch;
-    assert_eq!(keys(&device, Stage::Sft), ["sft.mtp"]);
 }

@@ -1,9 +1,11 @@
 //! `DeviceOptimizer`: the same AdamW over flat tensors on a device.
 
-use model::layout::{Layout, Parameter};
+use half::bf16;
+use model::buffer::Buffer;
+use model::layout::Layout;
 use tch::{Kind, Tensor};
 
-use super::{MomentsDtype, NotFinite, OptimizerConfig, Rule, Span, StepReport, spans};
+use super::{Moments, MomentsDtype, NotFinite, Optimizer, OptimizerConfig, Rule, Span, StepReport};
 
 /// Numbers that are moved by one call of each operation: what is held beside the flat arrays is a few times as much.
 const PART: usize = 1 << 24;
@@ -12,7 +14,9 @@ const PART: usize = 1 << 24;
 #[derive(Debug)]
 pub struct DeviceOptimizer {
     config: OptimizerConfig,
-    /// The flat array cut where weight decay begins or ends, and into parts.
+    /// The flat array cut where weight decay begins or ends.
+    spans: Vec<Span>,
+    /// The same, and cut into parts.
     parts: Vec<Span>,
     first: Tensor,
     second: Tensor,
@@ -22,19 +26,40 @@ pub struct DeviceOptimizer {
 impl DeviceOptimizer {
     /// Moments of zero for every parameter of `layout`, where `parameters` are.
     pub fn new(layout: &Layout, parameters: &Tensor, config: &OptimizerConfig) -> DeviceOptimizer {
-        let decayed = layout.parameters().iter().filter(|p| p.decay()).map(Parameter::range);
-        let cut = |span: Span| {
-            let Span { range, decay } = span;
+        DeviceOptimizer::of(Optimizer::new(layout, config), parameters)
+    }
+
+    /// Takes the place of an optimizer on the host, where `parameters` are.
+    pub fn of(host: Optimizer, parameters: &Tensor) -> DeviceOptimizer {
+        let Optimizer { config, spans, moments, moves } = host;
+        let cut = |span: &Span| {
+            let Span { range, decay } = span.clone();
             let end = range.end;
             range.step_by(PART).map(move |start| Span { range: start..end.min(start + PART), decay })
         };
-        let parts = spans(layout.len(), decayed).into_iter().flat_map(cut).collect();
-        let kind = match config.moments {
-            MomentsDtype::F32 => Kind::Float,
-            MomentsDtype::Bf16 => Kind::BFloat16,
+        let parts = spans.iter().flat_map(cut).collect();
+        let device = parameters.device();
+        let [first, second] = match &moments {
+            Moments::F32(both) => both.each_ref().map(|one| Tensor::from_slice(one)),
+            Moments::Bf16(both) => both.each_ref().map(|one| from_halves(one)),
+        }
+        .map(|one| one.to_device(device));
+        DeviceOptimizer { config, spans, parts, first, second, moves }
+    }
+
+    /// An optimizer on the host that would go on in this one's place, bit for bit.
+    pub fn fetch(&self) -> Optimizer {
+        let both = [&self.first, &self.second];
+        let moments = match self.config.moments {
+            MomentsDtype::F32 => Moments::F32(both.map(to_buffer)),
+            MomentsDtype::Bf16 => Moments::Bf16(both.map(to_halves)),
         };
-        let [first, second] = [(); 2].map(|()| Tensor::zeros(parameters.size(), (kind, parameters.device())));
-        DeviceOptimizer { config: config.clone(), parts, first, second, moves: 0 }
+        Optimizer { config: self.config.clone(), spans: self.spans.clone(), moments, moves: self.moves }
+    }
+
+    /// How many times the weights have moved.
+    pub fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// Moves `parameters` against `gradient`, in place; see [`super::Optimizer::step`].
@@ -91,4 +116,24 @@ impl Rule {
 /// A part of a flat tensor, on its memory.
 fn cut(flat: &Tensor, part: &Span) -> Tensor {
     flat.narrow(0, part.range.start as i64, part.range.len() as i64)
+}
+
+/// Numbers in f32 in main memory.
+fn to_buffer(tensor: &Tensor) -> Buffer {
+    let mut numbers = Buffer::zeros(tensor.numel());
+    tensor.copy_data(&mut numbers, tensor.numel());
+    numbers
+}
+
+/// Numbers in bf16 as a tensor, by their bits: to tch they would be numbers of another format with 16 bits.
+fn from_halves(numbers: &[bf16]) -> Tensor {
+    let bits: Vec<i16> = numbers.iter().map(|number| number.to_bits() as i16).collect();
+    Tensor::from_slice(&bits).view_dtype(Kind::BFloat16)
+}
+
+/// The same, back.
+fn to_halves(tensor: &Tensor) -> Vec<bf16> {
+    let mut bits = vec![0i16; tensor.numel()];
+    tensor.view_dtype(Kind::Int16).copy_data(&mut bits, tensor.numel());
+    bits.into_iter().map(|bits| bf16::from_bits(bits as u16)).collect()
 }

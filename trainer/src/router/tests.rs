@@ -1,7 +1,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use model::config::PolicyConfig;
+use model::share::{Hand, Share};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -137,22 +139,30 @@ fn frozen_routers_stay_as_they_are() {
 fn frozen_routers_are_not_in_the_norm() {
     let folder = folder();
     let policy = policy(folder.path(), true);
-    let mut gradient = vec![1.0; policy.layout().len()];
+    let mut gradient = Gradient::new(policy.layout(), 1, 1);
+    let ones = |_: &(), _: &mut Share, hand: &mut Hand<'_>| {
+        hand(0, 0..policy.layout().len(), &vec![1.0; policy.layout().len()])
+    };
+    gradient.sum(&[()], &AtomicBool::new(false), ones);
     RouterConfig::default().hold(policy.layout(), &mut gradient);
-    assert!(gradient.iter().all(|g| *g == 1.0));
+    assert!(gradient.total().iter().all(|g| *g == 1.0));
     RouterConfig { frozen: true, ..RouterConfig::default() }.hold(policy.layout(), &mut gradient);
-    assert_eq!(gradient.iter().filter(|g| **g == 0.0).count(), 2 * 8 * 16, "E × D numbers in each of two blocks");
+    assert_eq!(
+        gradient.total().iter().filter(|g| **g == 0.0).count(),
+        2 * 8 * 16,
+        "E × D numbers in each of two blocks"
+    );
 }
 
 #[test]
 fn settings_fit_the_policy() {
-    let told = |model: &ModelConfig, device: bool, router: &str| -> Vec<String> {
+    let told = |model: &ModelConfig, router: &str| -> Vec<String> {
         let router: RouterConfig = toml::from_str(&router.replace(", ", "\n")).unwrap();
-        router.check(model, device).iter().map(ToString::to_string).collect()
+        router.check(model).iter().map(ToString::to_string).collect()
     };
     let dense = ModelConfig::from_folder(Folder::default().write().path()).unwrap();
-    assert_eq!(told(&dense, false, ""), [""; 0]);
-    insta::assert_snapshot!(told(&dense, false, &format!("{ALL}, frozen = true")).join("\n"), @r"
+    assert_eq!(told(&dense, ""), [""; 0]);
+    insta::assert_snapshot!(told(&dense, &format!("{ALL}, frozen = true")).join("\n"), @r"
     `router.bias_update_rate`: is set, and the policy has no experts
     `router.sequence_balance`: is set, and the policy has no experts
     `router.aux_loss`: is set, and the policy has no experts
@@ -160,9 +170,7 @@ fn settings_fit_the_policy() {
     `router.frozen`: is set, and the policy has no experts
     ");
     let mut experts = ModelConfig::from_folder(folder().path()).unwrap();
-    assert_eq!(told(&experts, false, ALL), [""; 0]);
-    assert_eq!(told(&experts, true, "frozen = true"), [""; 0]);
-    insta::assert_snapshot!(told(&experts, true, "z_loss = 0.1").join("\n"), @"`router.z_loss`: is set, and `model.device` does not even out routers");
+    assert_eq!(told(&experts, ALL), [""; 0]);
     experts.experts.as_mut().unwrap().correction_bias = false;
-    insta::assert_snapshot!(told(&experts, false, ALL).join("\n"), @"`router.bias_update_rate`: is set, and the policy's routers have no correction bias");
+    insta::assert_snapshot!(told(&experts, ALL).join("\n"), @"`router.bias_update_rate`: is set, and the policy's routers have no correction bias");
 }

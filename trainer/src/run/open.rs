@@ -4,6 +4,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use model::config::{Dtype, Mla, ModelConfig};
+use model::device::free_cuda_memory;
 use model::policy::Policy;
 use model::probe::Probe;
 use model::team;
@@ -18,7 +19,7 @@ use crate::durable::{self, DiskError};
 use crate::interrupt::Interrupt;
 use crate::metrics;
 use crate::mtp;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Placed};
 use crate::preflight::Checked;
 use crate::preflight::memory;
 use crate::profile::Profile;
@@ -42,6 +43,8 @@ impl Run {
         });
         // Before any folder is made, and before the first tensor is.
         let device = device::open(config.model.device)?;
+        let free = free_cuda_memory();
+        let on_device = checked.on_device.clone().map(|plan| plan.fit(free));
         // From here on there is something to save: a signal that comes while weights are read is not lost.
         let interrupt = Interrupt::watch(options.max_hours)?;
         let dir = match &path {
@@ -124,7 +127,9 @@ impl Run {
         log.line(&format!("stop ids: {}", checked.stop));
         memory.to_string().lines().for_each(|line| log.detail(line));
         memory.saving_way().iter().for_each(|way| log.line(way));
-        for finding in &checked.findings {
+        on_device.iter().for_each(|plan| plan.to_string().lines().for_each(|line| log.detail(line)));
+        let short = on_device.as_ref().and_then(|plan| plan.check(free));
+        for finding in checked.findings.iter().chain(&short) {
             log.warn(&finding.to_string());
         }
         warnings.iter().for_each(|warning| log.warn(warning));
@@ -139,14 +144,15 @@ impl Run {
         Ok(Run {
             dir,
             log,
+            optimizer: Placed::beside(&policy, optimizer),
             policy,
             reference,
-            optimizer,
             saved: from.map(|_| progress.step),
             progress,
             tokenizer,
             interrupt,
             workers,
+            checkpointing: on_device.map_or(memory.passes().checkpointing, |plan| plan.checkpointing()),
             memory,
             measures,
             evaluation_cut: false,

@@ -4,7 +4,7 @@ use super::dense::DenseWeights;
 use crate::device::DevicePolicy;
 use crate::device::dispatch::Dispatch;
 use crate::device::reader::{Read, Reader};
-use crate::device::router::route;
+use crate::device::router::{Seen, Watch, route};
 use crate::device::weight::Weight;
 use crate::layout::ExpertSlots;
 use tch::Tensor;
@@ -18,6 +18,7 @@ pub(super) struct ExpertWeights {
     /// `[E, D, F]`
     down: Weight,
     shared: Option<DenseWeights>,
+    watch: Option<Watch>,
 }
 
 impl ExpertWeights {
@@ -28,6 +29,7 @@ impl ExpertWeights {
             gate_up: from.stack(slots.gate_up),
             down: from.stack(slots.down),
             shared: slots.shared.map(|shared| DenseWeights::new(shared, from)),
+            watch: from.watch(),
         }
     }
 }
@@ -36,10 +38,14 @@ impl DevicePolicy {
     /// What experts make of normed rows `[N, D]`: `[N, D]`.
     pub(super) fn experts(&self, w: &ExpertWeights, normed: &Tensor) -> Tensor {
         let config = self.config.experts.as_ref().expect("a block with experts has their configuration");
-        let routing = route(&normed.linear(&w.router, None::<&Tensor>), w.correction.as_ref(), config);
+        let logits = normed.linear(&w.router, None::<&Tensor>);
+        let routing = route(&logits, w.correction.as_ref(), config);
         let dispatch = Dispatch::new(&routing.chosen, config.n_experts);
         let gate_up = dispatch.product(&dispatch.sort(normed), &w.gate_up);
         let out = dispatch.combine(&dispatch.product(&self.gated(&gate_up), &w.down), &routing.weights);
+        if let Some(watch) = &w.watch {
+            watch.replace(Some(Seen { logits, routing }));
+        }
         match &w.shared {
             Some(shared) => self.dense(shared, normed) + out,
             None => out,

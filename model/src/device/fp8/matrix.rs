@@ -1,7 +1,7 @@
 //! `CodedMatrix`: a linear layer's weights in FP8 on a device, and its three products.
 
 use super::{Chunks, Coded, product};
-use crate::device::policy::view;
+use crate::device::policy::{bytes, view};
 use crate::fp8::Scales;
 use crate::layout::Slot;
 use tch::{Kind, Tensor};
@@ -16,8 +16,6 @@ pub(in crate::device) struct CodedMatrix {
     input: Scales,
     /// `[N, K]` in whole blocks.
     weights: Coded,
-    /// `[K, N]` in whole blocks.
-    turned: Coded,
 }
 
 // SAFETY: nobody writes its tensors once it is made; everyone else reads them, which libtorch permits from any number of
@@ -32,8 +30,12 @@ impl CodedMatrix {
         let n = Chunks::new(&parts, masters.device());
         let k = Chunks::new(&[slot.columns as i64], masters.device());
         let filled = k.fill(&n.fill(&view(masters, slot).transpose(0, 1)).transpose(0, 1));
-        let weights = Coded::blocks(&filled.contiguous());
-        CodedMatrix { slot, n, k, input, turned: weights.turned(), weights }
+        CodedMatrix { slot, n, k, input, weights: Coded::blocks(&filled.contiguous()) }
+    }
+
+    /// Bytes that its codes and scales take.
+    pub(in crate::device) fn bytes(&self) -> u64 {
+        bytes(&self.weights.codes) + bytes(&self.weights.scales)
     }
 
     /// x · Wᵀ for rows x `[M, K]` f32: `[M, N]` f32.
@@ -41,9 +43,10 @@ impl CodedMatrix {
         self.n.take(product(&Coded::tiles(&self.k.fill(x), self.input), &self.weights))
     }
 
-    /// dy · W for rows dy `[M, N]` f32: `[M, K]` f32.
+    /// dy · W for rows dy `[M, N]` f32: `[M, K]` f32. Products read both matrices along the inner dimension, so the codes
+    /// are turned here: kept, they would take as much as all weights in FP8 do.
     pub(in crate::device) fn input_gradient(&self, dy: &Tensor) -> Tensor {
-        self.k.take(product(&Coded::tiles(&self.n.fill(dy), Scales::Largest), &self.turned))
+        self.k.take(product(&Coded::tiles(&self.n.fill(dy), Scales::Largest), &self.weights.turned()))
     }
 
     /// Adds dyᵀ · x, both in tiles of 128 rows × 1 column, to the matrix's part of the flat `gradient`.
