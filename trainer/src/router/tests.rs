@@ -29,6 +29,16 @@ fn folder() -> TempDir {
     Folder { experts: true, ..Folder::default() }.write()
 }
 
+/// Lets a run teach the module of multi-token prediction; when fine-tuning with another weight from the third step on.
+fn teach_module(config: &mut RunConfig) {
+    if let Some(sft) = &mut config.sft {
+        sft.mtp = Some(toml::from_str("weight_schedule = [{ step = 3, weight = 0.1 }]").unwrap());
+    }
+    if let Some(grpo) = &mut config.grpo {
+        grpo.mtp_weight = 0.1;
+    }
+}
+
 fn config(checkpoint: &Path, stage: &str, router: &str) -> RunConfig {
     let source =
         if stage == SFT { "arithmetic = { n_problems = 40, terms = 2 }" } else { "chain = { n_problems = 40 }" };
@@ -76,13 +86,16 @@ fn biases(policy: &Policy) -> Vec<f32> {
 }
 
 /// Weights, moments, biases and numbers of a run with everything on are those of the run that was stopped, and those of
-/// another number of workers.
+/// another number of workers; beside a module of multi-token prediction, whose experts are evened out as well.
 #[test]
 fn runs_whose_routers_are_evened_out_resume_to_the_same_bytes() {
-    let folder = folder();
-    for stage in [SFT, GRPO] {
+    for (stage, n_mtp) in [(SFT, 0), (GRPO, 0), (SFT, 1), (GRPO, 1)] {
+        let folder = Folder { experts: true, n_mtp, ..Folder::default() }.write();
         let root = tempfile::tempdir().unwrap();
         let mut config = config(folder.path(), stage, ALL);
+        if n_mtp > 0 {
+            teach_module(&mut config);
+        }
         train(&config, root.path(), None);
         let whole = root.path().join("sums/1");
         let cut = root.path().join("cut");
@@ -92,7 +105,8 @@ fn runs_whose_routers_are_evened_out_resume_to_the_same_bytes() {
         train(&config, root.path(), None);
         for other in [cut, root.path().join("sums/2")] {
             assert_eq!(metrics(&whole), metrics(&other));
-            for file in ["step_0003/model.safetensors", "step_0003/optimizer/first_moment.safetensors"] {
+            let moments = ["first", "second"].map(|moment| format!("step_0003/optimizer/{moment}_moment.safetensors"));
+            for file in moments.iter().map(String::as_str).chain(["step_0003/model.safetensors"]) {
                 assert!(fs::read(whole.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
             }
         }
@@ -103,12 +117,17 @@ fn runs_whose_routers_are_evened_out_resume_to_the_same_bytes() {
         assert!(number("router/max_violation") > 0.0 && (0.0..1.0).contains(&number("router/idle")));
         assert!(last.contains_key("router/max_violation/1") && last.contains_key("router/max_violation/2"));
         assert!(!last.contains_key("router/max_violation/0"), "the first block is dense");
+        assert_eq!(
+            (last.contains_key("router/max_violation/3"), last.contains_key("mtp/loss")),
+            (n_mtp > 0, n_mtp > 0)
+        );
         for key in ["router/sequence_balance", "router/aux_loss", "router/z_loss"] {
             assert!(number(key) > 0.0, "{key}");
         }
         assert!(rows.iter().all(|row| row.get("mismatch_max").is_none_or(|mismatch| *mismatch == 0.0)));
         // Two updates a step in reinforcement learning, one in fine-tuning: as many whole steps of γ.
         let biases = biases(&policy(&whole.join("step_0003"), false));
+        assert!(biases.chunks(8).all(|block| block.iter().any(|bias| *bias != 0.0)), "each block's move: {biases:?}");
         let largest = biases.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         assert!(largest > 0.0 && f64::from(largest) == number("router/bias_max"));
         let steps = biases.iter().map(|bias| bias / 0.01);
