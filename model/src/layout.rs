@@ -242,6 +242,19 @@ impl Layout {
         self.block_ranges[self.blocks.len()..].to_vec()
     }
 
+    /// The embedding and the head once more for each module of multi-token prediction, which shares them: published
+    /// checkpoints have them there, and some tools look for them nowhere else.
+    pub fn mtp_copies(&self) -> Vec<Parameter> {
+        let copy = |layer: usize, name: &str, slot: Slot| Parameter {
+            name: format!("model.layers.{layer}.{name}.weight"),
+            shape: vec![slot.rows, slot.columns],
+            offset: slot.offset,
+            role: Role::Matrix,
+        };
+        let of = |layer| [copy(layer, "embed_tokens", self.embedding), copy(layer, "shared_head.head", self.head)];
+        (self.blocks.len()..self.block_ranges.len()).flat_map(of).collect()
+    }
+
     /// Every stack of matrices whose groups of rows are multiplied each with its own.
     pub(crate) fn stacks(&self) -> Vec<StackSlot> {
         (0..self.block_ranges.len()).flat_map(|layer| self.block(layer).stacks()).collect()

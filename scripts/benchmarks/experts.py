@@ -19,7 +19,8 @@ def column(run, key, window=1):
 
 def main(sft, grpo):
     blocks = [1, 2]
-    load = {f"block {block}": column(sft, f"router/max_violation/{block}", 20) for block in blocks}
+    names = {**{block: f"block {block}" for block in blocks}, 3: "module of multi-token prediction"}
+    load = {name: column(sft, f"router/max_violation/{block}", 20) for block, name in names.items()}
     lines(DOCS / "moe-load.svg", "moe_tiny: load of experts in pre-training", "step", "busiest ÷ mean − 1", load)
     lines(
         DOCS / "moe-grpo.svg",

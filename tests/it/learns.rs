@@ -72,8 +72,8 @@ fn held_out_problems_of_the_default_never_occur_in_training() {
 fn a_mixture_of_experts_learns() {
     let root = tempfile::tempdir().unwrap();
     let runs = root.path().to_str().unwrap();
-    let short = ["grpo.steps=20", "grpo.eval_every=0", "eval.samples=2", "eval.sets.0.n_problems=64", "run.workers=2"];
-    let sets = short.iter().flat_map(|set| ["--set", set]);
+    let sizes = ["grpo.steps=20", "grpo.prompts_per_step=32", "eval.samples=2", "eval.sets.0.n_problems=64"];
+    let sets = sizes.iter().chain(&["grpo.eval_every=0", "run.workers=2"]).flat_map(|set| ["--set", set]);
     let arguments: Vec<&str> =
         ["grpo", "configs/r1_zero_moe_tiny.toml", "--run", runs].into_iter().chain(sets).collect();
     let output = grouper(&arguments).assert().success().get_output().stdout.clone();
@@ -85,10 +85,10 @@ fn a_mixture_of_experts_learns() {
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |key: &str| -> Vec<f64> { rows.iter().filter_map(|row| row.get(key)?.as_f64()).collect() };
     let pass = of("eval/pass@1");
-    assert!(pass[0] < 0.3 && pass[1] > pass[0] + 0.1, "{pass:?}");
+    assert!(pass[0] < 0.4 && pass[1] > 0.8, "{pass:?}");
     let accuracy = of("accuracy");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    assert!(mean(&accuracy[15..]) > mean(&accuracy[..5]) + 0.1, "{accuracy:?}");
+    assert!(mean(&accuracy[15..]) > mean(&accuracy[..5]) + 0.3, "{accuracy:?}");
     assert_eq!(of("mismatch_max"), vec![0.0; 20]);
     assert_eq!(of("router/dropped"), vec![0.0; 20]);
     assert!(of("router/max_violation").iter().all(|violation| (0.0..3.0).contains(violation)));

@@ -2,9 +2,8 @@
 
 use super::Policy;
 use crate::checkpoint::{self, Format, Part, SaveError};
-use crate::config::ModelConfig;
 use crate::fp8::BLOCK;
-use crate::layout::{Parameter, Role, Slot};
+use crate::layout::Role;
 use crate::tokenizer;
 use serde_json::{Value, json};
 use std::fs;
@@ -65,7 +64,7 @@ impl Policy {
         }
         let to = folder.join("config.json");
         fs::write(&to, format!("{config:#}\n")).map_err(io(&to))?;
-        let copies = self.mtp_copies();
+        let copies = self.layout.mtp_copies();
         let tensors = self.layout.parameters().iter().map(|p| (&p.name, &p.shape, p.range(), p.role));
         let parts: Vec<Part<'_>> = tensors
             .chain(copies.iter().map(|p| (&p.name, &p.shape, p.range(), p.role)))
@@ -77,22 +76,6 @@ impl Policy {
             })
             .collect();
         checkpoint::save(folder, &parts, MAX_SHARD_BYTES)
-    }
-
-    /// The embedding and the head once more for each module of multi-token prediction, which shares them: published
-    /// checkpoints have them there, and some tools look for them nowhere else.
-    fn mtp_copies(&self) -> Vec<Parameter> {
-        let ModelConfig { n_layers, n_mtp, vocab_size, hidden_dim, .. } = self.config;
-        let copy = |layer: usize, name: &str, slot: Slot| Parameter {
-            name: format!("model.layers.{layer}.{name}.weight"),
-            shape: vec![vocab_size, hidden_dim],
-            offset: slot.offset,
-            role: Role::Matrix,
-        };
-        let of = |layer| {
-            [copy(layer, "embed_tokens", self.layout.embedding), copy(layer, "shared_head.head", self.layout.head)]
-        };
-        (n_layers..n_layers + n_mtp).flat_map(of).collect()
     }
 }
 

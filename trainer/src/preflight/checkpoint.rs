@@ -69,11 +69,12 @@ pub(super) fn weights(folder: &Path, model: &ModelConfig, findings: &mut Vec<Fin
             Some(_) => {}
         }
     }
+    let copies = layout.mtp_copies();
     // transformers once stored the rotary frequencies; a tied head may be stored and is compared when it is read.
     let known = |name: &str| {
         name.ends_with("rotary_emb.inv_freq")
             || (model.tied_head && name == "lm_head.weight")
-            || layout.parameters().iter().any(|parameter| parameter.name == name)
+            || layout.parameters().iter().chain(&copies).any(|parameter| parameter.name == name)
     };
     let unread: Vec<String> = weights.names().filter(|name| !known(name)).map(|name| format!("`{name}`")).collect();
     if !missing.is_empty() {

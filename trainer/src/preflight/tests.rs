@@ -1,5 +1,8 @@
 use std::fs;
 
+use model::checkpoint::Format;
+use model::config::PolicyConfig;
+use model::policy::Policy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -96,6 +99,19 @@ fn a_bad_row_is_named_by_file_line_and_field() {
     let rows = [json!({"question": "1+1", "answer": "2"}), json!({"question": "2+1", "gold": "3"})];
     let (run, data) = with_rows(folder.path(), &rows);
     insta::assert_snapshot!(messages(&run, &[(data.path(), "DATA")]), @"error: `data.source`: in DATA/rows.jsonl: missing field `answer` at line 2");
+}
+
+/// The embedding and the head that a saved module repeats are its own, and no tensors that nothing reads.
+#[test]
+fn a_saved_module_of_multi_token_prediction_is_no_surprise() {
+    let folder = Folder { n_mtp: 1, ..sound() }.write();
+    let drawn = PolicyConfig { random_init: true, ..PolicyConfig::new(folder.path()) };
+    let saved = tempfile::tempdir().unwrap();
+    Policy::load(folder.path(), &drawn, 0).unwrap().save(saved.path(), Format::Bf16).unwrap();
+    let mut config = run(saved.path());
+    config.model.random_init = false;
+    let checked = check_on(&config, Stage::Grpo, &MACHINE);
+    assert!(checked.findings.iter().all(|finding| !finding.message.contains("tensor")), "{:?}", checked.findings);
 }
 
 #[test]
