@@ -5,8 +5,27 @@ use super::object::{Object, Result};
 use super::parse::{Defaults, common};
 use super::{AttentionConfig, BlockConfig, Family, LatentAttention, ModelConfig, rope};
 use crate::rope::yarn_magnitude;
+use serde_json::json;
+
+/// What transformers assumes of V3 where a config is silent and the weights' shapes would not tell.
+const ASSUMED_V3: [(&str, u64); 4] =
+    [("n_group", 8), ("topk_group", 4), ("n_shared_experts", 1), ("q_lora_rank", 1536)];
+
+/// The same of V2.
+const ASSUMED_V2: [(&str, u64); 2] = [("n_shared_experts", 2), ("q_lora_rank", 1536)];
 
 pub(super) fn config(c: &Object, family: Family) -> Result<ModelConfig> {
+    let mut value = c.value.clone();
+    let assumed = if family == Family::DeepseekV3 { &ASSUMED_V3[..] } else { &ASSUMED_V2 };
+    for (key, assumed) in assumed {
+        if c.value.get(key).is_none() {
+            value[key] = json!(assumed);
+        }
+    }
+    read(&Object { value: &value, ..*c }, family)
+}
+
+fn read(c: &Object, family: Family) -> Result<ModelConfig> {
     let v3 = family == Family::DeepseekV3;
     let attention = AttentionConfig::Latent(attention(c)?);
     let rope = rope::rope(c, &rope::table(c)?, 10_000.0, c.size("max_position_embeddings")?)?;
@@ -59,7 +78,8 @@ fn experts_v3(c: &Object) -> Result<ExpertsConfig> {
     Ok(ExpertsConfig {
         scoring: Scoring::Sigmoid,
         groups,
-        normalise: c.flag("norm_topk_prob")?.unwrap_or(true),
+        // As transformers has it, null is no.
+        normalise: c.flag("norm_topk_prob")?.unwrap_or(c.value.get("norm_topk_prob").is_none()),
         correction_bias: true,
         ..experts(c, 2.5)?
     })

@@ -1,3 +1,4 @@
+use super::experts::{ExpertGroups, GroupScore};
 use super::*;
 use crate::policy::tests::SPARSE;
 use serde_json::{Value, json};
@@ -130,6 +131,32 @@ fn absent_keys_are_as_in_transformers() {
     let c = parse(&with(small("qwen2"), "head_dim", Value::Null)).unwrap();
     assert_eq!((c.heads(0).head_dim, c.bos_token_id), (6, None));
     assert!(c.eos_token_ids.is_empty());
+}
+
+/// What a silent config of DeepSeek says of experts and queries, which shapes of weights do not tell.
+#[test]
+fn deepseek_assumes_what_transformers_does() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    let silent = |family: &str| {
+        let text = std::fs::read_to_string(folder.join(family).join("config.json")).unwrap();
+        let mut value = with(serde_json::from_str(&text).unwrap(), "n_routed_experts", json!(16));
+        for key in ["n_group", "topk_group", "n_shared_experts", "q_lora_rank"] {
+            value.as_object_mut().unwrap().remove(key);
+        }
+        value
+    };
+    let rank = |config: &ModelConfig| match &config.attention {
+        AttentionConfig::Latent(attention) => attention.query_rank,
+        AttentionConfig::Grouped(_) => panic!("{:?}", config.attention),
+    };
+    let v3 = parse(&silent("deepseek_v3")).unwrap();
+    let experts = v3.experts.as_ref().unwrap();
+    assert_eq!(experts.groups, Some(ExpertGroups { n: 8, n_chosen: 4, by: GroupScore::TopTwo }));
+    assert_eq!((experts.shared_width, rank(&v3)), (Some(experts.width), Some(1536)));
+    let v2 = parse(&silent("deepseek_v2_lite")).unwrap();
+    let experts = v2.experts.as_ref().unwrap();
+    assert_eq!((experts.groups, experts.shared_width, rank(&v2)), (None, Some(2 * experts.width), Some(1536)));
+    assert_eq!(rank(&parse(&with(silent("deepseek_v3"), "q_lora_rank", Value::Null)).unwrap()), None);
 }
 
 #[test]
