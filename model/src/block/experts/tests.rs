@@ -2,7 +2,7 @@ use crate::block::KeptFeedForward;
 use crate::config::Dtype;
 use crate::packed::Packed;
 use crate::policy::Policy;
-use crate::policy::tests::{SPARSE, golden, half, named};
+use crate::policy::tests::{SPARSE, golden, half, named, read_golden};
 use tch::Tensor;
 
 /// What the router of each layer chose for `n` tokens, and by which weights: `[S, N, k]`, in the order of the experts.
@@ -54,5 +54,15 @@ fn bf16_keeps_as_many_tokens_with_their_experts() {
         let moved = |found: &[i32]| found.chunks(k).zip(expected.chunks(k)).filter(|(a, b)| a != b).count();
         let (ours, theirs) = (moved(&chosen), moved(&theirs));
         assert!(ours <= theirs, "{family}: {ours} tokens moved, in transformers {theirs}");
+    }
+}
+
+/// Where the last expert chosen leads by more than bf16 rounds scores, tokens go where they go in f32.
+#[test]
+fn bf16_changes_no_clear_choice() {
+    for family in SPARSE {
+        let tensors = read_golden(family, "bf16");
+        let ids = named(&tensors, "ids");
+        assert_eq!(routes(&half(family), ids).0, routes(&golden(family).0, ids).0, "{family}");
     }
 }
