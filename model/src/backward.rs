@@ -151,7 +151,7 @@ impl Policy {
             return self.backward_on_device(twin, lesson, gradient, objective, beside, hand);
         }
         let mut balancer = Balancer::new(balance, sequences);
-        let (tokens, positions) = packed.padded();
+        let (tokens, positions) = packed.padded(self.product_rows(packed.len()));
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut inputs: Vec<(Buffer, Option<Kept>)> = Vec::with_capacity(self.config.n_layers);
         let x = debug_span!("forward", rows = packed.len())
@@ -208,7 +208,7 @@ impl Policy {
 
     /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.
     pub(crate) fn stream(&self, packed: &Packed, mut keep: impl FnMut(usize, Buffer, Kept)) -> Buffer {
-        let (tokens, positions) = packed.padded();
+        let (tokens, positions) = packed.padded(self.product_rows(packed.len()));
         let rows = Rows { positions: &positions, segments: &packed.segments };
         let mut x = self.embed(&tokens);
         for layer in 0..self.config.n_layers {

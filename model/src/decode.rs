@@ -168,7 +168,7 @@ impl Policy {
         })
     }
 
-    /// Rows that a product of `n` needs: in f32 no others, in bf16 whole blocks.
+    /// Rows that a product of `n` needs: in bf16 whole blocks, elsewhere no others.
     pub(crate) fn product_rows(&self, n: usize) -> usize {
         if self.dtype() == Dtype::Bf16 { n.next_multiple_of(ROW_BLOCK) } else { n }
     }

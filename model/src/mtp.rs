@@ -17,7 +17,7 @@ use crate::block::{Kept, Rows, join, split};
 use crate::buffer::Buffer;
 use crate::gumbel;
 use crate::kernels::TokenLogprobs;
-use crate::packed::{Packed, ROW_BLOCK};
+use crate::packed::Packed;
 use crate::policy::Policy;
 use crate::router::Balancer;
 use crate::share::{Hand, Share};
@@ -227,11 +227,8 @@ impl Policy {
         for module in 0..self.layout.mtp.len() {
             let above = modules.last();
             let rows = ModuleRows::behind(above.map_or(packed, |above| &above.rows.packed));
-            let (mut tokens, mut positions) = rows.packed.padded();
-            if tokens.is_empty() {
-                // Kernels want a row, be it padding.
-                (tokens, positions) = (vec![0; ROW_BLOCK], vec![0; ROW_BLOCK]);
-            }
+            // Kernels want a row, be it padding.
+            let (tokens, positions) = rows.packed.padded(self.product_rows(rows.packed.len().max(1)));
             let read = self.read_by(above, module, stream);
             let normed = self.joint(module, &rows, &tokens, &read).normed;
             let x = self.project(&normed, self.layout.mtp[module].projection, None);

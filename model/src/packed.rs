@@ -4,8 +4,8 @@ use crate::attention::Segment;
 use std::ops::Range;
 
 /// Rows of libtorch's products in bf16 are padded to a multiple of this, so that it takes one kernel for all of them: with
-/// some small row counts its products differ in the last bits. Own products in f32 need no padding; packed rows have it
-/// all the same, so that one path serves both.
+/// some small row counts its products differ in the last bits. Own products need no padding, and in FP8 there must be none:
+/// its rows would share scales with others where rows are summed over.
 pub(crate) const ROW_BLOCK: usize = 8;
 
 /// Packed rows: tokens of any number of sequences, each with its position and the segment it attends in.
@@ -47,9 +47,8 @@ impl Packed {
         self.tokens.len()
     }
 
-    /// Tokens and positions with rows of token 0 at position 0 added up to a whole block; no segment holds them.
-    pub(crate) fn padded(&self) -> (Vec<i64>, Vec<i32>) {
-        let n = self.len().next_multiple_of(ROW_BLOCK);
+    /// Tokens and positions with rows of token 0 at position 0 added up to `n`; no segment holds them.
+    pub(crate) fn padded(&self, n: usize) -> (Vec<i64>, Vec<i32>) {
         let (mut tokens, mut positions) = (self.tokens.clone(), self.positions.clone());
         tokens.resize(n, 0);
         positions.resize(n, 0);

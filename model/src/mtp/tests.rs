@@ -6,6 +6,7 @@ use crate::decode::Feed;
 use crate::kv_cache::{KvArena, Sequence};
 use crate::layout::Role;
 use crate::philox::{Purpose, Stream};
+use crate::policy::tests::FAMILIES;
 use crate::team::Team;
 use std::path::{Path, PathBuf};
 
@@ -286,54 +287,58 @@ fn the_module_is_that_of_transformers() {
 }
 
 /// Rows decoded through the module's own cache, a prompt's keys written before, are those of its packed rows, bit for bit:
-/// in any number of steps, beside others, forked, by a team. So is the prompt's own logits with or without its rows.
+/// in any number of steps, beside others, forked, by a team; in bf16 and FP8 for every family. So is the prompt's own logits
+/// with or without its rows.
 #[test]
 fn sampling_expects_what_training_computes() {
-    for family in ["qwen3", "deepseek_v3_mtp", "gemma3"] {
-        for (dtype, prompt) in [1, 2, 31, 32, 33, 64].map(|n| (Dtype::F32, n)).into_iter().chain([(Dtype::Bf16, 33)]) {
-            let policy = policy(family, 1, dtype);
-            let (d, v) = (policy.config.hidden_dim, policy.config.vocab_size);
-            let tokens = tokens(&policy, 90);
-            let (packed, _) = groups(&tokens, prompt, false);
-            let own = ModuleRows::behind(&packed);
-            let all = policy.mtp_logits(&packed).remove(0);
-            let expected = |packed_row: usize| {
-                let row = own.at.binary_search(&packed_row).unwrap();
-                bits(&Buffer::of(all.get(row as i64)))
-            };
-            let (mut arena, mut mtp_arena) = (KvArena::new(&policy.config, 16), KvArena::of_mtp(&policy.config, 16));
-            let (mut cache, mut mtp_cache) = (arena.cache(), mtp_arena.cache());
-            let (sequence, logits, rows) = policy.prefill_with_rows(&mut cache, &[&tokens[..prompt]]).pop().unwrap();
-            assert_eq!(bits(&logits), bits(&policy.prefill(&mut cache, &tokens[..prompt]).1));
-            let mut mtp = Sequence::default();
-            if prompt > 1 {
-                let mut feeds = [Feed { sequence: &mut mtp, tokens: &tokens[1..prompt] }];
-                policy.mtp_extend(&mut mtp_cache, &mut feeds, &rows[..(prompt - 1) * d]);
-            }
-            assert_eq!(mtp.len(), prompt - 1);
-            // Two completions: one a token a step, the other in steps of four.
-            let mut forks = [0, 1].map(|i| {
-                let before = rows[(prompt - 1) * d..prompt * d].to_vec();
-                (cache.fork(&sequence), mtp_cache.fork(&mtp), [&tokens[40..51], &tokens[52..74]][i], 0, before)
-            });
-            while forks.iter().any(|fork| fork.3 < fork.2.len()) {
-                for (i, (sequence, mtp, completion, at, before)) in forks.iter_mut().enumerate() {
-                    let n = [1, 4][i].min(completion.len() - *at);
-                    if n == 0 {
-                        continue;
-                    }
-                    let fed = &completion[*at..*at + n];
-                    let found = policy.decode_with_rows(&mut cache, &mut [Feed { sequence, tokens: fed }]).0;
-                    before.extend_from_slice(&found[..n * d]);
-                    let mut expect = |mtp: &mut Sequence| {
-                        policy.mtp_decode(&mut mtp_cache, &mut [Feed { sequence: mtp, tokens: fed }], &before[..n * d])
-                    };
-                    let Expected { logits, .. } = Team::new(i + 1).lead(|| expect(mtp));
-                    before.drain(..n * d);
-                    *at += n;
-                    let row = prompt + [0, 11][i] + *at - 1;
-                    assert_eq!(bits(&logits[..v]), expected(row), "{family} {dtype:?} prompt {prompt} row {row}");
+    let wide = |family| [1, 2, 31, 32, 33, 64].map(|prompt| (family, Dtype::F32, prompt));
+    let coded = |family| [Dtype::Bf16, Dtype::Fp8].map(|dtype| (family, dtype, 33));
+    // DeepSeek-V2 has no modules.
+    let families = FAMILIES.into_iter().filter(|family| !family.starts_with("deepseek_v2"));
+    let all = ["qwen3", "deepseek_v3_mtp", "gemma3"].into_iter().flat_map(wide);
+    for (family, dtype, prompt) in all.chain(families.flat_map(coded)) {
+        let policy = policy(family, 1, dtype);
+        let (d, v) = (policy.config.hidden_dim, policy.config.vocab_size);
+        let tokens = tokens(&policy, 90);
+        let (packed, _) = groups(&tokens, prompt, false);
+        let own = ModuleRows::behind(&packed);
+        let all = policy.mtp_logits(&packed).remove(0);
+        let expected = |packed_row: usize| {
+            let row = own.at.binary_search(&packed_row).unwrap();
+            bits(&Buffer::of(all.get(row as i64)))
+        };
+        let (mut arena, mut mtp_arena) = (KvArena::new(&policy.config, 16), KvArena::of_mtp(&policy.config, 16));
+        let (mut cache, mut mtp_cache) = (arena.cache(), mtp_arena.cache());
+        let (sequence, logits, rows) = policy.prefill_with_rows(&mut cache, &[&tokens[..prompt]]).pop().unwrap();
+        assert_eq!(bits(&logits), bits(&policy.prefill(&mut cache, &tokens[..prompt]).1));
+        let mut mtp = Sequence::default();
+        if prompt > 1 {
+            let mut feeds = [Feed { sequence: &mut mtp, tokens: &tokens[1..prompt] }];
+            policy.mtp_extend(&mut mtp_cache, &mut feeds, &rows[..(prompt - 1) * d]);
+        }
+        assert_eq!(mtp.len(), prompt - 1);
+        // Two completions: one a token a step, the other in steps of four.
+        let mut forks = [0, 1].map(|i| {
+            let before = rows[(prompt - 1) * d..prompt * d].to_vec();
+            (cache.fork(&sequence), mtp_cache.fork(&mtp), [&tokens[40..51], &tokens[52..74]][i], 0, before)
+        });
+        while forks.iter().any(|fork| fork.3 < fork.2.len()) {
+            for (i, (sequence, mtp, completion, at, before)) in forks.iter_mut().enumerate() {
+                let n = [1, 4][i].min(completion.len() - *at);
+                if n == 0 {
+                    continue;
                 }
+                let fed = &completion[*at..*at + n];
+                let found = policy.decode_with_rows(&mut cache, &mut [Feed { sequence, tokens: fed }]).0;
+                before.extend_from_slice(&found[..n * d]);
+                let mut expect = |mtp: &mut Sequence| {
+                    policy.mtp_decode(&mut mtp_cache, &mut [Feed { sequence: mtp, tokens: fed }], &before[..n * d])
+                };
+                let Expected { logits, .. } = Team::new(i + 1).lead(|| expect(mtp));
+                before.drain(..n * d);
+                *at += n;
+                let row = prompt + [0, 11][i] + *at - 1;
+                assert_eq!(bits(&logits[..v]), expected(row), "{family} {dtype:?} prompt {prompt} row {row}");
             }
         }
     }

@@ -1,9 +1,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use model::config::{Dtype, Mla};
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::fixture::Folder;
 
 /// The tiny shape from fresh weights, on sums, with two updates a step, a KL and an evaluation.
 fn config(extra: &str) -> RunConfig {
@@ -172,6 +174,24 @@ fn measured_log_probabilities_are_the_rollouts_own() {
     config.run.exactness = crate::config::Exactness::Measure;
     train(&config, &options(root.path(), None)).unwrap();
     same_result(&root.path().join("sums/1"), &root.path().join("sums/2"));
+}
+
+/// What is trained in the expanded form of latents is sampled in the other: the difference is measured, in every precision.
+#[test]
+fn expanded_latents_are_measured() {
+    let folder = Folder { experts: true, ..Folder::default() }.write();
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Fp8] {
+        let mut config = config("");
+        (config.model.checkpoint, config.model.dtype) = (folder.path().to_owned(), dtype);
+        for mla in [Mla::Absorbed, Mla::Expanded] {
+            let root = tempfile::tempdir().unwrap();
+            config.model.mla = mla;
+            train(&config, &options(root.path(), None)).unwrap();
+            let rows = metrics(&root.path().join("sums/1"));
+            let largest = rows.iter().filter_map(|row| row.get("mismatch_max")?.as_f64()).fold(0.0, f64::max);
+            assert!(largest.is_finite() && (largest > 0.0) == (mla == Mla::Expanded), "{dtype:?} {mla:?}: {largest}");
+        }
+    }
 }
 
 /// What a GPU would run, on libtorch's CPU device: the same loop, with old log-probabilities measured and close.

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use model::config::Dtype;
 use serde_json::{Map, Value};
 
 use super::*;
@@ -126,13 +127,20 @@ fn modules_that_do_not_learn_stay() {
     same_files(&root.path().join("sums/1"), &root.path().join("sums/2"), &["final/model.safetensors"]);
 }
 
-/// Modules learn in reinforcement learning where they are asked to; whether they draft changes no byte of the run.
+/// Modules learn in reinforcement learning where they are asked to; whether they draft changes no byte of the run, in any
+/// precision.
 #[test]
 fn drafts_of_the_module_change_no_byte_of_a_run() {
-    let folder = Folder { n_mtp: 1, ..Folder::default() }.write();
-    let root = tempfile::tempdir().unwrap();
+    for (experts, dtype) in [(false, Dtype::F32), (false, Dtype::Fp8), (true, Dtype::Bf16), (true, Dtype::Fp8)] {
+        drafts_change_no_byte(&Folder { n_mtp: 1, experts, ..Folder::default() }, dtype);
+    }
+}
+
+fn drafts_change_no_byte(folder: &Folder, dtype: Dtype) {
+    let (folder, root) = (folder.write(), tempfile::tempdir().unwrap());
     for speculate in [0, 2] {
-        let config = reinforcement(folder.path(), 0.3, speculate);
+        let mut config = reinforcement(folder.path(), 0.3, speculate);
+        config.model.dtype = dtype;
         assert_eq!(grpo::train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
     }
     let [plain, drafting] = ["sums/1", "sums/2"].map(|run| root.path().join(run));

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use model::config::PolicyConfig;
+use model::config::{Dtype, PolicyConfig};
 use model::share::{Hand, Share};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{RunConfig, RunOptions};
 use crate::fixture::Folder;
+use crate::optimizer::MomentsDtype;
 use crate::{grpo, sft};
 
 const GRPO: &str = r#"
@@ -86,15 +87,20 @@ fn biases(policy: &Policy) -> Vec<f32> {
 }
 
 /// Weights, moments, biases and numbers of a run with everything on are those of the run that was stopped, and those of
-/// another number of workers; beside a module of multi-token prediction, whose experts are evened out as well.
+/// another number of workers; beside a module of multi-token prediction, whose experts are evened out as well, and in FP8
+/// with moments in bf16.
 #[test]
 fn runs_whose_routers_are_evened_out_resume_to_the_same_bytes() {
-    for (stage, n_mtp) in [(SFT, 0), (GRPO, 0), (SFT, 1), (GRPO, 1)] {
+    for (stage, n_mtp, fp8) in [(SFT, 0, true), (GRPO, 0, false), (SFT, 1, false), (GRPO, 1, true)] {
         let folder = Folder { experts: true, n_mtp, ..Folder::default() }.write();
         let root = tempfile::tempdir().unwrap();
         let mut config = config(folder.path(), stage, ALL);
         if n_mtp > 0 {
             teach_module(&mut config);
+        }
+        if fp8 {
+            config.model.dtype = Dtype::Fp8;
+            (config.optimizer.moments, config.optimizer.beta2) = (MomentsDtype::Bf16, 0.99);
         }
         train(&config, root.path(), None);
         let whole = root.path().join("sums/1");
