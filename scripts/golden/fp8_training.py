@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch.autograd import Function
 from transformers import AutoModelForCausalLM
 
-FAMILIES = ["qwen3", "qwen3_moe", "mixtral", "deepseek_v2", "deepseek_v3", "deepseek_v3_fp8"]
+FAMILIES = ["qwen3", "qwen3_moe", "mixtral", "deepseek_v2", "deepseek_v3"]
 BATCH, LENGTH = 2, 9
 TILE, BLOCK, COLUMN = (1, 128), (128, 128), (128, 1)
 SOME, STEP = 4, 5
