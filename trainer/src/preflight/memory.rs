@@ -154,7 +154,7 @@ pub struct Plan {
 impl Plan {
     /// Plans a run with the first way to make its backward passes that fits into `available` bytes, the most thrifty
     /// where none does and the first where nobody knows what is available. A microbatch for each worker is such a way
-    /// where it takes [`CHEAP`] bytes more than two, at most. A pure function: the same values give the same plan.
+    /// where it takes at most 128 MiB more than two. A pure function: the same values give the same plan.
     pub fn choose(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, available: Option<u64>) -> Plan {
         let [all, two, one, last] = Passes::ways(run, stage, load).map(|way| Plan::new(model, run, stage, load, way));
         let most = if all.peak().1 <= two.peak().1 + CHEAP { all } else { two.clone() };
