@@ -45,6 +45,7 @@ fn a_check_finds_a_device_that_is_not_there() {
     command.current_dir(config.parent().unwrap().join("..")).arg("check").arg(&config);
     let done = command.args(["--set", "model.device=cuda"]).output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
-    let refused = done.status.code() == Some(2) && said.contains("error: `model.device`: no CUDA device found: ");
+    let refused = done.status.code() == Some(2)
+        && said.contains("error: `--set model.device=cuda`: `model.device`: no CUDA device found: ");
     assert_eq!((done.status.success(), refused), (there, !there), "{said}");
 }
