@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 const ADD_GRAIN: usize = 8_192;
 
 /// Numbers from which on the pages of an array cost more than looking for another that is a little larger.
-const MANY: usize = 1 << 16;
+pub(crate) const MANY: usize = 1 << 16;
 
 /// An owned, contiguous array of f32 in main memory.
 #[derive(Debug)]

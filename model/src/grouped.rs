@@ -207,7 +207,7 @@ fn rounded(x: &[f32]) -> Buffer {
 }
 
 /// `bf16::from_f32(x).to_f32()` without a branch, so that loops become vectors.
-fn nearest(x: f32) -> f32 {
+pub(crate) fn nearest(x: f32) -> f32 {
     let bits = x.to_bits();
     let even = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
     // A number that is none stays none where its digits are cut off.

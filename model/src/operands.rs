@@ -5,6 +5,7 @@
 //! multiplied with all rows; those of a stack (experts, heads) each with the rows of its own group, by products of our own
 //! in either precision.
 
+mod half;
 mod matrix;
 mod routers;
 mod stacks;
@@ -19,9 +20,9 @@ use crate::policy::Policy;
 use crate::product::Panels;
 use crate::share::Share;
 use crate::team::{self, Team};
+use half::Half;
 use matrix::{Matrix, Stacked};
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
 
 /// The weights as products read them, each by its offset in the flat array.
 pub(crate) struct Operands {
@@ -46,13 +47,6 @@ enum Alone {
     /// Each rounded, and its bias.
     Bf16(Half),
 }
-
-/// Matrices in bf16, by their offset in the flat array.
-struct Half(BTreeMap<usize, Tensor>);
-
-// SAFETY: the tensors are written only through `&mut Policy`; everyone else reads them, which libtorch permits from any
-// number of threads (its reference counts are atomic).
-unsafe impl Sync for Half {}
 
 impl Operands {
     pub(crate) fn new(layout: &Layout, dtype: Dtype, mla: Mla) -> Operands {
@@ -122,11 +116,7 @@ impl Policy {
                 }
                 y
             }
-            Alone::Bf16(Half(half)) => {
-                let bias = bias.map(|slot| half[&slot.offset].view([-1]));
-                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
-                Buffer::of(x.linear(&half[&weight.offset], bias.as_ref()))
-            }
+            Alone::Bf16(half) => half.product(x, weight, bias),
         }
     }
 
@@ -187,12 +177,7 @@ impl Policy {
             Alone::Panels(panels) => {
                 panels[&weight.offset].add_weight_gradient(dy, x, weight.columns, gradient.slot(weight));
             }
-            Alone::Bf16(_) => {
-                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
-                let x = x.rows(weight.columns).to_kind(Kind::BFloat16);
-                let mut d_weight = gradient.matrix(weight);
-                let _ = d_weight.g_add_(&dy.transpose(0, 1).matmul(&x).to_kind(Kind::Float));
-            }
+            Alone::Bf16(_) => Half::add_weight_gradient(dy, x, weight, gradient.slot(weight)),
         }
     }
 
@@ -200,26 +185,7 @@ impl Policy {
     pub(crate) fn project_input_backward(&self, dy: &Buffer, weight: Slot) -> Buffer {
         match &self.operands.alone {
             Alone::Panels(panels) => panels[&weight.offset].input_gradient(dy, self.vector(weight), weight.columns),
-            Alone::Bf16(Half(half)) => {
-                let dy = dy.rows(weight.rows).to_kind(Kind::BFloat16);
-                Buffer::of(dy.matmul(&half[&weight.offset]))
-            }
-        }
-    }
-}
-
-impl Half {
-    /// Room for some of the flat array's matrices, all zero.
-    fn new(slots: impl Iterator<Item = Slot>) -> Half {
-        let zeros = |slot: Slot| Tensor::zeros([slot.rows as i64, slot.columns as i64], (Kind::BFloat16, Device::Cpu));
-        Half(slots.map(|slot| (slot.offset, zeros(slot))).collect())
-    }
-
-    /// Takes over the masters.
-    fn copy(&mut self, masters: &Buffer) {
-        let masters = masters.rows(1);
-        for (&offset, matrix) in &mut self.0 {
-            matrix.copy_(&masters.narrow(0, offset as i64, matrix.numel() as i64).view_as(matrix));
+            Alone::Bf16(half) => half.input_gradient(dy, weight),
         }
     }
 }

@@ -5,22 +5,24 @@
 
 use std::ops::Range;
 
+use crate::buffer::MANY;
+
 /// Bytes from which an array is large: glibc maps it by itself instead of using memory again, and what it maps is zero.
 const LARGE: usize = 32 << 20;
 
 const PAGE: usize = 4096;
 
-/// Lets every array of a mebibyte or more go back to the system when it is dropped for good. To be called before any
-/// other thread is born.
+/// Lets every array that buffers keep for all threads go back to the system when it is dropped for good. To be called
+/// before any other thread is born.
 ///
-/// glibc would come to take arrays of up to 32 MiB out of heaps that only grow, where those that the passes of a step
-/// leave behind, of many lengths, stay between others that are held. Memory that is asked for again and again is kept
-/// by [`crate::buffer::Buffer`] itself.
+/// glibc would come to take arrays of up to 32 MiB out of heaps that only grow, one for each thread, where those that the
+/// passes of a step leave behind, of many lengths, stay between others that are held. Memory that is asked for again and
+/// again is kept by [`crate::buffer::Buffer`] itself.
 pub fn give_back_arrays() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the call sets a number of the allocator.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, (size_of::<f32>() * MANY) as i32);
     }
 }
 

@@ -151,11 +151,11 @@ fn spread_in(each: usize, items: usize, grain: usize, work: impl Fn(Range<usize>
 }
 
 /// Calls `work` for runs of whole rows of `rows`, each `width` numbers, with the indices of its rows.
-pub(crate) fn spread_rows(
-    rows: &mut [f32],
+pub(crate) fn spread_rows<T: Send>(
+    rows: &mut [T],
     width: usize,
     grain: usize,
-    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+    work: impl Fn(Range<usize>, &mut [T]) + Sync,
 ) {
     let n = rows.len() / width.max(1);
     let all = Cells(rows.as_mut_ptr());

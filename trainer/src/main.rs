@@ -9,6 +9,7 @@ use trainer::cli::{Cli, Command};
 use trainer::complaint;
 use trainer::config::Ending;
 use trainer::interrupt;
+use trainer::preflight::memory;
 
 mod command;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     // Workers of our own compute, each with one thread of libtorch; set before any other thread is born.
     tch::set_num_threads(1);
     model::pages::give_back_arrays();
+    memory::bound_compiled_products(model::team::cores());
     let cli = Cli::parse();
     // What a panic has to say is on standard error by then.
     let run = || interrupt::outlive_file_limits().and_then(|()| run(&cli));

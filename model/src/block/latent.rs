@@ -165,9 +165,10 @@ impl Policy {
         let (by_head, _) = apart(&gathered, n_heads, rank, 0);
         self.project_stack_weight_backward(&d_values, &by_head, &ends, slots.values, gradient);
         drop(by_head);
-        let d_gathered = self.project_stack_input_backward(&d_values, &ends, slots.values);
-        let d_gathered = together(&d_gathered, &[], n_heads, rank, 0);
+        let by_head = self.project_stack_input_backward(&d_values, &ends, slots.values);
         drop(d_values);
+        let d_gathered = together(&by_head, &[], n_heads, rank, 0);
+        drop(by_head);
         let saved = AttentionSaved { q: &q, key: &key, value: &[], out: &gathered, log_sum: &log_sum };
         let (dq, dkey, _) = attention_backward(&d_gathered, saved, rows.segments, self.heads(layer));
         drop((d_gathered, q, key, gathered, log_sum));

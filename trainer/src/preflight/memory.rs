@@ -11,12 +11,14 @@ use super::{Finding, Stage};
 use crate::config::RunConfig;
 use needs::Needs;
 
+mod compiled;
 mod needs;
 mod shortage;
 #[cfg(test)]
 mod tests;
 mod widths;
 
+pub use compiled::bound_compiled_products;
 pub(super) use needs::{longest_completion, pages};
 
 /// A stretch of a run with memory needs of its own.
@@ -48,6 +50,9 @@ impl fmt::Display for Phase {
 pub enum Part {
     /// The program, libtorch and the data, as measured when the plan was made.
     Program,
+    /// What comes into memory when a run begins to compute: code of the program and of libtorch, what threads have for
+    /// themselves, and in bf16 the products that libtorch compiles.
+    Code,
     /// Master weights, the copy that products read, the tables of rotary positions.
     Weights,
     /// The reference's weights.
@@ -74,6 +79,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Part::Program => "program, data",
+            Part::Code => "code, threads",
             Part::Weights => "weights",
             Part::Reference => "reference",
             Part::Optimizer => "optimizer",
@@ -238,7 +244,7 @@ impl Plan {
             Part::Reference => Some("set `grpo.objective.kl_coef = 0`, which needs no reference".to_owned()),
             Part::Gradients | Part::Logits => None,
             Part::Kept if phase == Phase::Saving => Some(self.hint_for_phase(Phase::Update)),
-            Part::Program | Part::Weights | Part::Optimizer | Part::File | Part::Kept => None,
+            Part::Program | Part::Code | Part::Weights | Part::Optimizer | Part::File | Part::Kept => None,
         };
         let mut parts = self.parts(phase).to_vec();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -267,8 +273,9 @@ impl Plan {
 impl fmt::Display for Plan {
     /// A table: parts down, phases across, a total at the foot; below it how backward passes are made.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const PARTS: [Part; 10] = [
+        const PARTS: [Part; 11] = [
             Part::Program,
+            Part::Code,
             Part::Weights,
             Part::Reference,
             Part::Optimizer,

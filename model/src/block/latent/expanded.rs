@@ -42,7 +42,9 @@ impl Policy {
         drop((nope, rotated));
         let (normed, latent) = self.latent_norm(latent, slots.norm);
         let [nope, value] = split(&self.project(&normed, slots.up, None), [nope_dim, value_dim]);
+        drop(normed);
         let key = beside(&nope, &key, n_heads, [nope_dim, rope_dim]);
+        drop(nope);
         let (attended, log_sum) = attend(self.config.expanded_heads(layer), &q, &key, &value);
         (attended, KeptExpanded { queries, latent, q, key, value, log_sum })
     }

@@ -15,6 +15,7 @@ use model::share::Share;
 use rollout::draft::DRAFT_ROWS;
 use rollout::pool::page_bytes;
 
+use super::compiled;
 use super::widths::Widths;
 use super::{Load, Part, Passes};
 use crate::config::RunConfig;
@@ -24,6 +25,16 @@ use crate::preflight::Stage;
 
 const F32: u64 = 4;
 const BF16: u64 = 2;
+
+/// Code of the program and of libtorch that no one ran before, in bytes; in bf16 also what oneDNN is made of.
+const CODE: u64 = 8 << 20;
+const ONEDNN: u64 = 24 << 20;
+
+/// What making products leaves unused in the heap of each thread that calls oneDNN, at most.
+const LEFT_BY_ONEDNN: u64 = 12 << 20;
+
+/// What a thread has for itself: small buffers that it dropped, its heap and what is unused there, its stack.
+const THREAD: u64 = 4 << 20;
 
 pub(super) struct Needs<'a> {
     model: &'a ModelConfig,
@@ -99,6 +110,7 @@ impl<'a> Needs<'a> {
         });
         vec![
             (Part::Program, self.load.program),
+            (Part::Code, self.code()),
             (Part::Weights, weights),
             (Part::Reference, reference),
             (
@@ -110,17 +122,28 @@ impl<'a> Needs<'a> {
         ]
     }
 
+    /// What computing brings into memory, whatever it computes.
+    fn code(&self) -> u64 {
+        let compiled = compiled::kept(self.load.cores) as u64 * compiled::BYTES;
+        let bf16 = ONEDNN + self.workers * LEFT_BY_ONEDNN + compiled;
+        CODE + self.workers * THREAD + if self.is_bf16() { bf16 } else { 0 }
+    }
+
     /// Routers in f32 beside a bf16 copy; where latent attention is trained in another form than it is sampled in, what makes
-    /// keys and values a second time.
+    /// keys and values a second time: of every head at once, and not of each turned to meet its queries.
     fn also_copied(&self) -> u64 {
         let routers: usize = self.layout.router_ranges().iter().map(ExactSizeIterator::len).sum();
         let up = match (&self.model.attention, self.run.model.mla) {
-            (AttentionConfig::Latent(a), Mla::Expanded) if !self.is_bf16() => {
-                self.model.n_layers * a.n_heads * a.rank * (a.nope_dim + a.value_dim)
+            (AttentionConfig::Latent(a), Mla::Expanded) => {
+                self.model.blocks.len() * a.n_heads * a.rank * (a.nope_dim + a.value_dim)
             }
             _ => 0,
         };
-        (if self.is_bf16() { routers } else { 0 } + up) as u64 * F32
+        match self.run.model.dtype {
+            Dtype::Bf16 => routers as u64 * F32 + up as u64 * BF16,
+            Dtype::F32 | Dtype::Auto => up as u64 * F32,
+            Dtype::Fp8 => up as u64 + up as u64 / 1024,
+        }
     }
 
     /// Sampling the completions of a step.
@@ -149,11 +172,11 @@ impl<'a> Needs<'a> {
             true => (layers * stream, together * kept + gradient.max(together * (stream + forward))),
         };
         let chunk_rows = (chunk_rows(self.model.vocab_size) as u64).min(rows.microbatch.max(8));
-        // In bf16 logits are rounded for their products, which are made whole before they are added to the gradient.
+        // In bf16 logits are rounded for their products, and a product that is a gradient is made whole before it is added.
         let (mut logits, mut block_product) = (chunk_rows * vocabulary * F32, 0);
         if self.is_bf16() {
-            logits += chunk_rows * vocabulary * BF16 + vocabulary * stream * (F32 + BF16);
-            block_product = 2 * self.widest() * (F32 + BF16);
+            logits += chunk_rows * vocabulary * BF16 + vocabulary * stream * BF16;
+            block_product = self.widest() * BF16;
         }
         // A block's gradient is taken where the logits have been; they are not there at once.
         let logits = passes * logits;
@@ -172,16 +195,13 @@ impl<'a> Needs<'a> {
         (self.stage != Stage::Eval).then(|| vec![(Part::File, 2 * largest * F32)])
     }
 
-    /// A phase's own parts, with what else the buffers of an update keep. Arrays that libtorch's products have seen,
-    /// which are nearly all with bf16 compute, are not kept.
+    /// A phase's own parts, with what else the buffers of an update keep.
     pub(super) fn with_kept(&self, mut own: Parts) -> Parts {
         let buffers = |parts: &Parts| -> u64 {
             let placed = parts.iter().filter(|(part, _)| matches!(part, Part::Activations | Part::Logits));
             placed.map(|(_, bytes)| bytes).sum()
         };
-        if !self.is_bf16()
-            && let Some(update) = self.update()
-        {
+        if let Some(update) = self.update() {
             let (numbers, own_bytes) = ((buffers(&update) / F32) as usize, buffers(&own));
             let kept = buffers(&update) + slack(numbers) as u64 * F32;
             own.push((Part::Kept, kept.saturating_sub(own_bytes)));

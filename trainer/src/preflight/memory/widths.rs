@@ -58,7 +58,6 @@ impl Widths {
 
         // Both norms' roots and the middle of the stream; where norms follow, also what went into them.
         let own = d + 2 + attention.kept + if model.norm.after { 2 * d } else { 0 };
-        let bf16 = copies.half * (attention.backward / 4 + d);
         Widths {
             stream: d,
             vocabulary: wide(model.vocab_size),
@@ -66,7 +65,7 @@ impl Widths {
             kept: own + most(&|piece| piece.kept),
             // Attention runs before what the feed-forward keeps is there.
             forward: most(&|piece| (d + piece.forward).max(attention.forward.saturating_sub(piece.kept))),
-            backward: most(&|piece| piece.backward) + bf16,
+            backward: most(&|piece| piece.backward),
             // Beside the gradient of the second norm's input.
             attention: d + attention.backward,
             released: most(&|piece| piece.kept) + d,
@@ -103,10 +102,14 @@ fn absorbed(a: &LatentAttention, d: u64, Copies { half, tiles }: Copies) -> Piec
     let (rank, rope, value) = (wide(a.rank), wide(a.rope_dim), h * wide(a.value_dim));
     let (q, key, gathered) = (h * (rank + rope), rank + rope, h * rank);
     let kept = latents(a) + h * wide(a.nope_dim) + q + key + gathered + h + value;
-    // What heads gathered once more, head by head, and its values. In the gradient: values beside what was gathered, twice;
+    // What heads gathered once more, head by head, in bf16 rounded beside it, and its values. In the gradient: values beside what was gathered, twice;
     // later what was gathered beside queries and keys; then queries twice.
     let backward = (2 * value + gathered).max(value + 2 * gathered).max(gathered + q + key).max(2 * q);
-    Piece { kept, forward: gathered.max(q) + value, backward: backward + half * gathered / 2 + tiles * (value + d) }
+    Piece {
+        kept,
+        forward: gathered.max(q) + value + half * gathered,
+        backward: backward + half * (value + d) / 2 + tiles * (value + d),
+    }
 }
 
 /// Queries and keys of every head, values twice: what was attended to is as wide.
@@ -127,7 +130,7 @@ fn dense(f: usize, d: u64, Copies { half, tiles }: Copies) -> Piece {
     Piece {
         kept: 2 * f,
         forward: f + half * (d / 2 + f) + tiles * f.max(d),
-        backward: (d + f).max(3 * d) + tiles * (2 * f + d),
+        backward: (d + f).max(3 * d) + half * (2 * f + d) / 2 + tiles * (2 * f + d),
     }
 }
 
@@ -140,9 +143,11 @@ fn experts(config: &ExpertsConfig, d: u64, Copies { half, tiles }: Copies) -> Pi
     let forward = k * d + routed + shared + d;
     // The sorted gradient of the output beside gated rows, twice; then beside the gradients of normed rows and logits.
     let backward = d + k * d + (2 * routed).max(2 * d + e + shared);
+    // In bf16 rows are rounded as numbers in f32 where experts meet them; their gradients are those of f32.
+    let copies = routed.max(k * d);
     Piece {
         kept,
-        forward: forward + half * (k * d + routed) / 2 + tiles * routed.max(k * d),
-        backward: backward + half * k * d / 2 + tiles * (2 * routed + k * d),
+        forward: forward + (half + tiles) * copies,
+        backward: backward + half * (shared + d) + tiles * (2 * routed + k * d),
     }
 }
