@@ -26,9 +26,10 @@ use crate::preflight::Stage;
 const F32: u64 = 4;
 const BF16: u64 = 2;
 
-/// Code of the program and of libtorch that no one ran before, in bytes; in bf16 also what oneDNN is made of.
-const CODE: u64 = 8 << 20;
-const ONEDNN: u64 = 24 << 20;
+/// Code of the program and of libtorch that no one ran before, with what steps leave in the heap of the thread that leads
+/// them, in bytes; in bf16 also what oneDNN is made of.
+const CODE: u64 = 20 << 20;
+const ONEDNN: u64 = 12 << 20;
 
 /// What making products leaves unused in the heap of each thread that calls oneDNN, at most.
 const LEFT_BY_ONEDNN: u64 = 12 << 20;

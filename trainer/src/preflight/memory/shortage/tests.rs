@@ -27,7 +27,7 @@ fn too_much() -> Tensor {
 fn an_update_without_memory_names_the_key_to_turn() {
     let error = plan().guard(Phase::Update, too_much).unwrap_err();
     insta::assert_snapshot!(complaint::text(&error, false), @"
-    error: find memory for update, planned to take 71 MiB
+    error: find memory for update, planned to take 83 MiB
       caused by: DefaultCPUAllocator: can't allocate memory: you tried to allocate 144115188075855872 bytes. Error code 12 (Cannot allocate memory)
     hint: set `grpo.activation_checkpointing = true`
     ");
@@ -40,7 +40,7 @@ fn a_replica_without_memory_names_the_key_to_turn() {
     let message = said(&*catch_unwind(too_much).unwrap_err()).to_owned();
     let error = plan().explain(Phase::Sampling, PoolError::WorkerDied { replica: 1, message });
     insta::assert_snapshot!(complaint::text(&error, false), @"
-    error: find memory for sampling, planned to take 71 MiB
+    error: find memory for sampling, planned to take 83 MiB
       caused by: DefaultCPUAllocator: can't allocate memory: you tried to allocate 144115188075855872 bytes. Error code 12 (Cannot allocate memory)
     hint: lower `rollout.kv_bytes`
     ");
