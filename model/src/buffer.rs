@@ -67,6 +67,13 @@ impl Buffer {
         buffer
     }
 
+    /// A copy of `numbers`, in memory that was used before: for one that will soon be dropped.
+    pub fn copy(numbers: &[f32]) -> Buffer {
+        let mut copy = Buffer::unwritten(numbers.len());
+        copy.copy_from_slice(numbers);
+        copy
+    }
+
     /// A copy of `numbers`.
     pub fn from_slice(numbers: &[f32]) -> Buffer {
         Buffer::of(Tensor::from_slice(numbers))

@@ -143,7 +143,7 @@ struct State<'a> {
     /// For each part the microbatch whose turn it is; `None` once a crew died, and the sum will never be whole.
     turns: Option<Vec<usize>>,
     /// What came before its turn: by part and microbatch.
-    early: BTreeMap<(usize, usize), Vec<f32>>,
+    early: BTreeMap<(usize, usize), Buffer>,
     /// Numbers in `early`.
     waiting: usize,
 }
@@ -168,7 +168,7 @@ impl State<'_> {
         let Some(&turn) = self.turns.as_ref().and_then(|turns| turns.get(part)) else { return };
         if turn != i {
             self.waiting += numbers.len();
-            self.early.insert((part, i), numbers.to_vec());
+            self.early.insert((part, i), Buffer::copy(numbers));
             return;
         }
         self.add(i, start, numbers);
