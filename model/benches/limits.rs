@@ -1,11 +1,12 @@
 //! How fast this machine multiplies and copies, at shapes that the caller names: the limits that a step is compared to.
 //!
-//! Prints one JSON object. The argument is one too: `{"threads": 4, "seconds": 0.05, "cells": [["name", "forward", N, K,
-//! M, copies, m, matrices], …]}`. Of each cell four rates are taken: one product of M rows by libtorch and by this crate,
-//! each with all threads, and `copies` products of m rows side by side by either, each on a thread of its own. One call
-//! after the other takes the next of so many matrices: with one, weights are in the cache; with as many as make up a
-//! network's size, they come from where a network's weights come from. A kind is `forward`, `input_gradient` or
-//! `weight_gradient`. Without an argument a decoding step of a 15M-parameter policy is measured.
+//! Prints one JSON object. The argument is one too: `{"threads": 4, "slices": 5, "seconds": 0.01, "copy": true, "cells":
+//! [["name", "forward", N, K, M, copies, m, matrices], …]}`. Of each cell four rates are taken: one product of M rows by
+//! libtorch and by this crate, each with all threads, and `copies` products of m rows side by side by either, each on a
+//! thread of its own; a rate is the best of so many slices of so many seconds. One call after the other takes the next of
+//! so many matrices: with one, weights are in the cache; with as many as make up a network's size, they come from where a
+//! network's weights come from. A kind is `forward`, `input_gradient` or `weight_gradient`. With `copy`, copying is
+//! measured too. Without an argument a decoding step of a 15M-parameter policy is measured.
 
 #![expect(clippy::print_stdout, reason = "the rates are what it is run for")]
 
@@ -21,11 +22,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tch::Tensor;
 
-/// Times a rate is taken; the largest counts.
-const SLICES: usize = 5;
-
-/// A call of more billions than this is so long that fewer slices do.
+/// A call of more billions than this is so long that two slices do.
 const LONG_CALL: f64 = 4.0;
+
+/// Slices of a copy are so many times as long as those of a product.
+const COPY_TIMES: f64 = 5.0;
 
 /// Numbers that one thread copies in a call.
 const COPIED: usize = 1 << 24;
@@ -33,8 +34,17 @@ const COPIED: usize = 1 << 24;
 #[derive(Deserialize)]
 struct Asked {
     threads: usize,
-    seconds: f64,
+    #[serde(flatten)]
+    slices: Slices,
+    copy: bool,
     cells: Vec<Cell>,
+}
+
+/// How often a rate is taken, the largest of which counts, and how long each time.
+#[derive(Clone, Copy, Deserialize)]
+struct Slices {
+    slices: usize,
+    seconds: f64,
 }
 
 /// Name, kind, N, K, M, copies, m and matrices, as described above.
@@ -53,30 +63,49 @@ fn noise(len: usize) -> Buffer {
     Buffer::from_slice(&(0..len).map(|i| (i as f64 * 0.618_033_988_75).fract() as f32 - 0.5).collect::<Vec<_>>())
 }
 
+/// Weight matrices `[N, K]` of equal numbers in places of their own, each as rows and as panels.
+struct Weights {
+    n: usize,
+    k: usize,
+    matrices: Vec<(Buffer, Panels)>,
+}
+
+impl Weights {
+    fn new(n: usize, k: usize) -> Weights {
+        Weights { n, k, matrices: Vec::new() }
+    }
+
+    /// The first so many matrices, made where there are fewer.
+    fn first(&mut self, matrices: usize) -> &[(Buffer, Panels)] {
+        while self.matrices.len() < matrices {
+            let weights = self.matrices.first().map_or_else(|| noise(self.n * self.k), |(weights, _)| weights.clone());
+            let mut panels = Panels::new(self.n, self.k);
+            panels.pack(&weights);
+            self.matrices.push((weights, panels));
+        }
+        &self.matrices[..matrices]
+    }
+}
+
 /// A product `[M, K] · [N, K]ᵀ` or one of its gradients, with what it reads.
-struct Product {
+struct Product<'w> {
     kind: Kind,
     n: usize,
     k: usize,
     /// Matrices that take turns.
-    weights: Vec<(Buffer, Panels)>,
+    weights: &'w [(Buffer, Panels)],
     x: Buffer,
     dy: Buffer,
 }
 
-impl Product {
-    fn new(kind: Kind, n: usize, k: usize, rows: usize, matrices: usize) -> Product {
-        let one = || {
-            let (weights, mut panels) = (noise(n * k), Panels::new(n, k));
-            panels.pack(&weights);
-            (weights, panels)
-        };
-        let weights = (0..matrices).map(|_| one()).collect();
-        Product { kind, n, k, weights, x: noise(rows * k), dy: noise(rows * n) }
+impl<'w> Product<'w> {
+    fn new(kind: Kind, weights: &'w mut Weights, rows: usize, matrices: usize) -> Product<'w> {
+        let (n, k) = (weights.n, weights.k);
+        Product { kind, n, k, weights: weights.first(matrices), x: noise(rows * k), dy: noise(rows * n) }
     }
 
     /// By this crate, on the first `rows` rows.
-    fn own(&self, rows: usize) -> impl FnMut() + use<'_> {
+    fn own(&self, rows: usize) -> impl FnMut() + use<'_, 'w> {
         let (x, dy) = (&self.x[..rows * self.k], &self.dy[..rows * self.n]);
         let mut gradient = self.gradient();
         let mut turn = self.weights.iter().cycle();
@@ -91,7 +120,7 @@ impl Product {
     }
 
     /// By libtorch, with as many threads as are set for the calling one.
-    fn libtorch(&self, rows: usize) -> impl FnMut() + use<> {
+    fn libtorch(&self, rows: usize) -> impl FnMut() + use<'w> {
         let k = self.k;
         let kind = self.kind;
         let weights: Vec<Tensor> = self.weights.iter().map(|(weights, _)| weights.rows(k)).collect();
@@ -115,9 +144,9 @@ impl Product {
 }
 
 /// `amount` ÷ second of `copies` threads that each repeat what `prepare` makes: the best of some slices.
-fn rate<W: FnMut()>(copies: usize, amount: f64, seconds: f64, prepare: impl Fn() -> W + Sync) -> f64 {
+fn rate<W: FnMut()>(copies: usize, amount: f64, slices: Slices, prepare: impl Fn() -> W + Sync) -> f64 {
     let together = Barrier::new(copies);
-    let measure = || slices(amount, seconds, &together, &mut prepare());
+    let measure = || slices.rates(amount, &together, &mut prepare());
     let rates: Vec<Vec<f64>> = thread::scope(|scope| {
         let running: Vec<_> = (0..copies).map(|_| scope.spawn(measure)).collect();
         running.into_iter().map(|thread| thread.join().expect("no product panics")).collect()
@@ -125,37 +154,42 @@ fn rate<W: FnMut()>(copies: usize, amount: f64, seconds: f64, prepare: impl Fn()
     (0..rates[0].len()).map(|slice| rates.iter().map(|of| of[slice]).sum()).fold(0.0, f64::max)
 }
 
-/// `amount` ÷ second of this thread in each slice; all threads at `together` begin a slice at once.
-fn slices(amount: f64, seconds: f64, together: &Barrier, work: &mut impl FnMut()) -> Vec<f64> {
-    work();
-    let slices = if amount > LONG_CALL { 2 } else { SLICES };
-    let slice = Duration::from_secs_f64(seconds / slices as f64);
-    let rate = |_| {
-        together.wait();
-        let (start, mut calls) = (Instant::now(), 0.0);
-        loop {
-            work();
-            calls += 1.0;
-            let elapsed = start.elapsed();
-            if elapsed >= slice {
-                return calls * amount / elapsed.as_secs_f64();
+impl Slices {
+    /// `amount` ÷ second of this thread in each slice; all threads at `together` begin a slice at once.
+    fn rates(self, amount: f64, together: &Barrier, work: &mut impl FnMut()) -> Vec<f64> {
+        work();
+        let slice = Duration::from_secs_f64(self.seconds);
+        let rate = |_| {
+            together.wait();
+            let (start, mut calls) = (Instant::now(), 0.0);
+            loop {
+                work();
+                calls += 1.0;
+                let elapsed = start.elapsed();
+                if elapsed >= slice {
+                    return calls * amount / elapsed.as_secs_f64();
+                }
             }
-        }
-    };
-    (0..slices).map(rate).collect()
+        };
+        let many = if amount > LONG_CALL { self.slices.min(2) } else { self.slices };
+        (0..many).map(rate).collect()
+    }
 }
 
 fn main() {
     let argument = std::env::args().skip(1).find(|argument| argument.starts_with('{'));
-    let usual = r#"{"threads": 4, "seconds": 0.05, "cells": [
+    let usual = r#"{"threads": 4, "slices": 5, "seconds": 0.01, "copy": true, "cells": [
         ["qkv", "forward", 640, 384, 32, 4, 8, 1], ["output", "forward", 384, 384, 32, 4, 8, 1],
         ["gate_up", "forward", 2048, 384, 32, 4, 8, 1], ["down", "forward", 384, 1024, 32, 4, 8, 1],
         ["head", "forward", 4096, 384, 32, 4, 8, 1]]}"#;
     let asked: Asked = serde_json::from_str(argument.as_deref().unwrap_or(usual)).expect("cells as described above");
-    let (threads, seconds) = (asked.threads, asked.seconds);
-    let mut cells = Map::new();
+    let (threads, slices) = (asked.threads, asked.slices);
+    let (mut cells, mut weights) = (Map::new(), Weights::new(0, 0));
     for (name, kind, n, k, rows, copies, apart, matrices) in asked.cells {
-        let product = Product::new(kind, n, k, rows.max(apart), matrices);
+        if (weights.n, weights.k) != (n, k) {
+            weights = Weights::new(n, k);
+        }
+        let product = Product::new(kind, &mut weights, rows.max(apart), matrices);
         let amount = |rows: usize| 2.0 * (rows * n * k) as f64 / 1e9;
         let with = |threads: usize, rows: usize| {
             let product = &product;
@@ -168,15 +202,15 @@ fn main() {
         let own_together = {
             let mut work = product.own(rows);
             // A team has one leader: its calls are made here and not on a thread of `rate`.
-            let rates = team.lead(|| slices(amount(rows), seconds, &Barrier::new(1), &mut work));
+            let rates = team.lead(|| slices.rates(amount(rows), &Barrier::new(1), &mut work));
             rates.into_iter().fold(0.0, f64::max)
         };
         drop(team);
         let rates = json!({
-            "libtorch_together": rate(1, amount(rows), seconds, with(threads, rows)),
-            "libtorch_apart": rate(copies, amount(apart), seconds, with(1, apart)),
+            "libtorch_together": rate(1, amount(rows), slices, with(threads, rows)),
+            "libtorch_apart": rate(copies, amount(apart), slices, with(1, apart)),
             "grouper_together": own_together,
-            "grouper_apart": rate(copies, amount(apart), seconds, || product.own(apart)),
+            "grouper_apart": rate(copies, amount(apart), slices, || product.own(apart)),
         });
         cells.insert(name, rates);
     }
@@ -185,9 +219,10 @@ fn main() {
         move || black_box(&mut to).copy_from_slice(black_box(&from))
     };
     let bytes = 8.0 * COPIED as f64 / 1e9;
-    let copied: Value = json!({
-        "one": rate(1, bytes, 5.0 * seconds, copy),
-        "all": rate(threads, bytes, 5.0 * seconds, copy),
-    });
+    let longer = Slices { seconds: COPY_TIMES * slices.seconds, ..slices };
+    let copied: Value = match asked.copy {
+        true => json!({"one": rate(1, bytes, longer, copy), "all": rate(threads, bytes, longer, copy)}),
+        false => Value::Null,
+    };
     println!("{}", json!({"route": route(), "gflops": cells, "copy_gb": copied}));
 }

@@ -59,13 +59,19 @@ def one_size(size, setup, data):
     turns, own_steps, their_steps = (1, 3, 2) if setup.quick else SIZES[size]
     checkpoint = setup.checkpoints / f"qwen2-{size}"
     copy, own, peers = endless(checkpoint), [], []
+    limit = limits.InTurns(setup, size, limits.STEP)
+
+    def our_turn(turn):
+        limit.measure()
+        own.append(ours(size, copy, data, own_steps, setup.threads, turn))
+
+    def their_turn(turn):
+        peers.append(theirs(size, checkpoint, their_steps, setup.threads, turn))
+
     for turn in range(turns):
-        pair = [
-            lambda: own.append(ours(size, copy, data, own_steps, setup.threads, turn)),
-            lambda: peers.append(theirs(size, checkpoint, their_steps, setup.threads, turn)),
-        ]
-        for measure in pair if turn % 2 == 0 else reversed(pair):
-            measure()
+        for measure in (our_turn, their_turn) if turn % 2 == 0 else (their_turn, our_turn):
+            measure(turn)
+    limit.measure()
     # The peer tells of each step what others took of the cores; of ours that is known for a process.
     left = undisturbed([step for run in peers for step in run["steps"]])
     for run in peers:
@@ -74,7 +80,7 @@ def one_size(size, setup, data):
     quiet = [run for run in own if run["others"] <= QUIET]
     note(f"grpo {size}: {median(s['seconds'] for r in own for s in r['steps']):.3f} s ours, "
          f"{median(s['seconds'] for r in peers for s in r['steps']):.3f} s theirs")
-    return {"ours": quiet or own, "theirs": peers}
+    return {"ours": quiet or own, "theirs": peers, "limits": limit.result()}
 
 
 def measure(setup):
@@ -140,10 +146,20 @@ does around it (padding, decoding, rewards, its loop) is in the step alone. {' '
         head = ["", "products alone at their best rate, s", "grouper, s", "share"]
         text += f"""
 The machine's limit for the same step: every product of it at the best rate that was measured for that shape, whoever's
-code it was, with weights that come from where the policy's do (see *Limits of the machine*).
+code it was, with weights that come from where the policy's do (see *Limits of the machine*). {limit_text(results)}
 
 {table(head, shares)}"""
     return text + "\n" + when(results["grpo"]) + plots(results, docs)
+
+
+def limit_text(results):
+    """How often the limits were measured."""
+    often = {size: len(one["limits"]["turns"]) for size, one in sizes(results).items() if "limits" in one}
+    if not often:
+        return "The rates were measured by themselves."
+    times = ", ".join(f"{many} (`{size}`)" for size, many in often.items())
+    return f"""Each rate is the median of
+{times} measurements in turns with the steps: one before each process of ours, and one after the last."""
 
 
 def share_rows(results):
@@ -185,7 +201,8 @@ def goals(results):
         ratio = one and middle(one, "theirs", "seconds") / middle(one, "ours", "seconds")
         step.part(size, ratio, at_least(bar), times, others.get(size, 0))
         of_limit = one and least and least["seconds"] / middle(one, "ours", "seconds")
-        share.part(size, of_limit or None, at_least(0.5), percent, max(others.get(size, 0), limits.disturbance(results)))
+        disturbed = max(others.get(size, 0), least["others"] if least else 0)
+        share.part(size, of_limit or None, at_least(0.5), percent, disturbed)
         rss = one and [median(run["rss_mib"] for run in one[whose]) for whose in ("ours", "theirs")]
         memory.part(size, rss and rss[0] / rss[1], at_most(0.5), number)
         shares = [share for run in one["ours"] for share in run["score_hidden"]] if one else []

@@ -1,10 +1,12 @@
 """What the machine can do: products at the shapes of a step, by whoever is fastest, and copies of memory."""
 
+import functools
 import json
+from statistics import median
 
 from benchmarks.inputs import GROUP, NEW_TOKENS, PROMPTS, fields, prompt_lengths, prompts
 from benchmarks.markdown import absent, number, present, quietness, table, when
-from benchmarks.process import bench, note
+from benchmarks.process import QUIET, bench, note
 
 TITLE = "Limits of the machine"
 
@@ -58,22 +60,93 @@ def streamed(size, network, prompt, sampled_prompt, threads):
                 yield f"{size}/{name}/forward/sampled_prompt", "forward", n, k, sampled_prompt, threads, sampled_prompt
 
 
-def measure(setup):
-    folders = [setup.checkpoints / f"qwen2-{size}" for size in SIZES]
-    networks = {size: fields(folder) for size, folder in zip(SIZES, folders)}
-    lengths = dict(zip(SIZES, prompt_lengths(prompts(2, "grpo-prompts"), folders)))
-    sampled = prompt_lengths(prompts(1, "sample-prompts"), [setup.checkpoints / "qwen2-small"])[0]
+@functools.cache
+def lengths(checkpoints):
+    """Mean tokens of a GRPO step's prompts by size, and of those that `small` samples after."""
+    folders = {size: checkpoints / f"qwen2-{size}" for size in SIZES}
+    steps = prompt_lengths(prompts(2, "grpo-prompts"), folders.values())
+    return dict(zip(SIZES, steps)), prompt_lengths(prompts(1, "sample-prompts"), [folders["small"]])[0]
+
+
+def about(setup, sizes):
+    """What limits are taken of: networks, tokens of a prompt, and the cells of each size."""
+    networks = {size: fields(setup.checkpoints / f"qwen2-{size}") for size in sizes}
+    prompt, sampled = lengths(setup.checkpoints)
     cells = [
-        cell for size in SIZES
-        for cell in cells_of(size, networks[size], round(lengths[size]), round(sampled), setup.threads)
+        cell for size in sizes
+        for cell in cells_of(size, networks[size], round(prompt[size]), round(sampled), setup.threads)
     ]
-    asked = {"threads": setup.threads, "seconds": 0.02 if setup.quick else 0.1, "cells": cells}
-    seen = bench("model", "limits", json.dumps(asked))
-    note("limits: done")
     return {
-        **json.loads(seen["out"]), "networks": networks, "prompt": lengths, "sampled_prompt": sampled,
-        "cells": {cell[0]: cell[1:] for cell in cells}, "threads": setup.threads, "others": seen["others"],
+        "networks": networks, "prompt": prompt, "sampled_prompt": sampled, "threads": setup.threads,
+        "cells": {cell[0]: cell[1:] for cell in cells},
     }
+
+
+def rates(found, slices, seconds, copy=False):
+    """The rates of all cells, each the best of so many slices of so many seconds."""
+    cells = [(name, *cell) for name, cell in found["cells"].items()]
+    asked = {"threads": found["threads"], "slices": slices, "seconds": seconds, "copy": copy, "cells": cells}
+    seen = bench("model", "limits", json.dumps(asked))
+    return json.loads(seen["out"]) | {"others": seen["others"]}
+
+
+def measure(setup):
+    found = about(setup, SIZES)
+    found |= rates(found, 5, 0.004 if setup.quick else 0.02, copy=True)
+    note("limits: done")
+    return found
+
+
+class InTurns:
+    """The limit of what is done at some places of a size, measured in turns with doing it: the speed of a virtual machine
+    moves within minutes."""
+
+    def __init__(self, setup, size, places):
+        self.found, self.turns = about(setup, (size,)), []
+        cells = self.found["cells"]
+        self.found["cells"] = {name: cell for name, cell in cells.items() if name.split("/")[3] in places}
+        self.effort = (1, 0.004) if setup.quick else (3, 0.01)
+
+    def measure(self):
+        """Once more, for some seconds."""
+        seen = rates(self.found, *self.effort)
+        self.turns.append({key: seen[key] for key in ("gflops", "others")})
+
+    def result(self):
+        return self.found | {"turns": self.turns}
+
+
+# Places of a GRPO step's products.
+STEP = ("prompt", str(PROMPTS * GROUP), "update")
+
+
+def middle(found):
+    """Of a limit that was measured in turns, the median of each way of each shape, of the turns that other processes left
+    alone, where there are any."""
+    turns = [turn for turn in found["turns"] if turn["others"] <= QUIET] or found["turns"]
+    first = turns[0]["gflops"]
+    gflops = {
+        cell: {way: median(turn["gflops"][cell][way] for turn in turns) for way in ways} for cell, ways in first.items()
+    }
+    return found | {"gflops": gflops, "others": max(turn["others"] for turn in turns)}
+
+
+def in_turns(results, size):
+    """The limit that was measured in turns with a size's GRPO steps, where it was."""
+    one = (present(results, "grpo") or {"sizes": {}})["sizes"].get(size, {})
+    return middle(one["limits"]) if "limits" in one else None
+
+
+def of_step(results, size):
+    """The limit that a size's GRPO step is compared to: in turns with it, or else by itself."""
+    found = in_turns(results, size) or present(results, "limits")
+    return found if found and size in found["networks"] else None
+
+
+def of_sampling(results, batch):
+    """The limit that sampling with `batch` completions is compared to: in turns with it, or else by itself."""
+    own = (present(results, "sampling") or {}).get("limits")
+    return middle(own[str(batch)]) if own else present(results, "limits")
 
 
 def seconds(found, cell, rows):
@@ -84,7 +157,7 @@ def seconds(found, cell, rows):
 
 def weights_mib(results, size):
     """Size of all matrices of a network in float32."""
-    found = present(results, "limits")
+    found = of_step(results, size)
     return sum(4 * count * n * k for _, n, k, count in shapes(found["networks"][size])) / 2**20 if found else 0.0
 
 
@@ -108,20 +181,21 @@ def update(found, size, rows, head_rows):
 
 
 def grpo_step(results, size):
-    """The least time of sampling, update and the whole of a GRPO step; nothing where limits were not measured."""
-    found = present(results, "limits")
-    if not found or size not in found["networks"]:
+    """The least time of sampling, update and the whole of a GRPO step, and the cores that others took while it was
+    measured: a share of a disturbed limit says too much. Nothing where limits were not measured."""
+    found = of_step(results, size)
+    if not found:
         return None
     prompt, completions = found["prompt"][size], PROMPTS * GROUP
     decoded = completions * (NEW_TOKENS - 1)
     sample = forward(found, size, completions, decoded, decoded) + forward(found, size, "prompt", PROMPTS * prompt, 0)
     learn = update(found, size, PROMPTS * prompt + decoded, completions * NEW_TOKENS)
-    return {"sample": sample, "update": learn, "seconds": sample + learn}
+    return {"sample": sample, "update": learn, "seconds": sample + learn, "others": found["others"]}
 
 
 def sampling_rate(results, batch, where=""):
     """The most tokens a second that products allow when `small` samples with `batch` completions of own prompts."""
-    found = present(results, "limits")
+    found = of_sampling(results, batch)
     if not found:
         return None
     decoded = batch * (NEW_TOKENS - 1)
@@ -136,9 +210,9 @@ def sft_rate(results):
     return found and 1 / update(found, "small", 1, 1)
 
 
-def disturbance(results):
-    """Cores that others took while the limits were measured: a share of a disturbed limit says too much."""
-    return (present(results, "limits") or {"others": 0.0})["others"]
+def disturbance(results, batch):
+    """Cores that others took while the limit of sampling was measured."""
+    return (of_sampling(results, batch) or {"others": 0.0})["others"]
 
 
 def show(results, _):
@@ -158,7 +232,10 @@ def show(results, _):
             # The rate of all weights one after the other: the mean, weighted by the operations.
             mean = lambda rate: sum(flops) / sum(f / rate(cell) for f, cell in zip(flops, cells))
             line = [number(mean(lambda cell: found["gflops"][cell][way])) for way in WAYS]
-            rows.append([f"`{size}` {label}", *line, number(mean(lambda cell: max(found["gflops"][cell].values())))])
+            for limit in (found, in_turns(results, size)):
+                best = limit and mean(lambda cell: max(limit["gflops"][cell].values()))
+                line.append(number(best) if best else "–")
+            rows.append([f"`{size}` {label}", *line])
     copied = found["copy_gb"]
     return f"""\
 The products of a step in GFLOP/s (a multiply-add is two), over all weights of the network: each with all rows and all
@@ -167,7 +244,10 @@ the best way of each single shape. Matrices take turns in the forward product an
 the size of the network's: weights come from where they come from in a step, which is memory wherever a network is larger
 than the caches. The rates of the single shapes are in `benchmarks.json`.
 
-{table(["", *WAYS.values(), "best of each shape"], rows)}
+The table was measured at once, but for its last column: the same products in turns with GRPO steps. That is what the
+steps' shares are of, where it was measured; sampling has such a limit of its own.
+
+{table(["", *WAYS.values(), "best of each shape", "in turns with GRPO steps"], rows)}
 Copying memory (bytes read and written): {number(copied['one'])} GB/s with 1 thread, {number(copied['all'])} GB/s with
 {found['threads']}. grouper's products took the `{found['route']}` route. Cores taken by others: {quietness(found['others'])}.
 {when(found)}"""

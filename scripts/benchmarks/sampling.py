@@ -14,13 +14,16 @@ TITLE = "Sampling"
 BATCHES = limits.BATCHES
 
 
-def ours(copy, data, setup, batches, turn):
+def ours(copy, data, setup, most, turn):
+    """Rates by completions at once, the limit in `most` measured before and after each process."""
     cells = {}
-    for batch in batches:
+    for batch, limit in most.items():
         name = f"sample-{batch}-ours-{turn}"
         config = grpo_config(copy, data, setup.threads, steps=3, prompts=1, group=2, eval_every=1, new_tokens=4)
         config += EVAL.format(batch=batch, data=data, new_tokens=NEW_TOKENS)
+        limit.measure()
         metrics, seen = grouper("grpo", config, name)
+        limit.measure()
         evals = [m for m in metrics if "perf/seconds/eval" in m]
         if any(m["eval/len"] != NEW_TOKENS for m in metrics if "eval/len" in m):
             raise RuntimeError(f"{name}: a completion ended early")
@@ -63,14 +66,15 @@ def measure(setup):
     copy, data = endless(checkpoint), prompts(1, "sample-prompts")
     length = round(prompt_lengths(data, [checkpoint])[0])
     repeats, batches = (1, BATCHES[:2]) if setup.quick else (3, BATCHES)
-    turns = [ours(copy, data, setup, batches, 0)]
+    most = {batch: limits.InTurns(setup, "small", (str(batch), "sampled_prompt")) for batch in batches}
+    turns = [ours(copy, data, setup, most, 0)]
     generate = peer(
         "hf_generate.py", checkpoint, "--dtype", "float32", "--batch", *batches, "--prompt-tokens", length,
         "--new-tokens", NEW_TOKENS, "--repeats", repeats, name="sample-theirs", threads=setup.threads,
     )
     beside = llama(checkpoint, length, setup, batches, repeats)
     if not setup.quick:
-        turns.append(ours(copy, data, setup, batches, 1))
+        turns.append(ours(copy, data, setup, most, 1))
     note("sampling: done")
     return {
         "prompt_tokens": length,
@@ -80,6 +84,7 @@ def measure(setup):
             for b in batches
         },
         "generate": cells(generate), "llama": beside,
+        "limits": {str(batch): limit.result() for batch, limit in most.items()},
     }
 
 
@@ -122,6 +127,7 @@ keys and values in float32, its own sampler, driven in lockstep). All rates coun
 prompts included. The limit is that of the products alone, at that many rows, with weights that come from where a policy's
 do: {number(limits.weights_mib(results, "small"))} MiB do not fit into the caches of the benchmark's machine, and each decoding step reads them all. The
 column beside it is what no policy of this size can reach: the same product again and again, its weights in the cache.
+{"Both are medians of measurements before and after each process of ours." if "limits" in found else ""}
 
 {table(head, rates)}
 {why}{table(more, shares)}
@@ -159,5 +165,5 @@ def goals(results):
                       max(own["others"], theirs["others"]))
         llama_goal.part(label, beside and rate / beside["overall"]["median"], at_least(other), times,
                         max(own["others"], beside["others"]) if beside else 0)
-        share.part(label, most and rate / most, at_least(0.6), percent, max(own["others"], limits.disturbance(results)))
+        share.part(label, most and rate / most, at_least(0.6), percent, max(own["others"], limits.disturbance(results, batch)))
     return [generate, llama_goal, share]
