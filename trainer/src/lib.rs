@@ -58,4 +58,6 @@ pub mod sft;
 pub mod step_log;
 pub mod stopping;
 pub mod tensorboard;
+#[cfg(test)]
+pub(crate) mod toy_run;
 mod workers;

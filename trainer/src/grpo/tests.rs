@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::fixture::Folder;
+use crate::toy_run::{copy, metrics, options, same_files};
 
 /// The tiny shape from fresh weights, on sums, with two updates a step, a KL and an evaluation.
 fn config(extra: &str) -> RunConfig {
@@ -48,32 +49,17 @@ fn config(extra: &str) -> RunConfig {
     toml::from_str(&text).unwrap()
 }
 
-fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
-    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 }
-}
-
-/// `metrics.jsonl` without what depends on the machine.
-fn metrics(run: &Path) -> Vec<Map<String, Value>> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let row = |line: &str| {
-        let row: Map<String, Value> = serde_json::from_str(line).unwrap();
-        row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()
-    };
-    text.lines().map(row).collect()
-}
-
 fn same_result(a: &Path, b: &Path) {
     assert_eq!(metrics(a), metrics(b));
-    for file in [
+    let files = [
         "samples.jsonl",
         "step_0004/model.safetensors",
         "step_0004/optimizer/first_moment.safetensors",
         "step_0004/optimizer/second_moment.safetensors",
         "step_0004/reference/reference.safetensors",
         "final/model.safetensors",
-    ] {
-        assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file}");
-    }
+    ];
+    same_files(a, b, &files);
 }
 
 #[test]
@@ -139,8 +125,7 @@ fn resumed_is_the_same(config: &RunConfig) -> tempfile::TempDir {
     let whole = root.path().join("sums/1");
     for from in ["step_0000", "step_0001", "step_0003"] {
         let cut = root.path().join("cut");
-        let copied = std::process::Command::new("cp").arg("-r").arg(&whole).arg(&cut).status().unwrap();
-        assert!(copied.success());
+        copy(&whole, &cut);
         if cut.join(from).exists() {
             train(config, &options(root.path(), Some(cut.join(from)))).unwrap();
             same_result(&whole, &cut);

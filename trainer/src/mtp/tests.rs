@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::config::Dtype;
 use serde_json::{Map, Value};
@@ -8,11 +8,8 @@ use super::*;
 use crate::config::{Ending, RunOptions};
 use crate::fixture::Folder;
 use crate::preflight;
-use crate::{grpo, sft};
-
-fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
-    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 }
-}
+use crate::sft;
+use crate::toy_run::{metrics, options, same_files, train};
 
 fn fine_tuning(checkpoint: &Path, mtp: &str) -> RunConfig {
     let text = format!(
@@ -52,20 +49,8 @@ fn rows(run: &Path) -> Vec<Map<String, Value>> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What does not depend on the machine.
-fn repeating(run: &Path) -> Vec<Map<String, Value>> {
-    let keep = |row: Map<String, Value>| row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect();
-    rows(run).into_iter().map(keep).collect()
-}
-
 fn number(row: &Map<String, Value>, key: &str) -> f64 {
     row.get(key).and_then(Value::as_f64).unwrap_or_else(|| panic!("{key} in {row:?}"))
-}
-
-fn same_files(a: &Path, b: &Path, files: &[&str]) {
-    for file in files {
-        assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file}");
-    }
 }
 
 /// The numbers of the modules' tensors in a checkpoint of the fixture, whose policy has two layers or three.
@@ -90,7 +75,7 @@ fn modules_learn_and_a_resumed_run_is_the_same_run() {
         let folder = folder.write();
         let root = tempfile::tempdir().unwrap();
         let config = fine_tuning(folder.path(), "mtp.weight_schedule = [{ step = 9, weight = 0.1 }]");
-        assert_eq!(sft::train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
+        train(&config, root.path(), None);
         let whole = root.path().join("sums/1");
         let found = rows(&whole);
         assert_eq!(found.len(), 12);
@@ -102,8 +87,8 @@ fn modules_learn_and_a_resumed_run_is_the_same_run() {
         let stopped = RunOptions { max_hours: Some(0.0), ..options(root.path(), None) };
         assert_eq!(sft::train(&config, &stopped).unwrap(), Ending::Stopped);
         let cut = root.path().join("sums/2");
-        assert_eq!(sft::train(&config, &options(root.path(), Some(cut.clone()))).unwrap(), Ending::Finished);
-        assert_eq!(repeating(&cut), repeating(&whole));
+        train(&config, root.path(), Some(cut.clone()));
+        assert_eq!(metrics(&cut), metrics(&whole));
         let moments = ["step_0012/optimizer/first_moment.safetensors", "step_0012/optimizer/second_moment.safetensors"];
         same_files(&whole, &cut, &[&moments[..], &["step_0012/model.safetensors", "final/model.safetensors"]].concat());
     }
@@ -116,7 +101,7 @@ fn modules_that_do_not_learn_stay() {
     let root = tempfile::tempdir().unwrap();
     for (run, mtp) in [("sums/1", ""), ("sums/2", "mtp.weight = 0")] {
         let config = fine_tuning(folder.path(), mtp);
-        assert_eq!(sft::train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
+        train(&config, root.path(), None);
         assert!(rows(&root.path().join(run)).iter().all(|row| !row.contains_key("mtp/loss")));
     }
     let config = model::config::PolicyConfig { random_init: true, ..model::config::PolicyConfig::new(folder.path()) };
@@ -141,10 +126,10 @@ fn drafts_change_no_byte(folder: &Folder, dtype: Dtype) {
     for speculate in [0, 2] {
         let mut config = reinforcement(folder.path(), 0.3, speculate);
         config.model.dtype = dtype;
-        assert_eq!(grpo::train(&config, &options(root.path(), None)).unwrap(), Ending::Finished);
+        train(&config, root.path(), None);
     }
     let [plain, drafting] = ["sums/1", "sums/2"].map(|run| root.path().join(run));
-    assert_eq!(repeating(&plain), repeating(&drafting));
+    assert_eq!(metrics(&plain), metrics(&drafting));
     same_files(&plain, &drafting, &["samples.jsonl", "final/model.safetensors"]);
     let found = rows(&drafting);
     assert!(found.iter().any(|row| row.contains_key("mtp/loss")), "{found:?}");

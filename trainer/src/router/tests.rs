@@ -1,17 +1,15 @@
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use model::config::{Dtype, PolicyConfig};
 use model::share::{Hand, Share};
-use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{RunConfig, RunOptions};
+use crate::config::RunConfig;
 use crate::fixture::Folder;
 use crate::optimizer::MomentsDtype;
-use crate::{grpo, sft};
+use crate::toy_run::{copy, metrics, same_files, train};
 
 const GRPO: &str = r#"
 rollout = { max_tokens = 12 }
@@ -58,27 +56,8 @@ fn config(checkpoint: &Path, stage: &str, router: &str) -> RunConfig {
     toml::from_str(&text).unwrap()
 }
 
-/// Runs the config below `root`, or goes on with a run there.
-fn train(config: &RunConfig, root: &Path, resume: Option<PathBuf>) {
-    let options =
-        RunOptions { root: root.into(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 };
-    match config.grpo {
-        Some(_) => grpo::train(config, &options).unwrap(),
-        None => sft::train(config, &options).unwrap(),
-    };
-}
-
 fn policy(folder: &Path, random_init: bool) -> Policy {
     Policy::load(folder, &PolicyConfig { random_init, ..PolicyConfig::new(folder) }, 5).unwrap()
-}
-
-fn metrics(run: &Path) -> Vec<Map<String, Value>> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let row = |line: &str| {
-        let row: Map<String, Value> = serde_json::from_str(line).unwrap();
-        row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()
-    };
-    text.lines().map(row).collect()
 }
 
 fn biases(policy: &Policy) -> Vec<f32> {
@@ -105,16 +84,15 @@ fn runs_whose_routers_are_evened_out_resume_to_the_same_bytes() {
         train(&config, root.path(), None);
         let whole = root.path().join("sums/1");
         let cut = root.path().join("cut");
-        assert!(std::process::Command::new("cp").arg("-r").arg(&whole).arg(&cut).status().unwrap().success());
+        copy(&whole, &cut);
         train(&config, root.path(), Some(cut.join("step_0002")));
         config.run.workers = Some(3);
         train(&config, root.path(), None);
         for other in [cut, root.path().join("sums/2")] {
             assert_eq!(metrics(&whole), metrics(&other));
-            let moments = ["first", "second"].map(|moment| format!("step_0003/optimizer/{moment}_moment.safetensors"));
-            for file in moments.iter().map(String::as_str).chain(["step_0003/model.safetensors"]) {
-                assert!(fs::read(whole.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
-            }
+            let files = ["model", "optimizer/first_moment", "optimizer/second_moment"];
+            let files = files.map(|file| format!("step_0003/{file}.safetensors"));
+            same_files(&whole, &other, &files.each_ref().map(String::as_str));
         }
         let rows = metrics(&whole);
         let last = rows.iter().rev().find(|row| row.contains_key("router/max_violation")).unwrap();

@@ -1,11 +1,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::*;
 use crate::data::Source;
 use crate::fixture::Folder;
+use crate::toy_run::{metrics, options, same_files};
 
 fn config(checkpoint: &Path, steps: u64) -> RunConfig {
     let text = format!(
@@ -22,20 +23,6 @@ fn config(checkpoint: &Path, steps: u64) -> RunConfig {
     toml::from_str(&text).unwrap()
 }
 
-fn options(root: &Path, resume: Option<PathBuf>) -> RunOptions {
-    RunOptions { root: root.to_owned(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 }
-}
-
-/// The numbers of each step that do not depend on the machine.
-fn metrics(run: &Path) -> Vec<Vec<(String, Value)>> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let row = |line: &str| {
-        let row: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
-        row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()
-    };
-    text.lines().map(row).collect()
-}
-
 #[test]
 fn the_loss_falls_and_a_resumed_run_is_the_same_run() {
     let folder = Folder::default().write();
@@ -45,7 +32,7 @@ fn the_loss_falls_and_a_resumed_run_is_the_same_run() {
     let whole = root.path().join("sums/1");
     let rows = metrics(&whole);
     assert_eq!(rows.len(), 12);
-    let loss = |row: &[(String, Value)]| row.iter().find(|(key, _)| key == "loss").unwrap().1.as_f64().unwrap();
+    let loss = |row: &Map<String, Value>| row["loss"].as_f64().unwrap();
     // ln 264 at the start: every id is as likely as any other.
     assert!((loss(&rows[0]) - 264_f64.ln()).abs() < 0.1, "{}", loss(&rows[0]));
     assert!(loss(&rows[11]) < loss(&rows[0]) - 0.5, "{}", loss(&rows[11]));
@@ -61,11 +48,8 @@ fn the_loss_falls_and_a_resumed_run_is_the_same_run() {
     fs::write(&log, fs::read_to_string(&log).unwrap() + "{\"step\": 1, \"loss\": 0}\n").unwrap();
     assert_eq!(train(&config, &options(root.path(), Some(cut.clone()))).unwrap(), Ending::Finished);
     assert_eq!(metrics(&cut), rows);
-    for file in
-        ["step_0012/model.safetensors", "step_0012/optimizer/second_moment.safetensors", "final/model.safetensors"]
-    {
-        assert!(fs::read(whole.join(file)).unwrap() == fs::read(cut.join(file)).unwrap(), "{file}");
-    }
+    let moment = "step_0012/optimizer/second_moment.safetensors";
+    same_files(&whole, &cut, &["step_0012/model.safetensors", moment, "final/model.safetensors"]);
 }
 
 #[test]

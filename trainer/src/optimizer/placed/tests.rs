@@ -1,9 +1,7 @@
 //! Runs on libtorch's CPU device, whose masters, moments and gradient are that device's.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use model::config::{DeviceChoice, PolicyConfig};
@@ -11,9 +9,9 @@ use serde_json::{Map, Value};
 use tch::Device;
 
 use super::*;
-use crate::config::{Ending, RunConfig, RunOptions};
+use crate::config::RunConfig;
 use crate::fixture::Folder;
-use crate::{grpo, sft};
+use crate::toy_run::{copy, metrics, same_files, train};
 
 const SFT: &str = r#"
 data = { source.arithmetic = { n_problems = 40, terms = 2, max_number = 9 }, template = "plain" }
@@ -43,24 +41,6 @@ fn config(checkpoint: &Path, stage: &str, router: &str, moments: &str) -> RunCon
         "#
     );
     toml::from_str(&text).unwrap()
-}
-
-/// Runs the config below `root`, or goes on with a run there.
-fn train(config: &RunConfig, root: &Path, resume: Option<PathBuf>) {
-    let options =
-        RunOptions { root: root.into(), resume, allow_inexact: false, max_hours: None, profile: None, verbosity: -1 };
-    let ending = match config.grpo {
-        Some(_) => grpo::train(config, &options),
-        None => sft::train(config, &options),
-    };
-    assert_eq!(ending.unwrap(), Ending::Finished);
-}
-
-/// Its metrics that do not depend on the machine.
-fn metrics(run: &Path) -> Vec<Map<String, Value>> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let rows = text.lines().map(|line| serde_json::from_str::<Map<String, Value>>(line).unwrap());
-    rows.map(|row| row.into_iter().filter(|(key, _)| !key.starts_with("perf/")).collect()).collect()
 }
 
 fn folder() -> tempfile::TempDir {
@@ -104,13 +84,11 @@ fn a_run_on_a_device_goes_on_byte_by_byte() {
         let config = config(folder.path(), stage, ROUTER, moments);
         train(&config, root.path(), None);
         let (whole, cut) = (root.path().join("sums/1"), root.path().join("cut"));
-        assert!(Command::new("cp").arg("-r").args([&whole, &cut]).status().unwrap().success());
+        copy(&whole, &cut);
         train(&config, root.path(), Some(cut.join("step_0001")));
         assert_eq!(metrics(&cut), metrics(&whole));
-        let files = ["final/model.safetensors", "step_0004/optimizer/first_moment.safetensors"];
-        for file in files.into_iter().chain(["step_0004/optimizer/second_moment.safetensors"]) {
-            assert!(fs::read(cut.join(file)).unwrap() == fs::read(whole.join(file)).unwrap(), "{stage}: {file}");
-        }
+        let moments = ["step_0004/optimizer/first_moment.safetensors", "step_0004/optimizer/second_moment.safetensors"];
+        same_files(&cut, &whole, &[&moments[..], &["final/model.safetensors"]].concat());
     }
 }
 
