@@ -33,14 +33,10 @@ workers = 2
 "#;
 
 fn toy() -> Toy {
-    let toy = Toy::bare(CONFIG);
-    crate::toy_run::write_policy(&toy.path().join("policy"), &crate::toy_run::shape());
-    let row = |n: usize| {
+    Toy::on_rows(CONFIG, |n| {
         let tests = json!([{"stdin": "", "stdout": ""}, {"stdin": format!("{n}\n"), "stdout": "\n"}]);
-        json!({"prompt": format!("{n}+{n}="), "answer": n.to_string(), "tests": tests}).to_string() + "\n"
-    };
-    fs::write(toy.path().join("rows.jsonl"), (10..20).map(row).collect::<String>()).unwrap();
-    toy
+        json!({"prompt": format!("{n}+{n}="), "answer": n.to_string(), "tests": tests})
+    })
 }
 
 #[test]

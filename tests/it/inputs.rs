@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::toy_run::{Toy, same_run, shape, write_policy};
+use crate::toy_run::{Toy, same_run};
 
 const CONFIG: &str = r#"
 name = "toy"
@@ -40,17 +40,10 @@ for line in sys.stdin:
 "#;
 
 fn toy() -> Toy {
-    let toy = Toy::bare(CONFIG);
-    write_policy(&toy.path().join("policy"), &shape());
-    let rows = |range: std::ops::Range<usize>| -> String {
-        range.map(|n| format!("{{\"prompt\": \"{n}+{n}=\", \"answer\": \"{}\"}}\n", 2 * n)).collect()
-    };
-    for (file, text) in [
-        ("rows.jsonl", rows(10..20)),
-        ("held.jsonl", rows(20..24)),
-        ("reward.py", REWARD.into()),
-        ("judge.py", JUDGE.into()),
-    ] {
+    let row = |n: usize| json!({"prompt": format!("{n}+{n}="), "answer": (2 * n).to_string()});
+    let toy = Toy::on_rows(CONFIG, row);
+    toy.write_rows("held.jsonl", (20..24).map(row));
+    for (file, text) in [("reward.py", REWARD), ("judge.py", JUDGE)] {
         fs::write(toy.path().join(file), text).unwrap();
     }
     toy

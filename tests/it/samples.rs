@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::grouper;
-use crate::toy_run::{Toy, finished, shape, write_policy};
+use crate::toy_run::{Toy, finished};
 
 /// Rules that read the answer, the row, the group, the length and the step.
 const CONFIG: &str = r#"
@@ -39,12 +39,9 @@ def reward(prompts, completions, answer, extra, **columns):
 
 #[test]
 fn samples_have_the_rewards_they_had() {
-    let toy = Toy::bare(CONFIG);
-    write_policy(&toy.path().join("policy"), &shape());
-    let row = |n: usize| {
-        format!("{{\"prompt\": \"{n}+{n}=\", \"answer\": \"{}\", \"extra\": {{\"digits\": \"{n}7\"}}}}\n", 2 * n)
-    };
-    fs::write(toy.path().join("rows.jsonl"), (10..20).map(row).collect::<String>()).unwrap();
+    let extra = |n: usize| json!({"digits": format!("{n}7")});
+    let row = |n: usize| json!({"prompt": format!("{n}+{n}="), "answer": (2 * n).to_string(), "extra": extra(n)});
+    let toy = Toy::on_rows(CONFIG, row);
     fs::write(toy.path().join("reward.py"), REWARD).unwrap();
     toy.train();
     let samples = toy.run(1).join("samples.jsonl");

@@ -69,6 +69,19 @@ impl Toy {
         Toy { folder, sets: Vec::new() }
     }
 
+    /// The same on `rows.jsonl`, whose lines `row` makes of the numbers from 10 to 19, by the policy of [`shape`].
+    pub(crate) fn on_rows(config: &str, row: impl Fn(usize) -> Value) -> Toy {
+        let toy = Toy::bare(config);
+        write_policy(&toy.path().join("policy"), &shape());
+        toy.write_rows("rows.jsonl", (10..20).map(row));
+        toy
+    }
+
+    /// Writes a file of data, a line a row.
+    pub(crate) fn write_rows(&self, file: &str, rows: impl Iterator<Item = Value>) {
+        fs::write(self.path().join(file), rows.map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    }
+
     /// The settings that name the policy, for whoever works in the folder.
     pub(crate) fn policy() -> Vec<String> {
         ["model.checkpoint=policy", "model.random_init=true"].map(str::to_owned).into()
