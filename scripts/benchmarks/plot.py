@@ -7,6 +7,9 @@ from benchmarks.markdown import number
 COLOURS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2"]
 PLAIN = "#bab0ac"
 
+# Left, right, top and bottom of a plot with axes.
+PLANE = (70, 600, 60, 330)
+
 
 def frame(width, height, title):
     return [
@@ -52,30 +55,48 @@ def ticks(least, most):
     return [least, most]
 
 
+def plane(title, names, colours, x_label, y_label):
+    """A plot without numbers: what it is, and what its axes are."""
+    left, right, top, bottom = PLANE
+    out = frame(680, 380, title)
+    legend(out, names, colours)
+    out.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">{x_label}</text>')
+    out.append(f'<text x="{right + 6}" y="{top - 4}" text-anchor="end">{y_label}</text>')
+    return out
+
+
+def level(out, y, at):
+    """A line across the plot where y is the number."""
+    left, right, _, _ = PLANE
+    out.append(f'<line x1="{left}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}" stroke="#eee"/>')
+    out.append(f'<text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{number(y)}</text>')
+
+
+def polyline(out, points, colour, width):
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
+
+
 def curves(path, title, x_label, y_label, series):
     """Lines through (x, y), both axes logarithmic; one scale for both, so that a slope can be seen."""
     colours = dict(zip(series, COLOURS))
     xs = [x for points in series.values() for x, _ in points]
     ys = [y for points in series.values() for _, y in points]
     low, high = min(ys) / 1.3, max(ys) * 1.3
-    left, right, top, bottom = 70, 600, 60, 330
+    left, right, top, bottom = PLANE
     across = lambda x: left + (right - left) * math.log(x / min(xs)) / math.log(max(xs) / min(xs))
     up = lambda y: bottom - (bottom - top) * math.log(y / low) / math.log(high / low)
-    out = frame(680, 380, title)
-    legend(out, series, colours)
+    out = plane(title, series, colours, x_label, y_label)
     for x in sorted(set(xs)):
         out.append(f'<line x1="{across(x):.1f}" y1="{top}" x2="{across(x):.1f}" y2="{bottom}" stroke="#eee"/>')
         out.append(f'<text x="{across(x):.1f}" y="{bottom + 16}" text-anchor="middle">{x:,}</text>')
     for y in ticks(low, high):
-        out.append(f'<line x1="{left}" y1="{up(y):.1f}" x2="{right}" y2="{up(y):.1f}" stroke="#eee"/>')
-        out.append(f'<text x="{left - 6}" y="{up(y) + 4:.1f}" text-anchor="end">{number(y)}</text>')
-    out.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">{x_label}</text>')
-    out.append(f'<text x="{right + 6}" y="{top - 4}" text-anchor="end">{y_label}</text>')
+        level(out, y, up(y))
     for name, points in series.items():
-        line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
-        out.append(f'<polyline points="{line}" fill="none" stroke="{colours[name]}" stroke-width="2"/>')
-        for x, y in points:
-            out.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" fill="{colours[name]}"/>')
+        places = [(across(x), up(y)) for x, y in points]
+        polyline(out, places, colours[name], 2)
+        for x, y in places:
+            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colours[name]}"/>')
     path.write_text("\n".join(out) + "\n</svg>\n")
 
 
@@ -85,20 +106,14 @@ def lines(path, title, x_label, y_label, series):
     colours = dict(zip(kinds, COLOURS))
     most_x = max(x for points in series.values() for x, _ in points)
     most_y = max(y for points in series.values() for _, y in points)
-    left, right, top, bottom = 70, 600, 60, 330
+    left, right, top, bottom = PLANE
     across = lambda x: left + (right - left) * x / most_x
     up = lambda y: bottom - (bottom - top) * y / most_y
-    out = frame(680, 380, title)
-    legend(out, kinds, colours)
+    out = plane(title, kinds, colours, x_label, y_label)
     for part in range(5):
         x, y = most_x * part / 4, most_y * part / 4
-        out.append(f'<line x1="{left}" y1="{up(y):.1f}" x2="{right}" y2="{up(y):.1f}" stroke="#eee"/>')
-        out.append(f'<text x="{left - 6}" y="{up(y) + 4:.1f}" text-anchor="end">{number(y)}</text>')
+        level(out, y, up(y))
         out.append(f'<text x="{across(x):.1f}" y="{bottom + 16}" text-anchor="middle">{x:g}</text>')
-    out.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">{x_label}</text>')
-    out.append(f'<text x="{right + 6}" y="{top - 4}" text-anchor="end">{y_label}</text>')
     for name, points in series.items():
-        line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points)
-        colour = colours[name.split(",")[0]]
-        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        polyline(out, [(across(x), up(y)) for x, y in points], colours[name.split(",")[0]], 1.5)
     path.write_text("\n".join(out) + "\n</svg>\n")
