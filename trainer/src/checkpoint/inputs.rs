@@ -30,9 +30,10 @@ impl Inputs {
         });
         let rules = config.rewards.iter().chain(config.eval.iter().flat_map(|eval| &eval.rule));
         let named = data.cloned().chain(rules.flat_map(|rule| rule.files())).map(|path| (path.clone(), path));
-        let found = policy.chain(named).filter(|(_, path): &(PathBuf, PathBuf)| path.is_file());
+        // Each once: a file may be named in several places.
+        let found: BTreeMap<PathBuf, PathBuf> = policy.chain(named).filter(|(_, path)| path.is_file()).collect();
         let print = |(name, path): (PathBuf, PathBuf)| Ok((name.display().to_string(), manifest::hash(&path)?));
-        Ok(Inputs(found.map(print).collect::<Result<_, DiskError>>()?))
+        Ok(Inputs(found.into_iter().map(print).collect::<Result<_, DiskError>>()?))
     }
 
     /// The files that `here` has otherwise, each as a line.

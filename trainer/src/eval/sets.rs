@@ -155,10 +155,10 @@ pub fn evaluate(
 fn judge_as_sampled(set: &Set, judge: &Rubric, step: u64, groups: &Receiver<(usize, Group)>) -> Vec<(usize, Outcome)> {
     let outcome = |(place, group): (usize, Group)| {
         let _span = debug_span!("score", group = place).entered();
-        let mut outcome = outcome(judge, &set.problems[place], &group, step);
-        match &mut outcome.shown {
-            Some(shown) if place < SHOWN => shown.record.set = Some(set.name.clone()),
-            shown => *shown = None,
+        let shown = (place < SHOWN).then_some(step);
+        let mut outcome = outcome(judge, &set.problems[place], &group, shown);
+        if let Some(shown) = &mut outcome.shown {
+            shown.record.set = Some(set.name.clone());
         }
         (place, outcome)
     };
@@ -181,7 +181,8 @@ pub(crate) fn judge(config: &EvalConfig, own: impl FnOnce() -> Result<Option<Rub
     Rubric::only(rule).context("read `eval.rule`")
 }
 
-fn outcome(judge: &Rubric, problem: &PreparedProblem, group: &Group, step: u64) -> Outcome {
+/// What became of a group. Its first completion is kept where a step is given, in which it is shown.
+fn outcome(judge: &Rubric, problem: &PreparedProblem, group: &Group, shown: Option<u64>) -> Outcome {
     let samples = samples(problem, group);
     // Partial credit is not a right answer.
     let scores = judge.score_group(&samples);
@@ -201,7 +202,7 @@ fn outcome(judge: &Rubric, problem: &PreparedProblem, group: &Group, step: u64) 
             None => outcome.unscored += 1,
         }
     }
-    if let (Some(first), Some(score)) = (group.completions.first(), scores.first()) {
+    if let (Some(step), Some(first), Some(score)) = (shown, group.completions.first(), scores.first()) {
         outcome.shown = Some(Shown {
             question: problem.problem.prompt.text(),
             expected: problem.problem.expected.clone(),

@@ -16,7 +16,7 @@ fn rule() -> RuleConfig {
 }
 
 fn judged(texts: &[(&str, FinishReason)], expected: &str) -> Outcome {
-    outcome(&Rubric::only(&rule()).unwrap(), &problem(expected), &group(texts), 4)
+    outcome(&Rubric::only(&rule()).unwrap(), &problem(expected), &group(texts), Some(4))
 }
 
 fn problem(expected: &str) -> PreparedProblem {
@@ -69,7 +69,7 @@ fn a_near_miss_of_countdown_is_wrong() {
     let mut game = problem("7");
     game.problem.columns = json!({"nums": [3, 4], "target": 7}).as_object().unwrap().clone();
     let texts = ["<answer>3 * 4</answer>", "<answer>3 + 4</answer>"].map(|text| (text, FinishReason::Stop));
-    assert_eq!(outcome(&judge, &game, &group(&texts), 4).judged.correct, [false, true]);
+    assert_eq!(outcome(&judge, &game, &group(&texts), None).judged.correct, [false, true]);
 }
 
 struct Setup {
