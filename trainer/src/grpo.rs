@@ -60,7 +60,7 @@ fn plan(grpo: &GrpoConfig) -> Plan {
         steps: grpo.steps,
         eval_every: grpo.eval_every,
         work: format!("{} prompts × {} completions", grpo.prompts_per_step, grpo.group_size),
-        reference: grpo.objective.kl_coef != 0.0,
+        reference: grpo.objective.has_reference(),
     }
 }
 

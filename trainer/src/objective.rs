@@ -74,14 +74,19 @@ pub enum KlEstimator {
 }
 
 impl ObjectiveConfig {
+    /// Whether the policy is held to a reference.
+    pub fn has_reference(&self) -> bool {
+        self.kl_coef != 0.0
+    }
+
     /// Whether the KL to the reference is a term of the loss, so that a token without advantage still has a gradient.
     pub fn kl_in_loss(&self) -> bool {
-        self.kl_coef != 0.0 && self.kl != KlEstimator::K1
+        self.has_reference() && self.kl != KlEstimator::K1
     }
 
     /// Whether the KL to the reference is a term of the reward, by [`kl_reward`].
     pub fn kl_in_reward(&self) -> bool {
-        self.kl_coef != 0.0 && self.kl == KlEstimator::K1
+        self.has_reference() && self.kl == KlEstimator::K1
     }
 }
 

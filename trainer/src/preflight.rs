@@ -9,6 +9,7 @@ mod finding;
 mod lengths;
 pub mod memory;
 mod template;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -327,7 +328,7 @@ fn check_lengths(run: &RunConfig, stage: Stage, machine: &Machine, checked: &mut
     let findings = &mut checked.findings;
     match (stage, &checked.prompts, &run.sft) {
         (Stage::Grpo, Some(set), _) => {
-            let max_tokens = memory::longest_completion(run);
+            let max_tokens = work::longest_completion(run);
             lengths::context("rollout.max_tokens", max_tokens, set.longest_kept(), model, findings);
             if let Some(tokenizer) = &checked.tokenizer {
                 lengths::solutions(run, set, tokenizer, findings);

@@ -236,7 +236,7 @@ impl Findings {
         self.max_tokens_schedule(grpo);
         self.finite("grpo.mtp_weight", grpo.mtp_weight, false);
         self.objective(&grpo.objective);
-        self.warn(grpo.reference_every > 0 && grpo.objective.kl_coef == 0.0, "grpo.reference_every", || {
+        self.warn(grpo.reference_every > 0 && !grpo.objective.has_reference(), "grpo.reference_every", || {
             "has no effect: with `grpo.objective.kl_coef` at 0 there is no reference".into()
         });
         let greedy = config.rollout.sampling.temperature == 0.0;
@@ -272,7 +272,7 @@ impl Findings {
             self.finite("grpo.objective.normalize.constant", tokens, true);
         }
         self.finite("grpo.objective.kl_coef", objective.kl_coef, false);
-        let idle = objective.kl_coef == 0.0 && objective.kl != KlEstimator::default();
+        let idle = !objective.has_reference() && objective.kl != KlEstimator::default();
         self.warn(idle, "grpo.objective.kl", || "has no effect: `grpo.objective.kl_coef` is 0".into());
     }
 

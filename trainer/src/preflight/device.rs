@@ -9,7 +9,8 @@ use model::config::{Dtype, Mla, ModelConfig};
 use model::device::{DeviceCache, chunk_rows, weight_bytes};
 use model::layout::{Layout, Parameter};
 
-use super::memory::{Load, bytes, longest_completion};
+use super::memory::{Load, bytes};
+use super::work::{Sampled, Work};
 use super::{Finding, Stage};
 use crate::config::RunConfig;
 
@@ -34,13 +35,9 @@ impl DevicePlan {
     /// What a run takes; `None` where the CPU's own kernels compute. Where the configuration does not say whether blocks are
     /// computed again they are not, until [`DevicePlan::fit`].
     pub fn new(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load) -> Option<DevicePlan> {
-        let asked = match stage {
-            Stage::Grpo => run.grpo.as_ref().and_then(|grpo| grpo.activation_checkpointing),
-            Stage::Sft => run.sft.as_ref().and_then(|sft| sft.activation_checkpointing),
-            Stage::Eval => None,
-        };
         run.model.device.is_libtorchs().then(|| {
-            let needs = Needs { model, run, stage, load, layout: Layout::new(model) };
+            let work = Work { run, stage, load };
+            let (needs, asked) = (Needs { model, work, layout: Layout::new(model) }, work.checkpointing());
             let checkpointing = asked.unwrap_or(false);
             let (update, again) = (needs.update(checkpointing), asked.is_none().then(|| needs.update(true)));
             DevicePlan { standing: needs.standing(), sampling: needs.sampling(), update, again, checkpointing }
@@ -110,49 +107,42 @@ impl fmt::Display for DevicePlan {
 
 struct Needs<'a> {
     model: &'a ModelConfig,
-    run: &'a RunConfig,
-    stage: Stage,
-    load: &'a Load,
+    work: Work<'a>,
     layout: Layout,
 }
 
 impl Needs<'_> {
     fn standing(&self) -> Parts {
-        let (n, dtype) = (self.layout.len() as u64, self.run.model.dtype);
-        let weights = weight_bytes(self.model, dtype, self.run.model.mla);
-        let referred = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
-        let trained = u64::from(self.stage != Stage::Eval);
+        let (n, Work { run, stage, .. }) = (self.layout.len() as u64, self.work);
+        let weights = weight_bytes(self.model, run.model.dtype, run.model.mla);
+        let trained = u64::from(stage != Stage::Eval);
         vec![
             ("weights", weights),
-            ("reference", if self.stage == Stage::Grpo && referred { weights } else { 0 }),
-            ("optimizer", trained * n * self.run.optimizer.moments.width() as u64),
+            ("reference", if self.work.has_reference() { weights } else { 0 }),
+            ("optimizer", trained * n * run.optimizer.moments.width() as u64),
             ("gradient", trained * n * F32),
         ]
     }
 
     /// Keys and values of all rows, each with room for the longest completion, and what is held to draw from logits.
     fn sampling(&self) -> Parts {
-        let rollout = &self.run.rollout;
-        let training = self.run.grpo.as_ref().filter(|_| self.stage == Stage::Grpo);
-        let held_out = self.run.eval.as_ref();
-        let most = training.map(|grpo| (grpo.prompts_per_step * grpo.group_size, longest_completion(self.run)));
-        let evaluated =
-            held_out.map(|eval| (self.load.n_heldout * eval.samples, eval.max_tokens.unwrap_or(rollout.max_tokens)));
-        let needed = |(n, max_tokens): (usize, usize)| {
-            let positions = self.load.longest_prompt + max_tokens;
-            let row = DeviceCache::planned_bytes(self.model, self.run.model.dtype, 1, positions) as u64;
+        let (rollout, work) = (&self.work.run.rollout, self.work);
+        let needed = |Sampled { n, max_tokens, .. }: Sampled| {
+            let positions = work.load.longest_prompt + max_tokens;
+            let row = DeviceCache::planned_bytes(self.model, work.run.model.dtype, 1, positions) as u64;
             let rows = (rollout.kv_bytes / row.max(1)).min(n.min(rollout.max_batch) as u64);
             // Logits, scaled ones, and noise by integers of 64 bits.
             (rows * row, rows * self.model.vocab_size as u64 * 40)
         };
-        let (cache, draws) = most.into_iter().chain(evaluated).map(needed).max().unwrap_or((0, 0));
+        let (cache, draws) =
+            [work.training(), work.heldout()].into_iter().flatten().map(needed).max().unwrap_or((0, 0));
         vec![("kv cache", cache), ("draws", draws)]
     }
 
     /// The streams between blocks, what autograd keeps of one block or of all, as much again while it goes back, and a
     /// chunk of logits.
     fn update(&self, checkpointing: bool) -> Parts {
-        let Some(rows) = self.rows() else { return Vec::new() };
+        let Some(rows) = self.work.rows().map(|rows| rows.microbatch as u64) else { return Vec::new() };
         let (layers, d) = (self.model.blocks.len() as u64, self.model.hidden_dim as u64);
         let block = rows * self.block_row();
         let kept = if checkpointing { 0 } else { layers * block };
@@ -171,7 +161,7 @@ impl Needs<'_> {
     /// Bytes of what autograd keeps of one row in the block that keeps most.
     fn block_row(&self) -> u64 {
         let (d, number) = (self.model.hidden_dim as u64, self.number());
-        let heads = match self.run.model.mla {
+        let heads = match self.work.run.model.mla {
             Mla::Expanded => self.model.expanded_heads(0),
             Mla::Absorbed => self.model.heads(0),
         };
@@ -193,25 +183,9 @@ impl Needs<'_> {
 
     /// Bytes of a number as products read it.
     fn number(&self) -> u64 {
-        match self.run.model.dtype {
+        match self.work.run.model.dtype {
             Dtype::F32 | Dtype::Auto => F32,
             Dtype::Bf16 | Dtype::Fp8 => 2,
-        }
-    }
-
-    /// Rows of a microbatch, at most.
-    fn rows(&self) -> Option<u64> {
-        match self.stage {
-            Stage::Grpo => self.run.grpo.as_ref().map(|grpo| {
-                let longest = self.load.longest_prompt + longest_completion(self.run);
-                let group = self.load.longest_prompt + grpo.group_size * longest_completion(self.run);
-                (grpo.prompts_per_step * group).min(grpo.microbatch_tokens.max(longest)) as u64
-            }),
-            Stage::Sft => self.run.sft.as_ref().map(|sft| {
-                let longest = self.load.longest_document;
-                (sft.batch_tokens + longest).min(sft.microbatch_tokens.max(longest)) as u64
-            }),
-            Stage::Eval => None,
         }
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn needed(n_parameters: u64, run: &RunConfig, stage: Stage) -> u64 {
     if stage == Stage::Eval {
         return 0;
     }
-    let has_reference = run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef > 0.0);
+    let has_reference = run.grpo.as_ref().is_some_and(|grpo| grpo.objective.has_reference());
     let arrays = if stage == Stage::Grpo && has_reference { 2 } else { 1 };
     let checkpoint = n_parameters * (4 * arrays + run.optimizer.moments.width() as u64);
     // The newest ones, the best, and the one being written before the oldest goes.

@@ -8,7 +8,8 @@ use rollout::pool::page_bytes;
 use serde_json::Value;
 
 use super::Finding;
-use super::memory::{bytes, longest_completion, pages};
+use super::memory::{bytes, pages};
+use super::work::longest_completion;
 use crate::config::RunConfig;
 use crate::prompting::PromptSet;
 use crate::sft::Sequences;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use model::config::ModelConfig;
 
+use super::work::Work;
 use super::{Finding, Stage};
 use crate::config::RunConfig;
 use needs::Needs;
@@ -19,7 +20,7 @@ mod tests;
 mod widths;
 
 pub use compiled::bound_compiled_products;
-pub(super) use needs::{longest_completion, pages};
+pub(super) use needs::pages;
 
 /// A stretch of a run with memory needs of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,16 +124,12 @@ pub struct Passes {
 
 impl Passes {
     /// The ways a plan may choose from, the one that takes most memory first. What `run` says stands in each of them.
-    fn ways(run: &RunConfig, stage: Stage, load: &Load) -> [Passes; 4] {
-        let asked = match stage {
-            Stage::Grpo => run.grpo.as_ref().and_then(|grpo| grpo.activation_checkpointing),
-            Stage::Sft => run.sft.as_ref().and_then(|sft| sft.activation_checkpointing),
-            Stage::Eval => None,
-        };
-        let workers = run.run.workers.unwrap_or(load.cores).max(2);
+    fn ways(work: Work<'_>) -> [Passes; 4] {
+        let settings = &work.run.run;
+        let workers = settings.workers.unwrap_or(work.load.cores).max(2);
         [(workers, false), (2, false), (1, false), (1, true)].map(|(side_by_side, checkpointing)| Passes {
-            side_by_side: run.run.parallel_microbatches.unwrap_or(side_by_side),
-            checkpointing: asked.unwrap_or(checkpointing),
+            side_by_side: settings.parallel_microbatches.unwrap_or(side_by_side),
+            checkpointing: work.checkpointing().unwrap_or(checkpointing),
         })
     }
 }
@@ -162,16 +159,17 @@ impl Plan {
     /// where none does and the first where nobody knows what is available. A microbatch for each worker is such a way
     /// where it takes at most 128 MiB more than two. A pure function: the same values give the same plan.
     pub fn choose(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, available: Option<u64>) -> Plan {
-        let [all, two, one, last] = Passes::ways(run, stage, load).map(|way| Plan::new(model, run, stage, load, way));
-        let most = if all.peak().1 <= two.peak().1 + CHEAP { all } else { two.clone() };
-        let (usual, fits) = (most.passes, |plan: &Plan| available.is_none_or(|available| plan.peak().1 <= available));
-        let chosen = [most, two, one].into_iter().find(fits).unwrap_or(last);
-        let short = available.filter(|_| chosen.passes != usual);
-        Plan { short, ..chosen }
+        let all = Passes::ways(Work { run, stage, load }).map(|way| Plan::new(model, run, stage, load, way));
+        let costly = all[0].peak().1 > all[1].peak().1 + CHEAP;
+        let ways = &all[usize::from(costly)..];
+        let fits = |plan: &&Plan| available.is_none_or(|available| plan.peak().1 <= available);
+        let chosen = ways.iter().find(fits).unwrap_or(&all[3]);
+        let short = available.filter(|_| chosen.passes != ways[0].passes);
+        Plan { short, ..chosen.clone() }
     }
 
     fn new(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, passes: Passes) -> Plan {
-        let needs = Needs::new(model, run, stage, load, passes);
+        let needs = Needs::new(model, Work { run, stage, load }, passes);
         let standing = needs.standing();
         let phases = [
             (Phase::Sampling, needs.sampling()),

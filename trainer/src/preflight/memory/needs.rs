@@ -17,11 +17,11 @@ use rollout::pool::page_bytes;
 
 use super::compiled;
 use super::widths::Widths;
-use super::{Load, Part, Passes};
-use crate::config::RunConfig;
+use super::{Part, Passes};
 use crate::gradient::{EARLY, side_by_side};
 use crate::mtp;
 use crate::preflight::Stage;
+use crate::preflight::work::{Rows, Sampled, Work, longest_completion};
 
 const F32: u64 = 4;
 const BF16: u64 = 2;
@@ -39,42 +39,22 @@ const THREAD: u64 = 4 << 20;
 
 pub(super) struct Needs<'a> {
     model: &'a ModelConfig,
-    run: &'a RunConfig,
-    stage: Stage,
-    load: &'a Load,
+    work: Work<'a>,
     passes: Passes,
     workers: u64,
     layout: Layout,
     widths: Widths,
 }
 
-/// The rows of an update.
-#[derive(Clone, Copy)]
-struct Rows {
-    /// Of a microbatch, at most.
-    microbatch: u64,
-    /// Of the update.
-    all: u64,
-    /// Numbers in which attention's gradient adds up, for a microbatch.
-    sums: u64,
-}
-
 type Parts = Vec<(Part, u64)>;
 
 impl<'a> Needs<'a> {
-    pub(super) fn new(
-        model: &'a ModelConfig,
-        run: &'a RunConfig,
-        stage: Stage,
-        load: &'a Load,
-        passes: Passes,
-    ) -> Needs<'a> {
+    pub(super) fn new(model: &'a ModelConfig, work: Work<'a>, passes: Passes) -> Needs<'a> {
+        let Work { run, load, .. } = work;
         let workers = run.run.workers.unwrap_or(load.cores).max(1) as u64;
         Needs {
             model,
-            run,
-            stage,
-            load,
+            work,
             passes,
             workers,
             layout: Layout::new(model),
@@ -89,7 +69,7 @@ impl<'a> Needs<'a> {
         // multiplied with).
         let looked_up = if self.model.tied_head { 0 } else { (self.model.vocab_size * self.model.hidden_dim) as u64 };
         let copies = self.also_copied()
-            + match self.run.model.dtype {
+            + match self.work.run.model.dtype {
                 Dtype::Bf16 => (n - looked_up) * BF16,
                 Dtype::F32 | Dtype::Auto => (n - looked_up) * F32,
                 // A byte a number, and a scale for a block.
@@ -101,23 +81,21 @@ impl<'a> Needs<'a> {
         // Cosines and sines of half a head's width.
         let tables = (self.model.ropes.len() * self.model.max_positions * self.model.rope_dim()) as u64 * F32;
         let weights = n * F32 + copies + tables;
-        let has_reference = self.run.grpo.as_ref().is_some_and(|grpo| grpo.objective.kl_coef != 0.0);
-        let reference = if self.stage == Stage::Grpo && has_reference { weights } else { 0 };
+        let reference = if self.work.has_reference() { weights } else { 0 };
         // The sum, for each pass the ends and one block, and what passes are ahead of each other.
         let share = Share::room(&self.layout) as u64;
-        let gradients = self.rows().map_or(0, |rows| {
+        let gradients = self.work.rows().map_or(0, |rows| {
             let passes = self.passes(rows);
             (n + passes * share + ((passes - 1) * n).min(EARLY as u64)) * F32
         });
+        let moments = n * self.work.run.optimizer.moments.width() as u64;
+        let optimizer = if self.work.stage == Stage::Eval { 0 } else { moments };
         vec![
-            (Part::Program, self.load.program),
+            (Part::Program, self.work.load.program),
             (Part::Code, self.code()),
             (Part::Weights, weights),
             (Part::Reference, reference),
-            (
-                Part::Optimizer,
-                if self.stage == Stage::Eval { 0 } else { n * self.run.optimizer.moments.width() as u64 },
-            ),
+            (Part::Optimizer, optimizer),
             (Part::Gradients, gradients),
             (Part::Cache, self.cache()),
         ]
@@ -125,7 +103,7 @@ impl<'a> Needs<'a> {
 
     /// What computing brings into memory, whatever it computes.
     fn code(&self) -> u64 {
-        let compiled = compiled::kept(self.load.cores) as u64 * compiled::BYTES;
+        let compiled = compiled::kept(self.work.load.cores) as u64 * compiled::BYTES;
         let bf16 = ONEDNN + self.workers * LEFT_BY_ONEDNN + compiled;
         CODE + self.workers * THREAD + if self.is_bf16() { bf16 } else { 0 }
     }
@@ -134,13 +112,13 @@ impl<'a> Needs<'a> {
     /// keys and values a second time: of every head at once, and not of each turned to meet its queries.
     fn also_copied(&self) -> u64 {
         let routers: usize = self.layout.router_ranges().iter().map(ExactSizeIterator::len).sum();
-        let up = match (&self.model.attention, self.run.model.mla) {
+        let up = match (&self.model.attention, self.work.run.model.mla) {
             (AttentionConfig::Latent(a), Mla::Expanded) => {
                 self.model.blocks.len() * a.n_heads * a.rank * (a.nope_dim + a.value_dim)
             }
             _ => 0,
         };
-        match self.run.model.dtype {
+        match self.work.run.model.dtype {
             Dtype::Bf16 => routers as u64 * F32 + up as u64 * BF16,
             Dtype::F32 | Dtype::Auto => up as u64 * F32,
             Dtype::Fp8 => up as u64 + up as u64 / 1024,
@@ -149,30 +127,31 @@ impl<'a> Needs<'a> {
 
     /// Sampling the completions of a step.
     pub(super) fn sampling(&self) -> Option<Parts> {
-        let training = self.training()?;
+        let training = self.work.training()?;
         Some(self.sampled(training))
     }
 
     /// Sampling held-out problems.
     pub(super) fn evaluation(&self) -> Option<Parts> {
-        let evaluation = self.heldout()?;
+        let evaluation = self.work.heldout()?;
         Some(self.sampled(evaluation))
     }
 
     /// Backward passes side by side.
     pub(super) fn update(&self) -> Option<Parts> {
-        let rows = self.rows()?;
+        let rows = self.work.rows()?;
         let passes = self.passes(rows);
-        let together = (passes * rows.microbatch).min(rows.all);
+        let microbatch = rows.microbatch as u64;
+        let together = (passes * microbatch).min(rows.all as u64);
         let Widths { stream, kept_by_all, kept, forward, backward, attention, released, vocabulary } = self.widths;
         let layers = self.model.n_layers as u64;
-        let attention = (together * attention + passes * rows.sums).saturating_sub(together * released);
+        let attention = (together * attention + passes * self.sums(rows)).saturating_sub(together * released);
         let gradient = (together * backward).max(attention);
         let (stack, block) = match self.passes.checkpointing {
             false => (layers * stream + kept_by_all, gradient.max(together * forward)),
             true => (layers * stream, together * kept + gradient.max(together * (stream + forward))),
         };
-        let chunk_rows = (chunk_rows(self.model.vocab_size) as u64).min(rows.microbatch.max(8));
+        let chunk_rows = (chunk_rows(self.model.vocab_size) as u64).min(microbatch.max(8));
         // In bf16 logits are rounded for their products, and a product that is a gradient is made whole before it is added.
         let (mut logits, mut block_product) = (chunk_rows * vocabulary * F32, 0);
         if self.is_bf16() {
@@ -184,7 +163,7 @@ impl<'a> Needs<'a> {
         let head = logits + together * 2 * stream * F32 + passes * chunk_rows * 4 * stream * F32;
         let block = block * F32 + passes * block_product;
         // A module keeps its input, its output and what it reads beside what a block keeps.
-        let modules = if mtp::learns(self.run) { self.model.n_mtp as u64 } else { 0 };
+        let modules = if mtp::learns(self.work.run) { self.model.n_mtp as u64 } else { 0 };
         let stack = stack + modules * (4 * stream + if self.passes.checkpointing { 0 } else { kept });
         let activations = together * stack * F32 + head.max(block).saturating_sub(logits);
         Some(vec![(Part::Activations, activations), (Part::Logits, logits)])
@@ -193,7 +172,7 @@ impl<'a> Needs<'a> {
     /// Writing a checkpoint: one tensor at a time, as numbers and as bytes.
     pub(super) fn saving(&self) -> Option<Parts> {
         let largest = self.layout.parameters().iter().map(|p| p.range().len()).max().unwrap_or(0) as u64;
-        (self.stage != Stage::Eval).then(|| vec![(Part::File, 2 * largest * F32)])
+        (self.work.stage != Stage::Eval).then(|| vec![(Part::File, 2 * largest * F32)])
     }
 
     /// A phase's own parts, with what else the buffers of an update keep.
@@ -217,66 +196,31 @@ impl<'a> Needs<'a> {
     }
 
     fn is_bf16(&self) -> bool {
-        self.run.model.dtype == Dtype::Bf16
+        self.work.run.model.dtype == Dtype::Bf16
     }
 
-    fn rows(&self) -> Option<Rows> {
-        match self.stage {
-            Stage::Grpo => self.run.grpo.as_ref().map(|grpo| {
-                let longest = self.load.longest_prompt + longest_completion(self.run);
-                let group = self.load.longest_prompt + grpo.group_size * longest_completion(self.run);
-                let groups = grpo.prompts_per_step.div_ceil(grpo.updates_per_step.max(1));
-                let all = (groups * group) as u64;
-                let microbatch = all.min(grpo.microbatch_tokens.max(longest) as u64);
-                let prompt = self.load.longest_prompt;
-                let groups = groups_of(prompt, longest_completion(self.run), grpo.group_size, microbatch as usize);
-                Rows { microbatch, all, sums: self.sums(&groups) }
-            }),
-            Stage::Sft => self.run.sft.as_ref().map(|sft| {
-                // The document that reaches the limit is whole.
-                let longest = self.load.longest_document;
-                let all = (sft.batch_tokens + longest) as u64;
-                let microbatch = sft.batch_tokens.min(sft.microbatch_tokens).max(longest) as u64;
-                let documents = groups_of(longest, 0, 0, microbatch as usize);
-                Rows { microbatch, all, sums: self.sums(&documents) }
-            }),
-            Stage::Eval => None,
-        }
-    }
-
-    fn sums(&self, segments: &[Segment]) -> u64 {
-        attention::backward_sums(segments, self.model.heads(0)) as u64
+    /// Numbers in which attention's gradient adds up, for a microbatch.
+    fn sums(&self, rows: Rows) -> u64 {
+        let load = self.work.load;
+        let segments = match &self.work.run.grpo {
+            Some(grpo) if self.work.stage == Stage::Grpo => {
+                let completion = longest_completion(self.work.run);
+                groups_of(load.longest_prompt, completion, grpo.group_size, rows.microbatch)
+            }
+            _ => groups_of(load.longest_document, 0, 0, rows.microbatch),
+        };
+        attention::backward_sums(&segments, self.model.heads(0)) as u64
     }
 
     /// Backward passes that run at the same time.
     fn passes(&self, rows: Rows) -> u64 {
         let n = rows.all.div_ceil(rows.microbatch.max(1));
-        side_by_side(self.workers as usize, self.passes.side_by_side, n as usize) as u64
-    }
-
-    /// What a step samples.
-    fn training(&self) -> Option<Sampled> {
-        let grpo = self.run.grpo.as_ref().filter(|_| self.stage == Stage::Grpo)?;
-        Some(Sampled {
-            n: grpo.prompts_per_step * grpo.group_size,
-            group_size: grpo.group_size,
-            max_tokens: longest_completion(self.run),
-        })
-    }
-
-    /// What an evaluation samples.
-    fn heldout(&self) -> Option<Sampled> {
-        let eval = self.run.eval.as_ref()?;
-        Some(Sampled {
-            n: self.load.n_heldout * eval.samples,
-            group_size: eval.samples,
-            max_tokens: eval.max_tokens.unwrap_or(self.run.rollout.max_tokens),
-        })
+        side_by_side(self.workers as usize, self.passes.side_by_side, n) as u64
     }
 
     /// Completions that all replicas decode at once.
     fn at_once(&self, sampled: Sampled) -> u64 {
-        (sampled.n as u64).min(self.workers * self.run.rollout.max_batch as u64)
+        (sampled.n as u64).min(self.workers * self.work.run.rollout.max_batch as u64)
     }
 
     /// Pages in use, of the request that needs most; each group shares its prompt's full pages.
@@ -284,11 +228,11 @@ impl<'a> Needs<'a> {
         let needed = |sampled: Sampled| {
             let at_once = self.at_once(sampled);
             let groups = at_once.div_ceil(sampled.group_size.max(1) as u64);
-            let (prompt, completion) = pages(self.load.longest_prompt, sampled.max_tokens);
+            let (prompt, completion) = pages(self.work.load.longest_prompt, sampled.max_tokens);
             let pages = groups * prompt + at_once * completion;
-            (pages * page_bytes(&self.run.rollout, self.model) as u64).min(self.run.rollout.kv_bytes)
+            (pages * page_bytes(&self.work.run.rollout, self.model) as u64).min(self.work.run.rollout.kv_bytes)
         };
-        [self.training(), self.heldout()].into_iter().flatten().map(needed).max().unwrap_or(0)
+        [self.work.training(), self.work.heldout()].into_iter().flatten().map(needed).max().unwrap_or(0)
     }
 
     /// What replicas hold beside their caches: one block of a prompt or of a batch with its drafts, and
@@ -296,9 +240,9 @@ impl<'a> Needs<'a> {
     fn sampled(&self, sampled: Sampled) -> Parts {
         let at_once = self.at_once(sampled);
         let replicas = self.workers.min(at_once);
-        let drafted = if self.run.rollout.speculate > 0 { replicas * DRAFT_ROWS as u64 } else { 0 };
+        let drafted = if self.work.run.rollout.speculate > 0 { replicas * DRAFT_ROWS as u64 } else { 0 };
         let fed = at_once.max(drafted);
-        let rows = (replicas * self.load.longest_prompt as u64).max(fed);
+        let rows = (replicas * self.work.load.longest_prompt as u64).max(fed);
         let Widths { stream, kept, forward, vocabulary, .. } = self.widths;
         let half = if self.is_bf16() { BF16 } else { 0 };
         let block = rows * (stream + kept + forward) * F32;
@@ -324,20 +268,6 @@ fn groups_of(prompt: usize, completion: usize, group_size: usize, rows: usize) -
         (0..group_size).for_each(|_| push(completion, prompt));
     }
     segments
-}
-
-/// Completions that are sampled in one go.
-#[derive(Clone, Copy)]
-struct Sampled {
-    n: usize,
-    group_size: usize,
-    max_tokens: usize,
-}
-
-/// The longest completion a run samples while training, schedule included, in tokens.
-pub(crate) fn longest_completion(run: &RunConfig) -> usize {
-    let changes = run.grpo.iter().flat_map(|grpo| &grpo.max_tokens_schedule).map(|change| change.max_tokens);
-    changes.chain([run.rollout.max_tokens]).max().unwrap_or(0)
 }
 
 /// Pages of keys and values that a prompt takes, and those that each of its completions may need beside them.

@@ -115,7 +115,7 @@ fn memory_decides_how_backward_passes_are_made() {
     };
     let plenty = choose(&config, Some(1 << 30));
     assert_eq!((plenty.passes(), plenty.saving_way()), (choose(&config, None).passes(), None));
-    let ways = Passes::ways(&config, Stage::Grpo, &LOAD);
+    let ways = Passes::ways(Work { run: &config, stage: Stage::Grpo, load: &LOAD });
     let [both, _, one, least] = ways.map(|way| Plan::new(&model, &config, Stage::Grpo, &LOAD, way).peak().1);
     assert!(both > one && one > least);
     assert_eq!(
@@ -157,7 +157,7 @@ fn attention_sums_grow_as_a_sequence_does() {
 fn fine_tuning_and_evaluation_have_their_own_phases() {
     let model = model();
     let text = "model.checkpoint = 'x'\ndata.source.chain = { n_problems = 9 }\n\
-                [sft]\nsteps = 1\nbatch_tokens = 512\nmax_tokens = 128";
+                [sft]\nsteps = 1\nbatch_tokens = 512\nmicrobatch_tokens = 512\nmax_tokens = 128";
     let config: RunConfig = toml::from_str(text).unwrap();
     let tuning = plan(&model, &config, Stage::Sft, &LOAD);
     assert_eq!((tuning.total(Phase::Sampling), tuning.part(Phase::Update, Part::Cache)), (0, 0));
