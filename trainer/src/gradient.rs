@@ -155,31 +155,25 @@ impl State<'_> {
         others && self.waiting + n > EARLY
     }
 
-    /// Adds numbers of a part; the first microbatch's take the place of the last sum.
-    fn add(&mut self, i: usize, start: usize, numbers: &[f32]) {
-        match i {
-            0 => self.total.put_at(start, numbers),
-            _ => self.total.add_at(start, numbers),
-        }
-    }
-
-    /// Adds microbatch `i`'s numbers of a part if it is its turn, and those that waited for that; else they wait.
-    fn take(&mut self, mut i: usize, part: usize, start: usize, numbers: &[f32]) {
-        let Some(&turn) = self.turns.as_ref().and_then(|turns| turns.get(part)) else { return };
-        if turn != i {
-            self.waiting += numbers.len();
-            self.early.insert((part, i), Buffer::copy(numbers));
+    /// Adds microbatch `i`'s numbers of a part if it is its turn, and those that waited for that; else they wait. The
+    /// first microbatch's take the place of the last sum.
+    fn take(&mut self, i: usize, part: usize, start: usize, numbers: &[f32]) {
+        let State { total, turns, early, waiting } = self;
+        let Some(turn) = turns.as_mut().map(|turns| &mut turns[part]) else { return };
+        if *turn != i {
+            *waiting += numbers.len();
+            early.insert((part, i), Buffer::copy(numbers));
             return;
         }
-        self.add(i, start, numbers);
-        i += 1;
-        while let Some(numbers) = self.early.remove(&(part, i)) {
-            self.waiting -= numbers.len();
-            self.add(i, start, &numbers);
-            i += 1;
+        match i {
+            0 => total.put_at(start, numbers),
+            _ => total.add_at(start, numbers),
         }
-        if let Some(turns) = &mut self.turns {
-            turns[part] = i;
+        *turn += 1;
+        while let Some(numbers) = early.remove(&(part, *turn)) {
+            *waiting -= numbers.len();
+            total.add_at(start, &numbers);
+            *turn += 1;
         }
     }
 }

@@ -239,6 +239,26 @@ impl Rule {
             keep: (1.0 - lr * config.weight_decay) as f32,
         }
     }
+
+    fn move_span<M: Moment>(
+        &self,
+        keep: f32,
+        weights: &mut [f32],
+        gradient: &[f32],
+        first: &mut [M],
+        second: &mut [M],
+    ) {
+        let moments = first.iter_mut().zip(second);
+        widest(|| {
+            for ((w, g), (first, second)) in weights.iter_mut().zip(gradient).zip(moments) {
+                let g = g * self.clip;
+                let m = self.beta1 * first.wide() + self.rest1 * g;
+                let v = self.beta2 * second.wide() + self.rest2 * (g * g);
+                *w = *w * keep - self.rate * m / (v.sqrt() * self.root + self.epsilon);
+                (*first, *second) = (M::kept(m), M::kept(v));
+            }
+        });
+    }
 }
 
 /// One move of all parameters.
@@ -283,28 +303,6 @@ impl Mover<'_> {
                 self.rule.move_span(keep, weights, gradient, &mut first[here.clone()], &mut second[here]);
             }
         }
-    }
-}
-
-impl Rule {
-    fn move_span<M: Moment>(
-        &self,
-        keep: f32,
-        weights: &mut [f32],
-        gradient: &[f32],
-        first: &mut [M],
-        second: &mut [M],
-    ) {
-        let moments = first.iter_mut().zip(second);
-        widest(|| {
-            for ((w, g), (first, second)) in weights.iter_mut().zip(gradient).zip(moments) {
-                let g = g * self.clip;
-                let m = self.beta1 * first.wide() + self.rest1 * g;
-                let v = self.beta2 * second.wide() + self.rest2 * (g * g);
-                *w = *w * keep - self.rate * m / (v.sqrt() * self.root + self.epsilon);
-                (*first, *second) = (M::kept(m), M::kept(v));
-            }
-        });
     }
 }
 

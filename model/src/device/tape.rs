@@ -47,7 +47,7 @@ impl Tape {
         };
         let along = |out: &Tensor, d_out: &Tensor| (out * d_out).sum(Kind::Float);
         let all = d_out.map_or_else(|| out.shallow_clone(), |d_out| along(&out, d_out));
-        let all = loss.map_or_else(|| all.shallow_clone(), |loss| &all + loss);
+        let all = if let Some(loss) = loss { all + loss } else { all };
         follow(&all, !cuts.is_empty(), &mut found);
         // The last product first: all that follows a product has been followed then.
         while let Some(cut) = cuts.pop() {

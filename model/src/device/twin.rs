@@ -74,9 +74,9 @@ impl Policy {
 
     /// Takes the masters over that an optimizer moved on a device.
     pub fn fetch_masters(&mut self) {
-        let Some(twin) = self.twin.take() else { return };
-        twin.lock().give(&mut self.parameters);
-        self.twin = Some(twin);
+        if let Some(twin) = &self.twin {
+            twin.lock().give(&mut self.parameters);
+        }
     }
 
     /// Hands the masters in `range` to the copy on a device, where there is one.
