@@ -18,6 +18,7 @@
 mod ball;
 mod budget;
 mod canonical;
+mod characters;
 mod choice;
 mod compare;
 mod complex;

@@ -5,6 +5,7 @@ mod command;
 use std::borrow::Cow;
 
 use super::budget::{MAX_BYTES, MAX_TOKENS};
+use super::characters;
 use super::literal;
 use super::names;
 use super::token::{Bracket, Token, TokenKind as T};
@@ -22,7 +23,7 @@ pub(crate) fn lex(text: &str) -> Result<Vec<Token>, LexError> {
     if text.len() > MAX_BYTES {
         return Err(LexError::TooLong);
     }
-    let plain: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.chars().map(names::plain).collect() };
+    let plain: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.chars().map(characters::plain).collect() };
     let mut lexer = Lexer { rest: unwrapped(&plain), tokens: Vec::with_capacity(16), spaced: false };
     lexer.run(0)?;
     let tokens = &mut lexer.tokens;
@@ -63,7 +64,7 @@ impl<'a> Lexer<'a> {
 
     fn run(&mut self, depth: usize) -> Result<(), LexError> {
         while let Some(raw) = self.rest.chars().next() {
-            let c = names::plain(raw);
+            let c = characters::plain(raw);
             if c.is_ascii_digit() && self.wants_one_digit() {
                 self.skip(raw);
                 self.push(literal::integer(i64::from(c.to_digit(10).unwrap_or(0))))?;
@@ -91,7 +92,7 @@ impl<'a> Lexer<'a> {
                     self.skip(raw);
                     self.spaced = true;
                 }
-                _ if c.is_alphabetic() && names::character(c).is_none() && names::script(c).is_none() => {
+                _ if c.is_alphabetic() && characters::character(c).is_none() && characters::script(c).is_none() => {
                     self.letters()?;
                 }
                 _ => self.symbol(raw, c)?,
@@ -137,11 +138,11 @@ impl<'a> Lexer<'a> {
             self.rest = &self.rest[3..];
             return self.push(T::Ellipsis);
         }
-        if let Some((raised, _)) = names::script(c) {
+        if let Some((raised, _)) = characters::script(c) {
             return self.scripts(raised);
         }
         self.skip(raw);
-        if let Some((top, bottom)) = names::vulgar(c) {
+        if let Some((top, bottom)) = characters::vulgar(c) {
             self.push(T::Fraction)?;
             for number in [top, bottom] {
                 self.push(T::Open(Bracket::Brace))?;
@@ -150,7 +151,7 @@ impl<'a> Lexer<'a> {
             }
             return Ok(());
         }
-        let kind = names::character(c).unwrap_or_else(|| T::Unknown(c.to_string().into()));
+        let kind = characters::character(c).unwrap_or_else(|| T::Unknown(c.to_string().into()));
         self.push(kind)
     }
 
@@ -160,7 +161,7 @@ impl<'a> Lexer<'a> {
         self.push(T::Open(Bracket::Brace))?;
         let mut plain = String::new();
         while let Some(c) = self.rest.chars().next() {
-            match names::script(c) {
+            match characters::script(c) {
                 Some((same, p)) if same == raised => plain.push(p),
                 _ => break,
             }
@@ -179,13 +180,13 @@ impl<'a> Lexer<'a> {
             .rest
             .char_indices()
             .find(|&(_, raw)| {
-                let c = names::plain(raw);
-                !c.is_alphabetic() || names::character(c).is_some() || names::script(c).is_some()
+                let c = characters::plain(raw);
+                !c.is_alphabetic() || characters::character(c).is_some() || characters::script(c).is_some()
             })
             .map_or(self.rest.len(), |(place, _)| place);
         let (run, rest) = self.rest.split_at(end);
         self.rest = rest;
-        let run: String = run.chars().map(names::plain).collect();
+        let run: String = run.chars().map(characters::plain).collect();
         self.run_of_letters(&run)
     }
 

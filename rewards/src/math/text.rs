@@ -11,8 +11,8 @@ const DELIMITERS: [(&str, &str); 4] = [("$$", "$$"), ("$", "$"), (r"\(", r"\)"),
 ///
 /// The answer of a text is what its box holds, or else what its last sentence of the kind "The final answer is …" gives, or
 /// else the text itself. Boxes that differ give none, unless [`MathOptions::from_prose`] is set: then the last one counts,
-/// and of a text that is not right as a whole the last formula between dollars, with those that "and", "or" or a comma join to it,
-/// or else the last word that has a digit.
+/// and of a text that is not right as a whole the last formula between dollars, with those that "and", "or" or a comma join
+/// to it, or else the last word that has a digit.
 pub fn grade_texts(gold: &str, answer: &str, options: &MathOptions) -> Grade {
     let gold = Gold::new(marked(gold, options).unwrap_or(gold), options);
     let found = match marked(answer, options) {
