@@ -31,7 +31,7 @@ pub use cache::{DeviceCache, Encoded};
 pub use fp8::fp8_product;
 pub use library::{LibraryError, beside_libtorch, free_cuda_memory, load_cuda};
 pub use noise::gumbel;
-pub use plan::weight_bytes;
+pub use plan::{number_bytes, weight_bytes};
 pub use policy::DevicePolicy;
 pub(crate) use twin::Twin;
 

@@ -1,10 +1,10 @@
 //! `DeviceCache`: keys and values of the sequences being sampled on a device, and the forward pass that reads them.
 //!
-//! Of latent attention it holds latents and rotated keys alone. A cache is rows of a fixed capacity. The rows in use are the first ones, so that a step reads them in place: a row
-//! that is finished is replaced by the last.
+//! Of latent attention it holds latents and rotated keys alone. A cache is rows of a fixed capacity. The rows in use are the
+//! first ones, so that a step reads them in place: a row that is finished is replaced by the last.
 
 use super::attention::Batches;
-use super::plan::cached;
+use super::plan::number_bytes;
 use super::policy::DevicePolicy;
 use crate::attention::{Heads, Widths};
 use crate::config::{Dtype, Mla, ModelConfig};
@@ -61,7 +61,7 @@ impl DeviceCache {
     /// The same for a policy of `config` that is to compute in `dtype`.
     pub fn planned_bytes(config: &ModelConfig, dtype: Dtype, rows: usize, positions: usize) -> usize {
         let Widths { key, value, .. } = config.heads(0).widths();
-        cached(dtype) * config.n_layers * (key + value) * rows * positions.next_multiple_of(STEP)
+        number_bytes(dtype) * config.n_layers * (key + value) * rows * positions.next_multiple_of(STEP)
     }
 
     /// Rows in use.

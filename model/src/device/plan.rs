@@ -25,8 +25,8 @@ pub fn weight_bytes(config: &ModelConfig, dtype: Dtype, mla: Mla) -> u64 {
     (size_of::<f32>() * (layout.len() + tables) + wide + codes) as u64
 }
 
-/// Bytes of a number that is cached, where products read f32 or bf16.
-pub(super) fn cached(dtype: Dtype) -> usize {
+/// Bytes of a number as products on a device read it where it is in no FP8, and as caches hold it.
+pub fn number_bytes(dtype: Dtype) -> usize {
     match dtype {
         Dtype::F32 | Dtype::Auto => 4,
         Dtype::Bf16 | Dtype::Fp8 => 2,

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use model::config::{Dtype, Mla, ModelConfig};
-use model::device::{DeviceCache, chunk_rows, weight_bytes};
+use model::config::{Mla, ModelConfig};
+use model::device::{DeviceCache, chunk_rows, number_bytes, weight_bytes};
 use model::layout::{Layout, Parameter};
 
 use super::memory::{Load, bytes};
@@ -183,10 +183,7 @@ impl Needs<'_> {
 
     /// Bytes of a number as products read it.
     fn number(&self) -> u64 {
-        match self.work.run.model.dtype {
-            Dtype::F32 | Dtype::Auto => F32,
-            Dtype::Bf16 | Dtype::Fp8 => 2,
-        }
+        number_bytes(self.work.run.model.dtype) as u64
     }
 }
 
