@@ -109,8 +109,8 @@ pub struct Load {
     pub n_heldout: usize,
 }
 
-/// Bytes that a microbatch for each worker may take beyond two of them side by side. Threads that share none are faster, by a
-/// fifth where its products are short; but where activations are large, memory is worth more.
+/// Bytes that a microbatch for each worker may take beyond two of them side by side. Threads that share none are faster, by
+/// a fifth where its products are short; but where activations are large, memory is worth more.
 const CHEAP: u64 = 128 << 20;
 
 /// How the backward passes of an update are made. No bit of a run depends on it.
@@ -126,9 +126,9 @@ impl Passes {
     /// The ways a plan may choose from, the one that takes most memory first. What `run` says stands in each of them.
     fn ways(work: Work<'_>) -> [Passes; 4] {
         let settings = &work.run.run;
-        let workers = settings.workers.unwrap_or(work.load.cores).max(2);
+        let workers = settings.workers.unwrap_or(work.load.cores).max(1);
         [(workers, false), (2, false), (1, false), (1, true)].map(|(side_by_side, checkpointing)| Passes {
-            side_by_side: settings.parallel_microbatches.unwrap_or(side_by_side),
+            side_by_side: settings.parallel_microbatches.unwrap_or(side_by_side).min(workers),
             checkpointing: work.checkpointing().unwrap_or(checkpointing),
         })
     }
