@@ -2,11 +2,11 @@
 //! experts they go to.
 //!
 //! Prints one JSON object. The argument is one too, each part of which has a usual value: `{"threads": 4, "seconds": 1.0,
-//! "width": D, "expert": F, "dtype": "f32", "chosen": k, "forward": [rows, [E, 4E]], "decode": [E, layers, [rows, …]]}`. `forward` takes the
-//! seconds of one layer with each number of experts, and their ratio to the first. `decode` takes the seconds of a
-//! layer for so many rows, one layer after the other so that weights come from memory, and those in which the same
-//! threads add up as many numbers as the experts hold that these rows go to. Measurements take turns, and the least of each
-//! step counts.
+//! "width": D, "expert": F, "dtype": "f32", "chosen": k, "forward": [rows, [E, 4E]], "decode": [E, layers, [rows, …]]}`.
+//! `forward` takes the seconds of one layer with each number of experts, and their ratio to the first. `decode` takes the
+//! seconds of a layer for so many rows, one layer after the other so that weights come from memory, and those in which the
+//! same threads add up as many numbers as the experts hold that these rows go to. Measurements take turns, and the least of
+//! each step counts.
 
 #![expect(clippy::print_stdout, reason = "the seconds are what it is run for")]
 

@@ -2,10 +2,10 @@
 //!
 //! They are guessed by n-grams (this file) or by the policy's block of multi-token prediction (`draft/mtp.rs`).
 //!
-//! A draft of n-grams repeats, token after token, what mostly followed the last tokens where they stood before: in the prompt, in the
-//! completion itself or in one of its siblings (prompt lookup, Saxena 2023). Where the policy's own draws are the same,
-//! one step of decoding gives several tokens (speculative decoding, Leviathan et al. 2022): with noise keyed by position
-//! what is drawn does not depend on what was guessed.
+//! A draft of n-grams repeats, token after token, what mostly followed the last tokens where they stood before: in the
+//! prompt, in the completion itself or in one of its siblings (prompt lookup, Saxena 2023). Where the policy's own draws are
+//! the same, one step of decoding gives several tokens (speculative decoding, Leviathan et al. 2022): with noise keyed by
+//! position what is drawn does not depend on what was guessed.
 
 pub(crate) mod mtp;
 

@@ -191,7 +191,8 @@ pub struct RunArgs {
     /// Go on with a run that was stopped: the folder given, or the newest of this name.
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
-    /// Resume although something that results follow from (program, machine, config, a file it reads) is another than before.
+    /// Resume although something that results follow from (program, machine, config, a file it reads) is another than
+    /// before.
     #[arg(long)]
     pub allow_inexact: bool,
     /// Stop with a checkpoint after so many hours.

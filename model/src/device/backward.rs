@@ -19,8 +19,8 @@ use crate::router::{Loads, NO_BALANCE, Routed};
 use std::ops::Range;
 use tch::{Kind, Tensor};
 
-/// Bytes that a chunk of logits may take; autograd holds a few arrays of this size. The gradient of the head is added up once
-/// a chunk, so small chunks cost more than they save.
+/// Bytes that a chunk of logits may take; autograd holds a few arrays of this size. The gradient of the head is added up
+/// once a chunk, so small chunks cost more than they save.
 const CHUNK_BYTES: usize = 1 << 30;
 
 /// Rows of a chunk of logits, at most.

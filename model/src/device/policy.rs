@@ -32,8 +32,8 @@ pub struct DevicePolicy {
 }
 
 impl DevicePolicy {
-    /// A copy of `policy` on `device`, that computes in the same precision. Where that is FP8, what is not in FP8 is in bf16,
-    /// as DeepSeek-V3 has it.
+    /// A copy of `policy` on `device`, that computes in the same precision. Where that is FP8, what is not in FP8 is in
+    /// bf16, as DeepSeek-V3 has it.
     pub fn new(policy: &Policy, device: Device) -> DevicePolicy {
         let wide = match policy.dtype() {
             Dtype::Bf16 | Dtype::Fp8 => Kind::BFloat16,

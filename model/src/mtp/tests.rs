@@ -236,8 +236,8 @@ fn the_likeliest_are_counted() {
     assert_eq!(routed.n_sent, routed.loads.values().map(crate::router::Load::total).sum::<u64>());
 }
 
-/// What transformers' MtpModel computes with the same checkpoint: logits relative to the largest, log-probabilities, and
-/// the gradient of their negated mean, each tensor as a vector relative to its length. Rounding alone moves single numbers of
+/// What transformers' MtpModel computes with the same checkpoint: logits relative to the largest, log-probabilities, and the
+/// gradient of their negated mean, each tensor as a vector relative to its length. Rounding alone moves single numbers of
 /// the policy's own blocks by about as much, here and in transformers: scripts/golden/mtp.py.
 #[test]
 fn the_module_is_that_of_transformers() {

@@ -99,7 +99,8 @@ pub fn add_z_loss(
     })
 }
 
-/// Σ `slopes` · share, where a share is a score divided by the sum of its row's; adds the gradient with respect to the logits.
+/// Σ `slopes` · share, where a share is a score divided by the sum of its row's; adds the gradient with respect to the
+/// logits.
 fn add_shares(scores: &[f32], slopes: &[f32], scoring: Scoring, d_logits: &mut [f32]) -> f64 {
     let sum: f32 = scores.iter().sum();
     let value = scores.iter().zip(slopes).map(|(score, slope)| score * slope).sum::<f32>() / sum;

@@ -30,7 +30,8 @@ fn balance(policy: &Policy, packed: &Packed) -> (Balance, Vec<Range<usize>>) {
     (Balance { sequence: 0.3, batch: 0.2, z: 0.1, n_sequences, n_rows, loads }, sequences)
 }
 
-/// One pass with everything that may be learned beside the targets: by the host, or where there is a device by the copy there.
+/// One pass with everything that may be learned beside the targets: by the host, or where there is a device by the copy
+/// there.
 fn pass(policy: &Policy, device: Option<&DevicePolicy>, checkpointing: bool) -> Passed {
     let (packed, targets) = groups(&tokens(policy, 90), 7, false);
     let (balance, sequences) = balance(policy, &packed);

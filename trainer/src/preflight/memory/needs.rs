@@ -108,8 +108,8 @@ impl<'a> Needs<'a> {
         CODE + self.workers * THREAD + if self.is_bf16() { bf16 } else { 0 }
     }
 
-    /// Routers in f32 beside a bf16 copy; where latent attention is trained in another form than it is sampled in, what makes
-    /// keys and values a second time: of every head at once, and not of each turned to meet its queries.
+    /// Routers in f32 beside a bf16 copy; where latent attention is trained in another form than it is sampled in, what
+    /// makes keys and values a second time: of every head at once, and not of each turned to meet its queries.
     fn also_copied(&self) -> u64 {
         let routers: usize = self.layout.router_ranges().iter().map(ExactSizeIterator::len).sum();
         let up = match (&self.model.attention, self.work.run.model.mla) {

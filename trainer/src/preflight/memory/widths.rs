@@ -102,8 +102,8 @@ fn absorbed(a: &LatentAttention, d: u64, Copies { half, tiles }: Copies) -> Piec
     let (rank, rope, value) = (wide(a.rank), wide(a.rope_dim), h * wide(a.value_dim));
     let (q, key, gathered) = (h * (rank + rope), rank + rope, h * rank);
     let kept = latents(a) + h * wide(a.nope_dim) + q + key + gathered + h + value;
-    // What heads gathered once more, head by head, in bf16 rounded beside it, and its values. In the gradient: values beside what was gathered, twice;
-    // later what was gathered beside queries and keys; then queries twice.
+    // What heads gathered once more, head by head, in bf16 rounded beside it, and its values. In the gradient: values beside
+    // what was gathered, twice; later what was gathered beside queries and keys; then queries twice.
     let backward = (2 * value + gathered).max(value + 2 * gathered).max(gathered + q + key).max(2 * q);
     Piece {
         kept,
