@@ -64,9 +64,7 @@ fn a_file_that_is_not_there_is_the_users_mistake() {
       caused by: No such file or directory (os error 2)
     hint: paths are relative to the current directory
     ");
-    insta::assert_snapshot!(complaint(&["sample", "--model", "no_such", "--prompt", "1+1="], 2), @r"
-    error: find checkpoint `no_such`: there is no such folder, and it is no hub id (`owner/name`)
-    ");
+    insta::assert_snapshot!(complaint(&["sample", "--model", "no_such", "--prompt", "1+1="], 2), @"error: find checkpoint `no_such`: there is no such folder, and it is no hub id (`owner/name`)");
 }
 
 #[test]

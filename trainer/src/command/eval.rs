@@ -36,7 +36,11 @@ fn config(arguments: &EvalArgs) -> Result<RunConfig> {
             }
             Ok(config)
         }
-        (None, Some(model), Some(data)) => eval::config_for(model, data, arguments.template, arguments.max_tokens),
+        (None, Some(model), Some(data)) => {
+            let mut config = eval::config_for(model, data, arguments.template, arguments.max_tokens)?;
+            config.places.set("eval.sets.0.data", "`--data`");
+            Ok(config)
+        }
         _ => unreachable!("clap asks for a config, or for a model and data"),
     }
 }
