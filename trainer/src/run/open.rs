@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use model::config::{Dtype, Mla, ModelConfig};
 use model::device::free_cuda_memory;
 use model::policy::Policy;
-use model::probe::Probe;
 use model::team;
 use tch::Device;
 use tracing::debug_span;
@@ -81,17 +80,18 @@ impl Run {
         let mut reference = plan.reference.then(|| policy.deep_copy());
         let spared = [config.router.spared(policy.layout()), mtp::spared(config, policy.layout())].concat();
         let mut optimizer = Optimizer::sparing(policy.layout(), &config.optimizer, &spared);
-        let probe = policy.probe();
+        // A device's kernels promise nothing that could be tried.
+        let differing = if device.is_none() { policy.probe().failed } else { None };
         let measures = match config.run.exactness {
             Exactness::Measure => true,
             Exactness::Require => false,
-            Exactness::Auto => probe.failed.is_some() || device.is_some() || config.model.mla == Mla::Expanded,
+            Exactness::Auto => differing.is_some() || device.is_some() || config.model.mla == Mla::Expanded,
         };
         let machine = Machine {
             program,
             workers,
             threads: 1,
-            route: route(&policy, device, &probe, measures),
+            route: route(&policy, device, differing, measures),
             config: checkpoint::config_text(config),
             inputs: Some(inputs),
         };
@@ -178,15 +178,18 @@ fn never_saved(dir: &RunDir, config: &RunConfig) -> Result<()> {
 }
 
 /// What the products run as, in words: `f32, own products with avx512`, or `bf16, libtorch's products in blocks of 8 rows`.
-fn route(policy: &Policy, device: Option<Device>, probe: &Probe, measures: bool) -> String {
-    let mut route = match policy.dtype() {
-        Dtype::Bf16 if device.is_some() => format!("bf16 on {}, libtorch's kernels", device::name(device)),
-        _ if device.is_some() => format!("f32 on {}, libtorch's kernels", device::name(device)),
-        Dtype::Bf16 => "bf16, libtorch's products in blocks of 8 rows".to_owned(),
-        Dtype::Fp8 => format!("fp8, own products with {}", model::product::route()),
-        Dtype::F32 | Dtype::Auto => format!("f32, own products with {}", model::product::route()),
+fn route(policy: &Policy, device: Option<Device>, differing: Option<([usize; 2], usize)>, measures: bool) -> String {
+    let dtype = match policy.dtype() {
+        Dtype::Bf16 => "bf16",
+        Dtype::Fp8 => "fp8",
+        Dtype::F32 | Dtype::Auto => "f32",
     };
-    if let (Some(([out, input], rows)), None) = (&probe.failed, device) {
+    let mut route = match policy.dtype() {
+        _ if device.is_some() => format!("{dtype} on {}, libtorch's kernels", device::name(device)),
+        Dtype::Bf16 => format!("{dtype}, libtorch's products in blocks of 8 rows"),
+        _ => format!("{dtype}, own products with {}", model::product::route()),
+    };
+    if let Some(([out, input], rows)) = differing {
         route += &format!(", inexact with {rows} rows of [{out}, {input}]");
     }
     if measures {
