@@ -39,6 +39,7 @@ static inline Vector decoded(const uint8_t* codes) {
 #include "tile.inc"
 
 #include "attention.inc"
+#include "attention_step.inc"
 #include "attention_backward.inc"
 #include "product.inc"
 // Made of the products' panels.

@@ -283,6 +283,19 @@ proptest! {
         }
     }
 
+    /// Rows that go through pages of their own side by side, of which some end sooner, have the bits of training.
+    #[test]
+    fn sequences_beside_each_other_keep_their_bits(lengths in prop::collection::vec(1i32..110, 1..20), heads in plain_heads(), seed: u64) {
+        let ends: Vec<i32> = lengths.iter().scan(0, |end, length| { *end += length; Some(*end) }).collect();
+        let alone = |(&length, &end): (&i32, &i32)| Segment { start: end - length, length, prefix_start: 0, prefix_length: 0 };
+        let segments: Vec<Segment> = lengths.iter().zip(&ends).map(alone).collect();
+        let inputs = Inputs::new(seed, rows_of(&segments), heads);
+        let out = attention(&inputs.q, &inputs.key, &inputs.value, &segments, heads).0;
+        let width = heads.widths().out;
+        let last: Vec<f32> = ends.iter().flat_map(|&end| out[(end as usize - 1) * width..][..width].to_vec()).collect();
+        prop_assert_eq!(bits(&paged(&inputs, &segments, 1, heads)), bits(&last));
+    }
+
     /// Nothing changes with the number of threads that share a call.
     #[test]
     fn threads_change_no_bit(prefix in 1i32..140, first in 1i32..200, second in 1i32..90, heads in any_heads(), seed: u64) {
