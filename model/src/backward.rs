@@ -13,9 +13,13 @@ use crate::packed::{Packed, ROW_BLOCK};
 use crate::policy::Policy;
 use crate::router::{Balance, Balancer, Loads, NO_BALANCE, Routed};
 use crate::share::{Hand, Share};
+use crate::team::{self, Cells};
 use std::ops::Range;
 use tch::Tensor;
 use tracing::debug_span;
+
+/// Columns of the embedding's gradient that are worth a chunk of their own where several threads add.
+const COLUMNS: usize = 128;
 
 /// Bytes that a chunk of logits may take.
 const CHUNK_BYTES: usize = 64 << 20;
@@ -202,8 +206,15 @@ impl Policy {
         if scale != 1.0 {
             dx.iter_mut().for_each(|d| *d *= scale);
         }
-        let mut d_embedding = gradient.matrix(slot);
-        let _ = d_embedding.index_add_(0, &Tensor::from_slice(tokens), &dx.rows(slot.columns));
+        let (to, d) = (Cells(gradient.slot(slot).as_mut_ptr()), slot.columns);
+        // Each thread has some columns: of a token that stands in several rows, these are added in their order.
+        team::spread(d, COLUMNS, |columns| {
+            for (&token, row) in tokens.iter().zip(dx.chunks_exact(d)) {
+                // SAFETY: a token is a row of the embedding, and columns are one thread's.
+                let to = unsafe { to.slice(token as usize * d + columns.start, columns.len()) };
+                to.iter_mut().zip(&row[columns.clone()]).for_each(|(to, from)| *to += from);
+            }
+        });
     }
 
     /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.

@@ -99,11 +99,6 @@ impl Buffer {
         self.tensor().view([-1]).narrow(0, 0, self.len as i64).view([-1, width as i64])
     }
 
-    /// A tensor on the `rows · columns` numbers from `offset`.
-    pub fn matrix(&self, offset: usize, rows: usize, columns: usize) -> Tensor {
-        self.tensor().view([-1]).narrow(0, offset as i64, (rows * columns) as i64).view([rows as i64, columns as i64])
-    }
-
     /// Keeps the first `len` numbers.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -205,10 +200,10 @@ impl Spare {
         Spare { tensors: BTreeMap::new(), time: 0, kept: 0, used: 0, most: 0 }
     }
 
-    /// Memory of `room` numbers, of a large array up to a quarter more, which is in use from here on; `None` where it is
+    /// Memory of `room` numbers, of a large array up to half as much again, which is in use from here on; `None` where it is
     /// to be taken from the system, to which what was dropped longest ago is given back first.
     fn take(&mut self, room: usize) -> Option<Tensor> {
-        let widest = if room < MANY { room } else { room + room / 4 };
+        let widest = if room < MANY { room } else { room + room / 2 };
         let fitting = self.tensors.range_mut(room..=widest).find(|(_, all)| !all.is_empty());
         let (room, tensor) = match fitting {
             Some((&kept, all)) => (kept, all.pop().map(|(_, tensor)| tensor)),
@@ -364,15 +359,15 @@ mod tests {
             (lengths.collect::<Vec<_>>(), spare.used / MANY, spare.most / MANY)
         };
         assert_eq!(held(&spare), (vec![30, 80, 100], 0, 210));
-        assert!(spare.take(20 * MANY).is_none());
-        assert_eq!(held(&spare), (vec![30, 80, 100], 20, 210), "an eighth more than was in use");
+        assert!(spare.take(19 * MANY).is_none());
+        assert_eq!(held(&spare), (vec![30, 80, 100], 19, 210), "an eighth more than was in use");
         assert!(spare.take(10 * MANY).is_none());
-        assert_eq!(held(&spare), (vec![30, 100], 30, 210), "what was dropped first made room");
+        assert_eq!(held(&spare), (vec![30, 100], 29, 210), "what was dropped first made room");
         assert!(spare.take(90 * MANY).is_some(), "memory a little larger is as good");
         assert!(spare.take(120 * MANY).is_none());
-        assert_eq!(held(&spare), (vec![30], 250, 250));
-        assert!(spare.take(20 * MANY).is_none() && spare.take(MANY).is_none());
-        assert_eq!(held(&spare), (vec![30], 271, 271), "much larger is not");
+        assert_eq!(held(&spare), (vec![30], 249, 249));
+        assert!(spare.take(19 * MANY).is_none() && spare.take(MANY).is_none());
+        assert_eq!(held(&spare), (vec![30], 269, 269), "much larger is not");
     }
 
     #[test]

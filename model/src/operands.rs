@@ -19,7 +19,7 @@ use crate::packed::ROW_BLOCK;
 use crate::policy::Policy;
 use crate::product::Panels;
 use crate::share::Share;
-use crate::team::{self, Team};
+use crate::team;
 use half::Half;
 use matrix::{Matrix, Stacked};
 use std::collections::BTreeMap;
@@ -72,14 +72,14 @@ impl Operands {
         if self.dtype == Dtype::Auto { Dtype::F32 } else { self.dtype }
     }
 
-    /// Takes over the masters.
+    /// Takes over the masters, with the team that leads here or one of all cores.
     pub(crate) fn refresh(&mut self, layout: &Layout, masters: &Buffer) {
         let mut alone = None;
         match &mut self.alone {
             Alone::Bf16(half) => half.copy(masters),
             Alone::Panels(panels) => alone = Some(panels),
         }
-        Team::new(team::cores()).lead(|| {
+        team::led(team::cores(), || {
             alone.into_iter().flatten().for_each(|(&offset, one)| one.pack(masters, offset));
             for (&offset, one) in &mut self.routers {
                 one.pack(&masters[offset..][..one.len()]);

@@ -97,10 +97,6 @@ impl Share {
         &mut self.numbers[range]
     }
 
-    pub(crate) fn matrix(&self, slot: Slot) -> Tensor {
-        self.numbers.matrix(self.place(slot.range()).start, slot.rows, slot.columns)
-    }
-
     /// Embedding, norm and head are never moved; of the blocks one is here.
     fn place(&self, range: Range<usize>) -> Range<usize> {
         let (from, to) = match self.blocks.first() {

@@ -121,6 +121,11 @@ pub fn threads() -> usize {
     if team.is_null() { 1 } else { unsafe { (*team).members + 1 } }
 }
 
+/// `work` with the team that leads here, or where none does with one of `threads` threads that ends with it.
+pub fn led<R>(threads: usize, work: impl FnOnce() -> R) -> R {
+    if LEADING.get().is_null() { Team::new(threads).lead(work) } else { work() }
+}
+
 /// Calls `work` for sub-ranges that cover `0..items` once, on the threads of the team that leads here, each of at least
 /// `grain` items; for all of them at once where none does, or where there are too few for two.
 ///
@@ -151,12 +156,7 @@ fn spread_in(each: usize, items: usize, grain: usize, work: impl Fn(Range<usize>
 }
 
 /// Calls `work` for runs of whole rows of `rows`, each `width` numbers, with the indices of its rows.
-pub(crate) fn spread_rows<T: Send>(
-    rows: &mut [T],
-    width: usize,
-    grain: usize,
-    work: impl Fn(Range<usize>, &mut [T]) + Sync,
-) {
+pub fn spread_rows<T: Send>(rows: &mut [T], width: usize, grain: usize, work: impl Fn(Range<usize>, &mut [T]) + Sync) {
     let n = rows.len() / width.max(1);
     let all = Cells(rows.as_mut_ptr());
     spread(n, grain, |range| {

@@ -25,6 +25,8 @@ pub struct Gradient {
     /// The sum where the policy computes on a device, in place of the one here.
     on_device: Option<Share>,
     crews: Vec<Crew>,
+    /// Room for gradients of crews that the last update had no microbatch for.
+    shares: Vec<Share>,
     layout: Layout,
     threads: usize,
     passes: usize,
@@ -40,14 +42,22 @@ impl Gradient {
     /// Zeros for every number of `layout`. Up to `passes` microbatches are computed side by side, by `threads` threads.
     pub fn new(layout: &Layout, threads: usize, passes: usize) -> Gradient {
         let total = Buffer::zeros(layout.len());
-        Gradient { total, on_device: None, crews: Vec::new(), layout: layout.clone(), threads, passes }
+        Gradient {
+            total,
+            on_device: None,
+            crews: Vec::new(),
+            shares: Vec::new(),
+            layout: layout.clone(),
+            threads,
+            passes,
+        }
     }
 
     /// The same where `policy` computes: on a device one microbatch after the other is added up there.
     pub fn beside(policy: &Policy, threads: usize, passes: usize) -> Gradient {
         let Some(twin) = policy.on_device() else { return Gradient::new(policy.layout(), threads, passes) };
         let (layout, on_device) = (policy.layout().clone(), Some(Share::of_device(twin.gradient())));
-        Gradient { total: Buffer::zeros(0), on_device, crews: Vec::new(), layout, threads, passes }
+        Gradient { total: Buffer::zeros(0), on_device, crews: Vec::new(), shares: Vec::new(), layout, threads, passes }
     }
 
     /// The sum of the last call of [`Gradient::sum`]; empty where it is on a device.
@@ -93,9 +103,10 @@ impl Gradient {
         }
         let n = side_by_side(self.threads, self.passes, microbatches.len());
         if self.crews.len() != n {
-            self.crews = (0..n)
-                .map(|i| Crew { team: Team::new((self.threads + i) / n), share: Share::new(&self.layout) })
-                .collect();
+            self.shares.extend(self.crews.drain(..).map(|crew| crew.share));
+            let share = || self.shares.pop().unwrap_or_else(|| Share::new(&self.layout));
+            let crew = |(i, share)| Crew { team: Team::new((self.threads + i) / n), share };
+            self.crews = std::iter::repeat_with(share).take(n).enumerate().map(crew).collect();
         }
         let turns = Turns::new(&mut self.total, Share::n_parts(&self.layout));
         // A microbatch that was begun is always added: those behind it wait for its turn.

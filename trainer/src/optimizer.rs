@@ -15,10 +15,10 @@ mod placed;
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
-use std::thread;
 
 use crate::schedule::Schedule;
 use model::layout::{Layout, Parameter};
+use model::team;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,8 @@ impl Optimizer {
         Optimizer { config: config.clone(), spans, moments: Moments::zeros(len, config.moments), moves: 0 }
     }
 
-    /// Moves `parameters` against `gradient`, both laid out as the moments are, on up to `workers` threads.
+    /// Moves `parameters` against `gradient`, both laid out as the moments are, with the team that leads here or one of
+    /// `workers` threads.
     ///
     /// `update` counts from 1 to `updates` and sets the learning rate. A gradient that is not finite moves nothing.
     /// Whoever computed the loss has checked it.
@@ -141,15 +142,16 @@ impl Optimizer {
     ) -> Result<StepReport, NotFinite> {
         let len = self.moments.len();
         assert_eq!([parameters.len(), gradient.len()], [len; 2], "weights and gradient have the optimizer's layout");
-        let grad_norm = global_norm(gradient, workers);
-        let (rule, report) = Rule::next(&self.config, grad_norm, update, updates, &mut self.moves)?;
-
-        let mover = Mover { rule, spans: &self.spans, workers };
-        match &mut self.moments {
-            Moments::F32([first, second]) => mover.step(parameters, gradient, first, second),
-            Moments::Bf16([first, second]) => mover.step(parameters, gradient, first, second),
-        }
-        Ok(report)
+        team::led(workers, || {
+            let grad_norm = global_norm(gradient, workers);
+            let (rule, report) = Rule::next(&self.config, grad_norm, update, updates, &mut self.moves)?;
+            let mover = Mover { rule, spans: &self.spans };
+            match &mut self.moments {
+                Moments::F32([first, second]) => mover.step(parameters, gradient, first, second),
+                Moments::Bf16([first, second]) => mover.step(parameters, gradient, first, second),
+            }
+            Ok(report)
+        })
     }
 
     /// The moments, and how many times the weights have moved.
@@ -261,25 +263,26 @@ impl Rule {
     }
 }
 
+/// Numbers that are worth a share of their own where several threads move, and shares at most.
+const SHARE: usize = 1 << 14;
+const MOST_SHARES: usize = 256;
+
 /// One move of all parameters.
 struct Mover<'a> {
     rule: Rule,
     spans: &'a [Span],
-    workers: usize,
 }
 
 impl Mover<'_> {
-    /// Each of the workers moves a share of the flat array.
+    /// Each thread of the team moves shares of the flat array.
     fn step<M: Moment>(&self, parameters: &mut [f32], gradient: &[f32], first: &mut [M], second: &mut [M]) {
-        let share = parameters.len().div_ceil(self.workers.max(1)).max(1);
-        let single = share >= parameters.len();
-        thread::scope(|scope| {
-            let moments = first.chunks_mut(share).zip(second.chunks_mut(share));
-            let shares = parameters.chunks_mut(share).zip(gradient.chunks(share)).zip(moments);
-            for (i, ((weights, gradient), (first, second))) in shares.enumerate() {
-                let mut work = move || self.move_share(i * share, weights, gradient, first, second);
-                // One worker moves its share here: a thread costs more than a small policy's whole move.
-                if single { work() } else { drop(scope.spawn(work)) }
+        let share = parameters.len().div_ceil(MOST_SHARES).max(SHARE);
+        let moments = first.chunks_mut(share).zip(second.chunks_mut(share));
+        let shares = parameters.chunks_mut(share).zip(gradient.chunks(share)).zip(moments);
+        let mut shares: Vec<_> = shares.collect();
+        team::spread_rows(&mut shares, 1, 1, |range, shares| {
+            for (i, ((weights, gradient), (first, second))) in range.zip(shares) {
+                self.move_share(i * share, weights, gradient, first, second);
             }
         });
     }
@@ -309,24 +312,17 @@ impl Mover<'_> {
 /// Numbers whose squares are added up before they join the total.
 const NORM_BLOCK: usize = 1 << 16;
 
-/// The L2 norm of a gradient, in f64.
+/// The L2 norm of a gradient, in f64, with the team that leads here or one of `workers` threads.
 ///
 /// Squares are added within blocks of fixed places and the blocks in order, so the norm is the same for any number of
-/// `workers`.
+/// threads.
 pub fn global_norm(gradient: &[f32], workers: usize) -> f64 {
     let mut sums = vec![0.0; gradient.len().div_ceil(NORM_BLOCK)];
-    let share = sums.len().div_ceil(workers.max(1)).max(1);
-    let single = share == sums.len();
-    thread::scope(|scope| {
-        for (sums, gradient) in sums.chunks_mut(share).zip(gradient.chunks(share * NORM_BLOCK)) {
-            let mut work = move || {
-                for (sum, block) in sums.iter_mut().zip(gradient.chunks(NORM_BLOCK)) {
-                    *sum = widest(|| sum_of_squares(block));
-                }
-            };
-            if single { work() } else { drop(scope.spawn(work)) }
-        }
-    });
+    let sum = |i: usize| {
+        let block = &gradient[i * NORM_BLOCK..gradient.len().min((i + 1) * NORM_BLOCK)];
+        widest(|| sum_of_squares(block))
+    };
+    team::led(workers.min(sums.len()), || team::fill(&mut sums, 1, sum));
     sums.iter().sum::<f64>().sqrt()
 }
 

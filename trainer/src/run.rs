@@ -14,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use model::policy::Policy;
 use model::router::Routed;
+use model::team::Team;
 use model::tokenizer::Tokenizer;
 use rollout::pool::{PoolError, RolloutPool};
 use tracing::debug_span;
@@ -61,6 +62,8 @@ pub struct Run {
     pub interrupt: Interrupt,
     /// Threads that compute.
     pub workers: usize,
+    /// As many that move the weights.
+    movers: Team,
     /// The memory that each phase may take.
     pub memory: memory::Plan,
     /// Whether backward passes keep only the blocks' inputs, and compute the rest again.
@@ -190,7 +193,8 @@ impl Run {
         let router = &self.config.router;
         router.hold(self.policy.layout(), gradient);
         let moved = if loss.is_finite() {
-            let moved = self.optimizer.step(&mut self.policy, gradient, update, updates, self.workers);
+            let Run { optimizer, policy, workers, movers, .. } = self;
+            let moved = movers.lead(|| optimizer.step(policy, gradient, update, updates, *workers));
             moved.map_err(|e| e.to_string())
         } else {
             Err(format!("loss is {loss}, weights left as they were"))
@@ -198,7 +202,8 @@ impl Run {
         if moved.is_ok() {
             let step = router.move_biases(&mut self.policy, &routed.loads);
             step.into_iter().for_each(|step| self.log.mean("router/bias_step", step, 1.0));
-            debug_span!("refresh").in_scope(|| self.optimizer.refresh(&mut self.policy));
+            let Run { optimizer, policy, movers, .. } = self;
+            debug_span!("refresh").in_scope(|| movers.lead(|| optimizer.refresh(policy)));
         }
         drop(span);
         router::log(&self.policy, routed, &mut self.log);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use model::config::{Dtype, Mla, ModelConfig};
 use model::device::free_cuda_memory;
 use model::policy::Policy;
-use model::team;
+use model::team::{self, Team};
 use tch::Device;
 use tracing::debug_span;
 
@@ -152,6 +152,7 @@ impl Run {
             tokenizer,
             interrupt,
             workers,
+            movers: Team::new(workers),
             checkpointing: on_device.map_or(memory.passes().checkpointing, |plan| plan.checkpointing()),
             memory,
             measures,
