@@ -206,15 +206,7 @@ impl Policy {
         if scale != 1.0 {
             dx.iter_mut().for_each(|d| *d *= scale);
         }
-        let (to, d) = (Cells(gradient.slot(slot).as_mut_ptr()), slot.columns);
-        // Each thread has some columns: of a token that stands in several rows, these are added in their order.
-        team::spread(d, COLUMNS, |columns| {
-            for (&token, row) in tokens.iter().zip(dx.chunks_exact(d)) {
-                // SAFETY: a token is a row of the embedding, and columns are one thread's.
-                let to = unsafe { to.slice(token as usize * d + columns.start, columns.len()) };
-                to.iter_mut().zip(&row[columns.clone()]).for_each(|(to, from)| *to += from);
-            }
-        });
+        add_rows(gradient.slot(slot), slot.columns, tokens, &dx);
     }
 
     /// The stream after the last block, `[N padded, D]`; each block's input and what it kept go to `keep`.
@@ -313,4 +305,41 @@ pub(crate) struct HeadChunk {
     rstd: Buffer,
     pub(crate) logits: Buffer,
     pub(crate) found: TokenLogprobs,
+}
+
+/// Adds each of `rows`, `[N, d]`, to the row of `to` that its token names. A row that several name gets theirs in their order,
+/// whoever computes it: each thread has some columns.
+fn add_rows(to: &mut [f32], d: usize, tokens: &[i64], rows: &[f32]) {
+    let n = (to.len() / d) as i64;
+    assert!(tokens.iter().all(|token| (0..n).contains(token)), "tokens are rows of the embedding");
+    let to = Cells(to.as_mut_ptr());
+    team::spread(d, COLUMNS, |columns| {
+        for (&token, row) in tokens.iter().zip(rows.chunks_exact(d)) {
+            // SAFETY: the row is there, as was asserted above, and these columns are this thread's.
+            let to = unsafe { to.slice(token as usize * d + columns.start, columns.len()) };
+            to.iter_mut().zip(&row[columns.clone()]).for_each(|(to, from)| *to += from);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::team::Team;
+
+    #[test]
+    fn rows_of_one_token_are_added_in_their_order_by_any_number_of_threads() {
+        let (d, tokens) = (4 * COLUMNS + 3, [2, 0, 2, 1, 2, 2]);
+        let numbers = |n: usize| (0..n).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i as i32 % 5)).collect::<Vec<_>>();
+        let (start, rows) = (numbers(4 * d), numbers(tokens.len() * d));
+        let mut expected = start.clone();
+        for (i, &token) in tokens.iter().enumerate() {
+            (0..d).for_each(|j| expected[token as usize * d + j] += rows[i * d + j]);
+        }
+        for threads in 1..=4 {
+            let mut to = start.clone();
+            Team::new(threads).lead(|| add_rows(&mut to, d, &tokens, &rows));
+            assert!(to.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} threads");
+        }
+    }
 }

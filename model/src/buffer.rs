@@ -200,8 +200,8 @@ impl Spare {
         Spare { tensors: BTreeMap::new(), time: 0, kept: 0, used: 0, most: 0 }
     }
 
-    /// Memory of `room` numbers, of a large array up to half as much again, which is in use from here on; `None` where it is
-    /// to be taken from the system, to which what was dropped longest ago is given back first.
+    /// Memory of `room` numbers, of a large array up to half as much again, which is in use from here on; `None` where it
+    /// is to be taken from the system, to which what was dropped longest ago is given back first.
     fn take(&mut self, room: usize) -> Option<Tensor> {
         let widest = if room < MANY { room } else { room + room / 2 };
         let fitting = self.tensors.range_mut(room..=widest).find(|(_, all)| !all.is_empty());

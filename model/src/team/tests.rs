@@ -70,6 +70,12 @@ fn members_that_slept_wake_again() {
 }
 
 #[test]
+fn work_is_led_by_the_team_that_is_here_or_a_new_one() {
+    assert_eq!((led(3, threads), threads()), (3, 1));
+    assert_eq!(Team::new(2).lead(|| led(3, threads)), 2);
+}
+
+#[test]
 fn work_reaches_other_threads() {
     let mut team = Team::new(2);
     let seen = Mutex::new(std::collections::HashSet::new());

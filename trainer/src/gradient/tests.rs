@@ -31,9 +31,9 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
         .into_iter()
         .map(|(threads, passes)| {
             let mut gradient = Gradient::new(&layout(), threads, passes);
-            // Twice: the second sum begins at zero again.
-            for _ in 0..2 {
-                let results = gradient.sum(&microbatches, &GO, |&i, _, hand| {
+            // Three times: each sum begins at zero again, and the second has fewer crews.
+            for microbatches in [&microbatches[..], &microbatches[..2], &microbatches] {
+                let results = gradient.sum(microbatches, &GO, |&i, _, hand| {
                     // Later ones are ready first, so that turns are waited for.
                     thread::sleep(std::time::Duration::from_micros(u64::from(200 - 8 * i)));
                     hand_over(i, hand);
