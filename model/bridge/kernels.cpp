@@ -142,6 +142,9 @@ GROUPER_INLINE void gate_gradient(float* dy, float* gate_up, int64_t n, int64_t 
       load_part(g, dy + row * f + i, count);
       load_part(gate, gate_up + row * 2 * f + i, count);
       load_part(up, gate_up + row * 2 * f + f + i, count);
+      // What the next row reads was kept long ago and lies far.
+      __builtin_prefetch(gate_up + (row + 1) * 2 * f + i, 1);
+      __builtin_prefetch(gate_up + (row + 1) * 2 * f + f + i, 1);
       const Lanes below = exponential(-inner<kActivation>(gate)) + 1.0f, s = 1.0f / below;
       store_part(dy + row * f + i, gate / below * up, count);
       store_part(gate_up + row * 2 * f + i, g * up * (s * (slope<kActivation>(gate) * (1.0f - s) + 1.0f)), count);
@@ -181,23 +184,24 @@ struct Neighbours {
 };
 
 template <class Pairs>
-GROUPER_INLINE void rotate(const float* x, const int32_t* position, const float* cosine, const float* sine,
-                           float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width,
-                           float* y) {
+GROUPER_INLINE void rotate(const float* x, int64_t x_step, const int32_t* position, const float* cosine,
+                           const float* sine, float direction, int64_t n, int64_t heads, int64_t k, int64_t from,
+                           int64_t width, float* y, int64_t y_step) {
   const int64_t half = width / 2;
   for (int64_t row = 0; row < n; ++row) {
     const float* c = cosine + position[row] * half;
     const float* s = sine + position[row] * half;
     for (int64_t head = 0; head < heads; ++head) {
-      const int64_t start = (row * heads + head) * k + from;
+      const float* in = x + row * x_step + head * k + from;
+      float* out = y + row * y_step + head * k + from;
       for (int64_t i = 0; i < half; i += kLanes) {
         const int64_t count = std::min(kLanes, half - i);
         Lanes a, b, cosines, sines;
-        Pairs::load_pairs(x + start, half, i, count, a, b);
+        Pairs::load_pairs(in, half, i, count, a, b);
         load_part(cosines, c + i, count);
         load_part(sines, s + i, count);
         sines = sines * direction;
-        Pairs::store_pairs(y + start, half, i, count, a * cosines - b * sines, b * cosines + a * sines);
+        Pairs::store_pairs(out, half, i, count, a * cosines - b * sines, b * cosines + a * sines);
       }
     }
   }
@@ -282,13 +286,13 @@ GROUPER_CLONES void gated_backward(int32_t activation, float* dy, float* gate_up
     gate_gradient<kGeluTanh>(dy, gate_up, n, f);
 }
 
-GROUPER_CLONES void rope(bool neighbours, const float* x, const int32_t* position, const float* cosine,
+GROUPER_CLONES void rope(bool neighbours, const float* x, int64_t x_step, const int32_t* position, const float* cosine,
                          const float* sine, float direction, int64_t n, int64_t heads, int64_t k, int64_t from,
-                         int64_t width, float* y) {
+                         int64_t width, float* y, int64_t y_step) {
   if (neighbours)
-    rotate<Neighbours>(x, position, cosine, sine, direction, n, heads, k, from, width, y);
+    rotate<Neighbours>(x, x_step, position, cosine, sine, direction, n, heads, k, from, width, y, y_step);
   else
-    rotate<Halves>(x, position, cosine, sine, direction, n, heads, k, from, width, y);
+    rotate<Halves>(x, x_step, position, cosine, sine, direction, n, heads, k, from, width, y, y_step);
 }
 
 GROUPER_CLONES void token_logprobs_forward(const float* logits, const int64_t* target, float inverse_temperature,

@@ -34,9 +34,11 @@ void gated_backward(int32_t activation, float* dy, float* gate_up, int64_t n, in
 
 // Rotates pairs (x1, x2) of the columns `from` to `from + width` of heads of k numbers to (x1 cos - x2 sin, x2 cos + x1
 // sin): two neighbours, or a column of each half. cos and sin are [positions, width / 2]; direction is 1 forward and -1
-// for the gradient. Columns beside those are not written. y may be x.
-void rope(bool neighbours, const float* x, const int32_t* position, const float* cosine, const float* sine,
-          float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width, float* y);
+// for the gradient. Rows of x begin x_step numbers apart, those of y y_step. Columns beside those are not written. y may
+// be x.
+void rope(bool neighbours, const float* x, int64_t x_step, const int32_t* position, const float* cosine,
+          const float* sine, float direction, int64_t n, int64_t heads, int64_t k, int64_t from, int64_t width, float* y,
+          int64_t y_step);
 
 // For each row of logits: the log-probability of target under softmax(logits * inverse_temperature) over the first
 // `vocabulary` ids, the entropy of that distribution, and its log-normaliser.

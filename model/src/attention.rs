@@ -187,7 +187,12 @@ unsafe impl cxx::ExternType for Form {
 /// segment are zero.
 pub fn attention(q: &[f32], key: &[f32], value: &[f32], segments: &[Segment], heads: Heads) -> (Buffer, Buffer) {
     let n = attention_rows(q, key, value, segments, heads);
-    let (mut out, mut log_sum) = (Buffer::cleared(n * heads.widths().out), Buffer::cleared(n * heads.n_heads));
+    let width = heads.widths().out;
+    let (mut out, mut log_sum) = (Buffer::unwritten(n * width), Buffer::unwritten(n * heads.n_heads));
+    for rows in gaps(segments, n) {
+        out[rows.start * width..rows.end * width].fill(0.0);
+        log_sum[rows.start * heads.n_heads..rows.end * heads.n_heads].fill(0.0);
+    }
     let form = heads.form();
     let mut parts = parts(segments, heads);
     // Those with most to do first: what is left for the end is small.
@@ -246,8 +251,11 @@ pub fn attention_backward(
     let chunks = Chunks::new(segments, heads);
     let form = heads.form();
     let mut sums = Buffer::unwritten(sums_len(&chunks, heads));
-    let (mut dq, mut dkey, mut dvalue) =
-        (Buffer::cleared(q.len()), Buffer::unwritten(key.len()), Buffer::unwritten(value.len()));
+    let [mut dq, mut dkey, mut dvalue] = [q, key, value].map(|x| Buffer::unwritten(x.len()));
+    for rows in gaps(segments, n) {
+        let wide = heads.widths().q;
+        dq[rows.start * wide..rows.end * wide].fill(0.0);
+    }
     let (dqs, all_sums) = (Cells(dq.as_mut_ptr()), Cells(sums.as_mut_ptr()));
     team::spread(chunks.ends.len() * heads.n_kv_heads, 1, |items| {
         // SAFETY: as in `attention`; a chunk's sums of one head are no other item's.
@@ -300,6 +308,20 @@ pub fn backward_sums(segments: &[Segment], heads: Heads) -> usize {
 
 fn sums_len(chunks: &Chunks, heads: Heads) -> usize {
     heads.n_kv_heads * chunks.n_sums() * ffi::sum_floats(&heads.form()) as usize
+}
+
+/// Runs of `n` rows that no segment has.
+fn gaps(segments: &[Segment], n: usize) -> Vec<Range<usize>> {
+    let mut taken: Vec<_> = segments.iter().map(Segment::rows).collect();
+    taken.sort_by_key(|rows| rows.start);
+    taken.push(n..n);
+    let mut end = 0;
+    let before = taken.into_iter().map(|rows| {
+        let gap = end..rows.start;
+        end = end.max(rows.end);
+        gap
+    });
+    before.filter(|gap| !gap.is_empty()).collect()
 }
 
 fn rows(x: &[f32], width: usize) -> (usize, usize) {

@@ -118,7 +118,21 @@ impl Policy {
         rstd: &[f32],
         gradient: &mut Share,
     ) -> Buffer {
-        kernels::rms_norm_backward(dy, x, self.vector(slot), self.config.norm.offset, rstd, gradient.slot(slot))
+        self.norm_backward_onto(None, dy, x, slot, rstd, gradient)
+    }
+
+    /// [`Policy::norm_backward`], added to what there is already.
+    fn norm_backward_onto(
+        &self,
+        onto: Option<&[f32]>,
+        dy: &[f32],
+        x: &[f32],
+        slot: Slot,
+        rstd: &[f32],
+        gradient: &mut Share,
+    ) -> Buffer {
+        let offset = self.config.norm.offset;
+        kernels::rms_norm_backward(dy, x, self.vector(slot), offset, rstd, onto, gradient.slot(slot))
     }
 
     /// The final norm of rows `[M, D]`, with its reciprocal roots.
@@ -272,8 +286,7 @@ impl Policy {
             }
             _ => unreachable!("what a block kept is of its kind"),
         };
-        let mut d_middle = self.norm_backward(&d_normed, &middle, slots.ffn_norm, &ffn_rstd, gradient);
-        d_middle.add(&d_out);
+        let d_middle = self.norm_backward_onto(Some(&d_out), &d_normed, &middle, slots.ffn_norm, &ffn_rstd, gradient);
         drop((d_normed, middle, d_out));
 
         let d_projected = self.after_backward(&d_middle, slots.attention_after, attention_after, gradient);
@@ -293,9 +306,7 @@ impl Policy {
             }
             _ => unreachable!("what a block kept is of its kind"),
         };
-        let mut dx = self.norm_backward(&d_normed, x, slots.attention_norm, &rstd, gradient);
-        dx.add(&d_middle);
-        dx
+        self.norm_backward_onto(Some(&d_middle), &d_normed, x, slots.attention_norm, &rstd, gradient)
     }
 
     /// Gradient of the norm behind attention or feed-forward; `None` where there is none.
@@ -320,19 +331,23 @@ impl Policy {
 
 /// Columns of joint rows, as arrays of their own.
 pub(crate) fn split<const P: usize>(joint: &[f32], widths: [usize; P]) -> [Buffer; P] {
-    let total: usize = widths.iter().sum();
-    let n = joint.len() / total;
+    let total = widths.iter().sum();
     let mut from = 0;
     widths.map(|width| {
-        let mut part = Buffer::unwritten(n * width);
-        team::spread_rows(&mut part, width, COPY_GRAIN.div_ceil(width), |rows, part| {
-            for (to, row) in part.chunks_exact_mut(width).zip(joint[rows.start * total..].chunks_exact(total)) {
-                to.copy_from_slice(&row[from..from + width]);
-            }
-        });
         from += width;
-        part
+        columns(joint, total, from - width, width)
     })
+}
+
+/// Columns `from` to `from + width` of rows of `total` numbers.
+fn columns(joint: &[f32], total: usize, from: usize, width: usize) -> Buffer {
+    let mut part = Buffer::unwritten(joint.len() / total * width);
+    team::spread_rows(&mut part, width, COPY_GRAIN.div_ceil(width), |rows, part| {
+        for (to, row) in part.chunks_exact_mut(width).zip(joint[rows.start * total..].chunks_exact(total)) {
+            to.copy_from_slice(&row[from..from + width]);
+        }
+    });
+    part
 }
 
 /// The inverse of [`split`].

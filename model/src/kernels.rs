@@ -4,6 +4,7 @@
 //! change with the number of rows in a call or the threads that share it. What they compute is in
 //! `bridge/kernels.h`. All arrays are row-major f32.
 
+use crate::attention::step::Angles;
 use crate::buffer::Buffer;
 use crate::config::Activation;
 use crate::team::{self, Cells};
@@ -60,6 +61,7 @@ pub(crate) mod ffi {
         unsafe fn rope(
             neighbours: bool,
             x: *const f32,
+            x_step: i64,
             position: *const i32,
             cosine: *const f32,
             sine: *const f32,
@@ -70,6 +72,7 @@ pub(crate) mod ffi {
             from: i64,
             width: i64,
             y: *mut f32,
+            y_step: i64,
         );
         unsafe fn token_logprobs_forward(
             logits: *const f32,
@@ -124,24 +127,34 @@ pub fn rms_norm(x: &[f32], weight: &[f32], offset: f32, eps: f32) -> (Buffer, Bu
     (y, rstd)
 }
 
-/// Gradients of [`rms_norm`]: returns dx `[N, D]` and adds to `dweight` `[D]`.
+/// Gradients of [`rms_norm`]: returns dx `[N, D]`, added to `onto` if there is one, and adds to `dweight` `[D]`.
 pub fn rms_norm_backward(
     dy: &[f32],
     x: &[f32],
     weight: &[f32],
     offset: f32,
     rstd: &[f32],
+    onto: Option<&[f32]>,
     dweight: &mut [f32],
 ) -> Buffer {
     let (n, d) = rows(x, weight.len());
     assert_eq!((dy.len(), rstd.len(), dweight.len()), (n * d, n, d), "shapes of an RMSNorm's gradient");
+    assert!(onto.is_none_or(|onto| onto.len() == n * d), "what a gradient is added to has its shape");
     let mut dx = Buffer::unwritten(n * d);
     team::spread_rows(&mut dx, d, row_grain(d), |rows, dx| {
-        let (dy, x) = (&dy[rows.start * d..], &x[rows.start * d..]);
-        let (rstd, n, d) = (&rstd[rows.start..], rows.len() as i64, d as i64);
-        let (dy, x, rstd, dx) = (dy.as_ptr(), x.as_ptr(), rstd.as_ptr(), dx.as_mut_ptr());
-        // SAFETY: the assertion above and the part's n rows are the sizes the kernel reads and writes.
-        unsafe { ffi::rms_norm_backward(dy, x, weight.as_ptr(), offset, rstd, n, d, dx) };
+        // Some rows at a time, which stay near until something is added to them.
+        for (first, dx) in rows.step_by(row_grain(d)).zip(dx.chunks_mut(row_grain(d) * d)) {
+            let part = first * d..first * d + dx.len();
+            let (dy, x, rstd) = (&dy[part.clone()], &x[part.clone()], &rstd[first..][..dx.len() / d]);
+            let (n, d, w) = (rstd.len() as i64, d as i64, weight.as_ptr());
+            // SAFETY: dy, x and dx are n rows of d numbers, as many as the weight has, and rstd has one for each.
+            unsafe {
+                ffi::rms_norm_backward(dy.as_ptr(), x.as_ptr(), w, offset, rstd.as_ptr(), n, d, dx.as_mut_ptr());
+            }
+            if let Some(onto) = onto {
+                dx.iter_mut().zip(&onto[part]).for_each(|(to, from)| *to += from);
+            }
+        }
     });
     // A column's sum goes through the rows in order, so threads share the columns.
     let all = Cells(dweight.as_mut_ptr());
@@ -246,23 +259,43 @@ impl Rotary {
 /// Rotates columns of every head by the angle of its row's position, in place. x is `[N, heads, head_dim]`, the tables are
 /// `[positions, width / 2]`.
 pub fn rope(x: &mut [f32], positions: &[i32], cosine: &[f32], sine: &[f32], rotary: Rotary, to: Rotation) {
-    let (n, Rotary { head_dim, from, width, interleaved }) = (positions.len(), rotary);
+    let row = x.len() / positions.len().max(1);
+    assert_eq!(x.len(), row * positions.len(), "rows are [heads, K]");
+    team::spread_rows(x, row, row_grain(row), |rows, x| {
+        let x = Cells(x.as_mut_ptr());
+        let angles = Angles { cosine, sine };
+        // SAFETY: the part holds so many rows.
+        unsafe { rope_columns((x.at(0), row), &positions[rows], angles, rotary, to, row, (x.at(0), row)) };
+    });
+}
+
+/// [`rope`] of `heads · K` columns of rows, from one array to another or in place; each comes with the numbers from one of
+/// its rows to the next. What of a head does not rotate is not written.
+///
+/// # Safety
+/// Both arrays have these columns in as many rows as there are positions, and nobody else writes those or reads the latter.
+pub(crate) unsafe fn rope_columns(
+    (x, x_step): (*const f32, usize),
+    positions: &[i32],
+    Angles { cosine, sine }: Angles<'_>,
+    rotary: Rotary,
+    to: Rotation,
+    columns: usize,
+    (y, y_step): (*mut f32, usize),
+) {
+    let Rotary { head_dim, from, width, interleaved } = rotary;
     assert!(width.is_multiple_of(2) && from + width <= head_dim, "pairs of a head's columns rotate");
-    assert!(x.len().is_multiple_of((n * head_dim).max(1)), "rows are [heads, K]");
+    assert!(columns.is_multiple_of(head_dim), "columns are [heads, K]");
     let table = cosine.len().checked_div(width / 2).unwrap_or(usize::MAX);
     assert_eq!(cosine.len(), sine.len(), "both tables have one shape");
     assert!(positions.iter().all(|&p| p >= 0 && (p as usize) < table), "positions lie inside the tables");
-    let row = x.len() / n.max(1);
     let direction = if to == Rotation::Forward { 1.0 } else { -1.0 };
-    team::spread_rows(x, row, row_grain(row), |rows, x| {
-        let (n, heads) = (rows.len() as i64, (row / head_dim) as i64);
-        let [k, from, width] = [head_dim, from, width].map(|n| n as i64);
-        let (positions, cosine, sine) = (positions[rows].as_ptr(), cosine.as_ptr(), sine.as_ptr());
-        let x = x.as_mut_ptr();
-        // SAFETY: the part holds n × heads × K numbers, from + width ≤ K, and every position has its row in both tables. A
-        // pair is read before it is written.
-        unsafe { ffi::rope(interleaved, x, positions, cosine, sine, direction, n, heads, k, from, width, x) };
-    });
+    let [n, heads, k] = [positions.len(), columns / head_dim, head_dim].map(|n| n as i64);
+    let [from, width, x_step, y_step] = [from, width, x_step, y_step].map(|n| n as i64);
+    let (at, cosine, sine) = (positions.as_ptr(), cosine.as_ptr(), sine.as_ptr());
+    // SAFETY: as the caller says; from + width ≤ K, and every position has its row in both tables. A pair is read before
+    // it is written.
+    unsafe { ffi::rope(interleaved, x, x_step, at, cosine, sine, direction, n, heads, k, from, width, y, y_step) };
 }
 
 /// What [`token_logprobs`] says of each row.

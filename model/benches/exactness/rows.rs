@@ -62,7 +62,7 @@ fn norm_backward(place: Place) -> Operation {
         name: "RMSNorm, gradient",
         rows: place.padded,
         calls: place.calls * 2 * BLOCKS,
-        ours: Box::new(move || drop(black_box(kernels::rms_norm_backward(&dy, &x, &w, 0.0, &rstd, &mut dw)))),
+        ours: Box::new(move || drop(black_box(kernels::rms_norm_backward(&dy, &x, &w, 0.0, &rstd, None, &mut dw)))),
         theirs: vec![("rms_norm, autograd", fused), ("mean, rsqrt, mul, autograd", by_hand)],
     }
 }

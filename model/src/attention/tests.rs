@@ -92,6 +92,35 @@ impl Inputs {
     }
 }
 
+/// Whatever was in the memory that results lie in.
+#[test]
+fn rows_of_no_segment_are_zero() {
+    let heads = Heads::new(2, 1, 4);
+    let widths = heads.widths();
+    let segment = |start, length| Segment { start, length, prefix_start: 0, prefix_length: 0 };
+    let segments = [segment(6, 3), segment(2, 3), segment(7, 0)];
+    let n = 12;
+    let [q, key, value] = [(1, widths.q), (2, widths.key), (3, widths.value)].map(|(seed, w)| noise(seed, n * w));
+    let used = |len: usize| {
+        let mut dropped = Buffer::unwritten(len);
+        dropped.fill(f32::NAN);
+    };
+    used(n * widths.out);
+    used(n * heads.n_heads);
+    let (out, log_sum) = attention(&q, &key, &value, &segments, heads);
+    let saved = AttentionSaved { q: &q, key: &key, value: &value, out: &out, log_sum: &log_sum };
+    used(q.len());
+    let (dq, ..) = attention_backward(&noise(4, n * widths.out), saved, &segments, heads);
+    for row in 0..n {
+        let covered = segments.iter().any(|segment| segment.rows().contains(&row));
+        for (x, width) in [(&out, widths.out), (&log_sum, heads.n_heads), (&dq, widths.q)] {
+            let row = &x[row * width..][..width];
+            assert!(row.iter().all(|x| if covered { x.is_finite() } else { *x == 0.0 }), "{row:?}");
+        }
+        assert!(!covered || out[row * widths.out] != 0.0);
+    }
+}
+
 #[test]
 fn output_and_gradients_match_their_formulas() {
     let alone = |length| vec![Segment { start: 0, length, prefix_start: 0, prefix_length: 0 }];

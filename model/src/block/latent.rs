@@ -88,7 +88,7 @@ impl Policy {
     }
 
     fn latent_norm_backward(&self, dy: &[f32], latent: &Latent, slot: Slot, gradient: &mut Share) -> Buffer {
-        kernels::rms_norm_backward(dy, &latent.x, self.vector(slot), 0.0, &latent.rstd, gradient.slot(slot))
+        kernels::rms_norm_backward(dy, &latent.x, self.vector(slot), 0.0, &latent.rstd, None, gradient.slot(slot))
     }
 
     /// What the heads of normed rows `[N, D]` gather, `[N, H · value width]`.
