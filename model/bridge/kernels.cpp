@@ -129,6 +129,9 @@ GROUPER_INLINE void gate_rows(const float* gate, const float* up, int64_t n, int
       Lanes a, b;
       load_part(a, gate + row * step + i, count);
       load_part(b, up + row * step + i, count);
+      // What the next row reads may lie far.
+      __builtin_prefetch(gate + (row + 1) * step + i);
+      __builtin_prefetch(up + (row + 1) * step + i);
       store_part(y + row * y_step + i, a / (exponential(-inner<kActivation>(a)) + 1.0f) * b, count);
     }
 }
