@@ -5,6 +5,7 @@
 //! some microseconds, so waiting threads spin for a while before they sleep, and a caller never waits for a thread that
 //! has not begun.
 
+use crossbeam_utils::CachePadded;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::ops::Range;
@@ -35,12 +36,13 @@ pub struct Team {
 /// What leader and members look at.
 #[derive(Default)]
 struct Shared {
+    // Each in a cache line of its own: members that wait look at the first while others write the next two.
     /// Odd while a call is open; each call has numbers of its own.
-    state: AtomicUsize,
+    state: CachePadded<AtomicUsize>,
     /// Members that may be looking at `call`.
-    inside: AtomicUsize,
+    inside: CachePadded<AtomicUsize>,
     /// The next chunk of the open call.
-    next: AtomicUsize,
+    next: CachePadded<AtomicUsize>,
     call: UnsafeCell<Call>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     asleep: AtomicUsize,

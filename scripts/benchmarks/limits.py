@@ -105,7 +105,7 @@ class InTurns:
         self.found, self.turns = about(setup, (size,)), []
         cells = self.found["cells"]
         self.found["cells"] = {name: cell for name, cell in cells.items() if name.split("/")[3] in places}
-        self.effort = (1, 0.004) if setup.quick else (3, 0.01)
+        self.effort = (1, 0.004) if setup.quick else (6, 0.01)
 
     def measure(self):
         """Once more, for some seconds."""

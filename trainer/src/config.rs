@@ -128,9 +128,9 @@ pub struct RunSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Microbatches whose gradients are computed side by side, at most, by all threads together. Each takes activations
-    /// and a chunk of logits of its own; fewer need less memory and are about as fast where their rows are many. Chosen
-    /// by the memory plan where absent: one for each worker where that takes at most 128 MiB more than 2, else 2, or 1
-    /// where an update does not fit into memory with 2.
+    /// and a chunk of logits of its own; fewer need less memory and are as fast where products are long. Chosen by the
+    /// memory plan where absent: one for each worker, else 2, where that takes at most 256 MiB more than 1 and fits into
+    /// memory, else 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_microbatches: Option<usize>,
     /// Number format of saved weights; `f32` loses nothing.

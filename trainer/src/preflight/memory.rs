@@ -109,9 +109,9 @@ pub struct Load {
     pub n_heldout: usize,
 }
 
-/// Bytes that a microbatch for each worker may take beyond two of them side by side. Threads that share none are faster, by
-/// a fifth where its products are short; but where activations are large, memory is worth more.
-const CHEAP: u64 = 128 << 20;
+/// Bytes that several microbatches side by side may take beyond one at a time. Threads that share none are faster, by a
+/// fifth where its products are short; but where activations are large they are slower, and memory is worth more.
+const CHEAP: u64 = 256 << 20;
 
 /// How the backward passes of an update are made. No bit of a run depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,12 +156,12 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a run with the first way to make its backward passes that fits into `available` bytes, the most thrifty
-    /// where none does and the first where nobody knows what is available. A microbatch for each worker is such a way
-    /// where it takes at most 128 MiB more than two. A pure function: the same values give the same plan.
+    /// where none does and the first where nobody knows what is available. Several microbatches side by side are such a
+    /// way where they take at most 256 MiB more than one at a time. A pure function: the same values give the same plan.
     pub fn choose(model: &ModelConfig, run: &RunConfig, stage: Stage, load: &Load, available: Option<u64>) -> Plan {
         let all = Passes::ways(Work { run, stage, load }).map(|way| Plan::new(model, run, stage, load, way));
-        let costly = all[0].peak().1 > all[1].peak().1 + CHEAP;
-        let ways = &all[usize::from(costly)..];
+        let costly = |way: &Plan| way.peak().1 > all[2].peak().1 + CHEAP;
+        let ways = &all[all.iter().take_while(|way| costly(way)).count()..];
         let fits = |plan: &&Plan| available.is_none_or(|available| plan.peak().1 <= available);
         let chosen = ways.iter().find(fits).unwrap_or(&all[3]);
         let short = available.filter(|_| chosen.passes != ways[0].passes);
