@@ -67,14 +67,21 @@ def measure(setup):
     length = round(prompt_lengths(data, [checkpoint])[0])
     repeats, batches = (1, BATCHES[:2]) if setup.quick else (3, BATCHES)
     most = {batch: limits.InTurns(setup, "small", (str(batch), "sampled_prompt")) for batch in batches}
-    turns = [ours(copy, data, setup, most, 0)]
+    turns = []
+
+    def our_turn():
+        turns.append(ours(copy, data, setup, most, len(turns)))
+
+    our_turn()
     generate = peer(
         "hf_generate.py", checkpoint, "--dtype", "float32", "--batch", *batches, "--prompt-tokens", length,
         "--new-tokens", NEW_TOKENS, "--repeats", repeats, name="sample-theirs", threads=setup.threads,
     )
+    if not setup.quick:
+        our_turn()
     beside = llama(checkpoint, length, setup, batches, repeats)
     if not setup.quick:
-        turns.append(ours(copy, data, setup, most, 1))
+        our_turn()
     note("sampling: done")
     return {
         "prompt_tokens": length,
