@@ -61,7 +61,7 @@ void page_write(const float* key, const float* value, const int32_t* page, const
 // Rows of a decoding step, as the projections leave them: row i of queries begins at q + i * q_step, of keys and values
 // at key + i * key_step and value + i * value_step. Row i stands at position[i] of its sequence, whose pages are
 // pages[i], [n, max_pages]; the rows of sequence s are starts[s] to starts[s + 1], in order of their positions. The heads
-// are computed in `shares` of equal size: one for each kv head, and of latents' heads as many as there is use for.
+// are computed in `shares` of equal size.
 struct StepPointers {
   const float *q, *key, *value;
   int64_t q_step, key_step, value_step;

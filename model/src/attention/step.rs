@@ -222,7 +222,8 @@ pub fn attention_step(
         }
     }
     let seen: usize = positions.iter().map(|&at| heads.reach().min(at as usize + 1)).sum();
-    team::spread(sequences * shares, (STEP_GRAIN * sequences).div_ceil(seen.max(1)), |items| {
+    let kv_heads = (heads.n_kv_heads / shares).max(1);
+    team::spread(sequences * shares, (STEP_GRAIN * sequences).div_ceil((seen * kv_heads).max(1)), |items| {
         let (first, last) = (items.start as i64, items.end as i64);
         // SAFETY: the assertions above are what the kernel reads and writes; an item's rows, heads and last pages are
         // no other item's, and pages that several sequences share are only read.
@@ -235,14 +236,16 @@ pub fn attention_step(
     out
 }
 
-/// Shares of the heads, each of which is an item for every sequence. Latents are one for all heads, so that a page is best read
-/// for all at once; but where sequences are fewer than threads, a sequence's heads are shared among them.
+/// Shares of the heads, each of which is an item for every sequence. A sequence's heads lie side by side in its pages, and latents
+/// are one for all heads, so that a page is best read for all at once; but where sequences are few, their heads are shared
+/// among the threads.
 fn shares(heads: Heads, sequences: usize) -> usize {
+    let threads = team::threads();
     if !heads.latent {
-        return heads.n_kv_heads;
+        return if sequences < 2 * threads { heads.n_kv_heads } else { 1 };
     }
     let fits = |&n: &usize| heads.n_heads.is_multiple_of(n) && heads.n_heads / n >= SHARE;
-    (1..=team::threads().div_ceil(sequences.max(1))).rev().find(fits).unwrap_or(1)
+    (1..=threads.div_ceil(sequences.max(1))).rev().find(fits).unwrap_or(1)
 }
 
 /// Writes one layer's keys `[B, kv heads, K]` and values `[B, kv heads, value width]` into slots of pages, one of each a row. Rows past those of
