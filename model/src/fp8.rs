@@ -190,7 +190,7 @@ impl Fp8Panels {
         let x = self.tiles(x);
         let mut y = Buffer::unwritten(m * self.n());
         let all = Cells(y.as_mut_ptr());
-        product::spread(m, self.k(), self.panels(), TILES, |rows, panels| {
+        product::spread(m, self.k(), self.panels(), TILES, |rows, panels, _| {
             // SAFETY: the parts that `spread` gives out do not overlap.
             unsafe { self.part(&x, rows.clone(), panels.clone(), &all) };
             then(rows, self.columns(panels), &all);
@@ -208,7 +208,7 @@ impl Fp8Panels {
         let x = self.tiles(x);
         let (mut both, mut y) = (Buffer::unwritten(2 * m * f), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
-        product::spread(m, self.k(), self.panels() / 2, TILES, |rows, panels| {
+        product::spread(m, self.k(), self.panels() / 2, TILES, |rows, panels, _| {
             // SAFETY: the parts that `spread` gives out do not overlap, and each has its columns of both halves.
             unsafe { self.gated_part(activation, &x, rows, panels, [&both, &y_all]) };
         });

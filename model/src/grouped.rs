@@ -180,7 +180,7 @@ impl StackPanels {
             if self.half {
                 product::half_part(x, &halves(&self.numbers)[at], [n, k], panels, y);
             } else {
-                product::part(x, &self.numbers[at], [n, k], panels, y);
+                product::part(x, &self.numbers[at], [n, k], panels, None, y);
             }
         }
     }

@@ -20,8 +20,11 @@ const TILES: usize = 3;
 /// Rows below which the weights take the time, and not what is multiplied.
 const FEW_ROWS: usize = 8;
 
-/// Multiply-adds, divided by a panel's rows, that are worth a chunk of their own: some microseconds.
+/// Multiply-adds, divided by a panel's rows, that are worth a chunk of their own: a microsecond.
 const PANEL_WORK: usize = 2_000;
+
+/// Those of a chunk where there are more than enough for all threads.
+const RUN_WORK: usize = 8_000;
 
 /// Numbers that are worth a chunk of their own where several threads lay out weights.
 pub(crate) const PACK_GRAIN: usize = 16_384;
@@ -51,6 +54,7 @@ mod ffi {
             k: i64,
             first: i64,
             last: i64,
+            then: i64,
             y: *mut f32,
         );
         unsafe fn product_halves(
@@ -61,6 +65,7 @@ mod ffi {
             k: i64,
             first: i64,
             last: i64,
+            then: i64,
             y: *mut f32,
         );
         unsafe fn product_input_gradient(
@@ -132,8 +137,8 @@ impl Panels {
         let m = rows(x, self.k);
         let mut y = Buffer::unwritten(m * self.n);
         let all = Cells(y.as_mut_ptr());
-        spread(m, self.k, self.panels(), TILES, |rows, panels| {
-            self.part(x, rows.clone(), panels.clone(), all.at(0));
+        spread(m, self.k, self.panels(), TILES, |rows, panels, next| {
+            self.part(x, rows.clone(), panels.clone(), next, all.at(0));
             then(rows, self.columns(panels), &all);
         });
         y
@@ -149,9 +154,9 @@ impl Panels {
         }
         let (mut both, mut y) = (Buffer::unwritten(m * self.n), Buffer::unwritten(m * f));
         let (both, y_all) = (Cells(both.as_mut_ptr()), Cells(y.as_mut_ptr()));
-        spread(m, self.k, half, TILES, |rows, panels| {
-            self.part(x, rows.clone(), panels.clone(), both.at(0));
-            self.part(x, rows.clone(), panels.start + half..panels.end + half, both.at(0));
+        spread(m, self.k, half, TILES, |rows, panels, next| {
+            self.part(x, rows.clone(), panels.clone(), Some(panels.start + half), both.at(0));
+            self.part(x, rows.clone(), panels.start + half..panels.end + half, next, both.at(0));
             // SAFETY: the two calls above wrote these columns of these rows in both halves; nobody else has them.
             unsafe { kernels::gated_part(activation, both.at(0), f, rows, self.columns(panels), y_all.at(0)) };
         });
@@ -167,23 +172,31 @@ impl Panels {
         panels.start * panel_rows()..self.n.min(panels.end * panel_rows())
     }
 
-    /// Some rows and panels of the product y.
-    fn part(&self, x: &[f32], rows: Range<usize>, panels: Range<usize>, y: *mut f32) {
+    /// Some rows and panels of the product y; `next` is the panel that is likely to be asked for next.
+    fn part(&self, x: &[f32], rows: Range<usize>, panels: Range<usize>, next: Option<usize>, y: *mut f32) {
         let x = &x[rows.start * self.k..rows.end * self.k];
         // SAFETY: the panels are those of an [N, K] matrix, y holds rows of n numbers, of which these are written.
-        unsafe { part(x, &self.numbers, [self.n, self.k], panels, y.wrapping_add(rows.start * self.n)) };
+        unsafe { part(x, &self.numbers, [self.n, self.k], panels, next, y.wrapping_add(rows.start * self.n)) };
     }
 }
 
-/// Some panels of the product y `[M, N]` of rows x `[M, K]`.
+/// Some panels of the product y `[M, N]` of rows x `[M, K]`; `next` is the one that is likely to be asked for next.
 ///
 /// # Safety
 /// `numbers` are the panels of an `[N, K]` matrix, and nobody else reads or writes their columns in the rows at `y`.
-pub(crate) unsafe fn part(x: &[f32], numbers: &[f32], [n, k]: [usize; 2], panels: Range<usize>, y: *mut f32) {
+pub(crate) unsafe fn part(
+    x: &[f32],
+    numbers: &[f32],
+    [n, k]: [usize; 2],
+    panels: Range<usize>,
+    next: Option<usize>,
+    y: *mut f32,
+) {
     let m = rows(x, k);
     let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
-    // SAFETY: x holds rows of k numbers; as the caller says.
-    unsafe { ffi::product_packed(x.as_ptr(), numbers.as_ptr(), m, n, k, first, last, y) };
+    let next = next.map_or(-1, |next| next as i64);
+    // SAFETY: x holds rows of k numbers; as the caller says. What comes next is not read.
+    unsafe { ffi::product_packed(x.as_ptr(), numbers.as_ptr(), m, n, k, first, last, next, y) };
 }
 
 /// [`part`] with weights in bf16.
@@ -194,7 +207,7 @@ pub(crate) unsafe fn half_part(x: &[f32], numbers: &[bf16], [n, k]: [usize; 2], 
     let m = rows(x, k);
     let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
     // SAFETY: as in `part`; a bf16 number is its 16 bits.
-    unsafe { ffi::product_halves(x.as_ptr(), numbers.as_ptr().cast(), m, n, k, first, last, y) };
+    unsafe { ffi::product_halves(x.as_ptr(), numbers.as_ptr().cast(), m, n, k, first, last, -1, y) };
 }
 
 /// Lays out rows of `k` weights as panels.
@@ -216,25 +229,27 @@ pub(crate) fn halve(panels: &[f32], to: &mut [bf16]) {
     }
 }
 
-/// Calls `work` for parts of a product over `k` numbers that cover `m` rows and so many panels once; where rows are
-/// shared, at least `tiles` tiles of them are a part.
+/// Calls `work` for parts of a product over `k` numbers that cover `m` rows and so many panels once, with the panel that is
+/// likely to come next; where rows are shared, at least `tiles` tiles of them are a part.
 pub(crate) fn spread(
     m: usize,
     k: usize,
     panels: usize,
     tiles: usize,
-    work: impl Fn(Range<usize>, Range<usize>) + Sync,
+    work: impl Fn(Range<usize>, Range<usize>, Option<usize>) + Sync,
 ) {
     if m >= MANY_ROWS {
         // Each thread keeps its rows in its cache and goes through all the weights.
         let height = tile_rows();
         team::spread(m.div_ceil(height), tiles, |tiles| {
-            work(tiles.start * height..m.min(tiles.end * height), 0..panels);
+            work(tiles.start * height..m.min(tiles.end * height), 0..panels, None);
         });
     } else {
-        // Each thread goes through its share of the weights in one piece, so that each panel but the first has come into
-        // the cache while the one before was computed.
-        team::spread_evenly(panels, PANEL_WORK.div_ceil(m.max(FEW_ROWS) * k), |panels| work(0..m, panels));
+        // Each thread goes through neighbouring weights, so that each panel but the first has come into the cache while the
+        // one before was computed. Few rows go through several panels at once: they get a share in one piece.
+        let (all, share) = (m.max(FEW_ROWS) * k, panels / team::threads());
+        let grain = if m < FEW_ROWS { share } else { share.min(RUN_WORK.div_ceil(all)) };
+        team::spread_in_runs(panels, grain.max(PANEL_WORK.div_ceil(all)), |panels, next| work(0..m, panels, next));
     }
 }
 

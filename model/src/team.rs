@@ -12,14 +12,15 @@ use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Looks at the state word that a waiting thread takes before it sleeps; some tens of microseconds.
 const SPINS: usize = 4_000;
 
-/// Chunks for each thread in one call, at most: enough that a thread that comes late leaves its work to the others.
+/// Chunks for each thread in one call of [`spread`], at most: enough that a thread that comes late leaves its work to the
+/// others.
 const CHUNKS: usize = 4;
 
 thread_local! {
@@ -36,13 +37,13 @@ pub struct Team {
 /// What leader and members look at.
 #[derive(Default)]
 struct Shared {
-    // Each in a cache line of its own: members that wait look at the first while others write the next two.
+    // Each in a cache line of its own: members that wait look at the first while others write the next ones.
     /// Odd while a call is open; each call has numbers of its own.
     state: CachePadded<AtomicUsize>,
     /// Members that may be looking at `call`.
     inside: CachePadded<AtomicUsize>,
-    /// The next chunk of the open call.
-    next: CachePadded<AtomicUsize>,
+    /// What is left of each thread's chunks of the open call, the leader's first.
+    left: Box<[CachePadded<Left>]>,
     call: UnsafeCell<Call>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     asleep: AtomicUsize,
@@ -58,25 +59,62 @@ unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `call` is followed only during the call that it belongs to, for which its target lives.
 unsafe impl Send for Shared {}
 
+/// What a call does with some items: which they are, and the first of those that this thread is likely to come to next.
+type Work<'a> = dyn Fn(Range<usize>, Option<usize>) + Sync + 'a;
+
 /// One call of [`spread`].
 #[derive(Clone, Copy, Default)]
 struct Call {
-    work: Option<*const (dyn Fn(Range<usize>) + Sync)>,
+    work: Option<*const Work<'static>>,
     items: usize,
     chunks: usize,
+}
+
+/// Neighbouring chunks, of which their thread takes the first and others the last.
+#[derive(Default)]
+struct Left(AtomicU64);
+
+impl Left {
+    const HALF: u32 = u64::BITS / 2;
+
+    fn set(&self, chunks: Range<usize>) {
+        self.0.store(Left::packed(chunks), Relaxed);
+    }
+
+    fn packed(chunks: Range<usize>) -> u64 {
+        (chunks.start as u64) << Left::HALF | chunks.end as u64
+    }
+
+    fn unpacked(packed: u64) -> Range<usize> {
+        (packed >> Left::HALF) as usize..(packed & u64::from(u32::MAX)) as usize
+    }
+
+    fn len(&self) -> usize {
+        Left::unpacked(self.0.load(Relaxed)).len()
+    }
+
+    /// What was left, and is now what `rest` makes of it; `None` where nothing was.
+    fn take(&self, rest: impl Fn(Range<usize>) -> Range<usize>) -> Option<Range<usize>> {
+        let taken = |packed| {
+            let chunks = Left::unpacked(packed);
+            (!chunks.is_empty()).then(|| Left::packed(rest(chunks)))
+        };
+        self.0.fetch_update(Relaxed, Relaxed, taken).ok().map(Left::unpacked)
+    }
 }
 
 impl Team {
     /// A team of `threads` threads, the leader among them.
     pub fn new(threads: usize) -> Team {
         let members = threads.max(1) - 1;
-        let shared = Arc::new(Shared { members, ..Shared::default() });
+        let left = (0..=members).map(|_| CachePadded::default()).collect();
+        let shared = Arc::new(Shared { members, left, ..Shared::default() });
         let member = |i: usize| {
             let shared = shared.clone();
-            let named = thread::Builder::new().name(format!("member {}", i + 1));
-            named.spawn(move || shared.serve()).expect("a thread can be started")
+            let named = thread::Builder::new().name(format!("member {i}"));
+            named.spawn(move || shared.serve(i)).expect("a thread can be started")
         };
-        Team { members: (0..members).map(member).collect(), shared }
+        Team { members: (1..=members).map(member).collect(), shared }
     }
 
     /// Its threads, the leader among them.
@@ -134,27 +172,32 @@ pub fn led<R>(threads: usize, work: impl FnOnce() -> R) -> R {
 /// # Panics
 /// With a panic of `work`, on whichever thread it came.
 pub fn spread(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
-    spread_in(CHUNKS, items, grain, work);
+    let most = threads() * CHUNKS;
+    spread_in(|chunks| chunks.min(most), items, grain, &|items: Range<usize>, _: Option<usize>| work(items));
 }
 
-/// [`spread`] in one sub-range for each thread, for work that goes faster the more items it has at once. A thread that
-/// comes late leaves all of its work to another.
-pub(crate) fn spread_evenly(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
-    spread_in(1, items, grain, work);
+/// [`spread`] in as many sub-ranges as there can be, of which each thread gets a run, to go through one after the other, and
+/// takes from others when that is done. `work` is also told which item comes next, if it is known.
+pub(crate) fn spread_in_runs(items: usize, grain: usize, work: impl Fn(Range<usize>, Option<usize>) + Sync) {
+    spread_in(|chunks| chunks, items, grain, &work);
 }
 
-fn spread_in(each: usize, items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
+fn spread_in(chunks: impl Fn(usize) -> usize, items: usize, grain: usize, work: &Work<'_>) {
     let team = LEADING.get();
-    if team.is_null() || items < 2 * grain.max(1) {
+    let most = items / grain.max(1);
+    if team.is_null() || most < 2 {
         if items > 0 {
-            work(0..items);
+            work(0..items, None);
         }
         return;
     }
     // Work that spreads its own does it alone.
     let _before = Led(LEADING.replace(ptr::null()));
+    // As many for each thread, where there are enough: equal work is done at the same time.
     // SAFETY: `lead` borrows the team as long as the pointer is set.
-    unsafe { &*team }.call(each, items, grain, &work);
+    let team = unsafe { &*team };
+    let threads = team.members + 1;
+    team.call(if most < threads { most } else { chunks(most - most % threads) }, items, work);
 }
 
 /// Calls `work` for runs of whole rows of `rows`, each `width` numbers, with the indices of its rows.
@@ -205,21 +248,21 @@ impl<T> Cells<T> {
 }
 
 impl Shared {
-    /// Calls `work` for up to `each` chunks for each thread.
-    fn call(&self, each: usize, items: usize, grain: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-        // As many for each thread, where there are enough: equal work is done at the same time.
-        let (threads, most) = (self.members + 1, (items / grain.max(1)).max(1));
-        let chunks = if most < threads { most } else { (most - most % threads).min(threads * each) };
+    /// Calls `work` for so many chunks.
+    fn call(&self, chunks: usize, items: usize, work: &Work<'_>) {
+        let threads = self.members + 1;
         // SAFETY: only the lifetime is changed; the call is closed, and nobody is inside, before `work` goes.
-        let work: *const (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
+        let work: *const Work<'static> = unsafe { std::mem::transmute(work) };
         // SAFETY: the state is even and nobody is inside: the last call ended so.
         unsafe { *self.call.get() = Call { work: Some(work), items, chunks } };
-        self.next.store(0, Relaxed);
+        for (i, left) in self.left.iter().enumerate() {
+            left.set(i * chunks / threads..(i + 1) * chunks / threads);
+        }
         self.state.fetch_add(1, SeqCst);
         if self.asleep.load(SeqCst) > 0 {
             self.rouse();
         }
-        self.take_chunks();
+        self.take_chunks(0);
         self.state.fetch_add(1, SeqCst);
         // Each of those inside is at its last chunk.
         let mut spins = 0;
@@ -232,32 +275,42 @@ impl Shared {
     }
 
     /// Works on chunks of the open call until none is left.
-    fn take_chunks(&self) {
+    fn take_chunks(&self, own: usize) {
         // SAFETY: the caller is the leader, or counted inside while the state was odd.
         let Call { work, items, chunks } = unsafe { *self.call.get() };
         let Some(work) = work else { return };
-        loop {
-            let chunk = self.next.fetch_add(1, Relaxed);
-            if chunk >= chunks {
-                return;
-            }
-            let range = chunk * items / chunks..(chunk + 1) * items / chunks;
+        let from = |chunk: usize| chunk * items / chunks;
+        while let Some((chunk, next)) = self.take_chunk(own) {
             // SAFETY: the leader keeps `work` until nobody is inside.
-            let done = panic::catch_unwind(AssertUnwindSafe(|| unsafe { (*work)(range) }));
-            if let Err(panic) = done {
+            let one = || unsafe { (*work)(from(chunk)..from(chunk + 1), next.map(from)) };
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(one)) {
                 self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
             }
         }
     }
 
+    /// The next of a thread's own chunks with the one that follows it; when those are gone, the last of whoever has most
+    /// left.
+    fn take_chunk(&self, own: usize) -> Option<(usize, Option<usize>)> {
+        if let Some(chunks) = self.left[own].take(|chunks| chunks.start + 1..chunks.end) {
+            return Some((chunks.start, (chunks.len() > 1).then_some(chunks.start + 1)));
+        }
+        loop {
+            let most = self.left.iter().max_by_key(|left| left.len()).filter(|left| left.len() > 0)?;
+            if let Some(chunks) = most.take(|chunks| chunks.start..chunks.end - 1) {
+                return Some((chunks.end - 1, None));
+            }
+        }
+    }
+
     /// A member's life.
-    fn serve(&self) {
+    fn serve(&self, own: usize) {
         let mut seen = 0;
         while let Some(state) = self.next_call(seen) {
             self.inside.fetch_add(1, SeqCst);
             // A call that was closed meanwhile has nothing for anyone, and may be gone.
             if self.state.load(SeqCst) == state {
-                self.take_chunks();
+                self.take_chunks(own);
             }
             self.inside.fetch_sub(1, SeqCst);
             seen = state;

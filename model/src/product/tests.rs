@@ -85,7 +85,7 @@ fn no_rows_are_no_product() {
         // What a call without rows would overwrite.
         let mut beside = vec![7.0f32; 2 * n];
         // SAFETY: the panels are those of an [N, K] matrix, and there is room for two rows.
-        unsafe { part(&[], &panels.numbers, [n, k], 0..panels.panels(), beside.as_mut_ptr()) };
+        unsafe { part(&[], &panels.numbers, [n, k], 0..panels.panels(), None, beside.as_mut_ptr()) };
         assert!(beside.iter().all(|x| *x == 7.0));
     };
     all();

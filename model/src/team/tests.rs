@@ -28,19 +28,49 @@ fn every_item_is_computed_once() {
 }
 
 #[test]
-fn even_parts_are_no_more_than_threads() {
+fn runs_cover_all_items_and_say_what_follows() {
     for threads in 1..=5 {
         Team::new(threads).lead(|| {
             for items in 0..40 {
-                let parts = Mutex::new(Vec::new());
-                spread_evenly(items, 2, |range| parts.lock().expect("no panic").push(range));
-                let mut parts = parts.into_inner().expect("no panic");
-                assert!(parts.len() <= threads.min(items / 2).max(1), "{threads} threads, {items} items: {parts:?}");
-                parts.sort_by_key(|part| part.start);
-                assert!(parts.iter().cloned().flatten().eq(0..items), "{parts:?} cover {items} items once");
+                for grain in [0, 1, 3] {
+                    let parts = Mutex::new(Vec::new());
+                    spread_in_runs(items, grain, |part, next| parts.lock().expect("no panic").push((part, next)));
+                    let mut parts = parts.into_inner().expect("no panic");
+                    parts.sort_by_key(|(part, _)| part.start);
+                    assert!(
+                        parts.iter().flat_map(|(part, _)| part.clone()).eq(0..items),
+                        "{parts:?} are {items} items"
+                    );
+                    assert!(parts.iter().all(|(part, _)| parts.len() == 1 || part.len() >= grain), "{parts:?}");
+                    assert!(parts.iter().all(|(part, next)| next.is_none_or(|next| next == part.end)), "{parts:?}");
+                }
             }
         });
     }
+}
+
+/// A thread goes through a run of its own, and what it does not come to, others do.
+#[test]
+fn what_a_slow_thread_leaves_is_taken_from_its_end() {
+    let (threads, items) = (4, 64);
+    let slow = Mutex::new(Vec::new());
+    Team::new(threads).lead(|| {
+        let (leader, rest) = (thread::current().id(), AtomicUsize::new(0));
+        spread_in_runs(items, 1, |part, _| {
+            if thread::current().id() == leader {
+                slow.lock().expect("no panic").push(part.start);
+                let patience = std::time::Instant::now();
+                while rest.load(SeqCst) < items - 1 && patience.elapsed().as_secs() < 20 {
+                    thread::yield_now();
+                }
+            } else {
+                rest.fetch_add(1, SeqCst);
+            }
+        });
+    });
+    // None at all where the leader itself was kept from its core.
+    let slow = slow.into_inner().expect("no panic");
+    assert!(slow.iter().all(|&item| item == 0), "its first item kept it busy until all others were done: {slow:?}");
 }
 
 #[test]
