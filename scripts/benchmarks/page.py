@@ -37,7 +37,7 @@ Both sides had {machine['threads']} threads, float32, the same checkpoints and t
 *Disturbed*: other processes took more than {QUIET} cores meanwhile; such a measurement says neither yes nor no.
 
 `scripts/bench` measures all of this again and rewrites the page; `scripts/bench --only sft` measures one part, and the
-others keep their last results. It takes a quarter of an hour on an idle machine, and more the first time, when peers and
+others keep their last results. It takes up to half an hour on an idle machine, and more the first time, when peers and
 checkpoints are set up. Ours and theirs run in turns, one process at a time. Raw numbers are in
 [benchmarks.json](benchmarks.json).
 
