@@ -9,7 +9,7 @@
   int64_t tile_rows();                                                                                      \
   void pack_panels(const float*, int64_t, int64_t, float*);                                                 \
   void product_packed(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
-  void product_halves(const float*, const uint16_t*, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
+  void product_halves(const float*, const uint16_t*, int64_t, int64_t, int64_t, int64_t, int64_t, float*);  \
   void product_input_gradient(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
   void product_weight_gradient(const float*, const float*, int64_t, int64_t, int64_t, int64_t, int64_t, float*); \
   }
@@ -42,8 +42,8 @@ void product_packed(const float* x, const float* panels, int64_t m, int64_t n, i
 }
 
 void product_halves(const float* x, const uint16_t* panels, int64_t m, int64_t n, int64_t k, int64_t first,
-                    int64_t last, int64_t then, float* y) {
-  GROUPER_DISPATCH(product_halves(x, panels, m, n, k, first, last, then, y))
+                    int64_t last, float* y) {
+  GROUPER_DISPATCH(product_halves(x, panels, m, n, k, first, last, y))
 }
 
 void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, int64_t first, int64_t last,

@@ -29,7 +29,7 @@ void product_packed(const float* x, const float* panels, int64_t m, int64_t n, i
 // product_packed with weights in bf16: the same chains on the numbers that they stand for. Their panels are laid out alike,
 // but that in turns stand a number of the first and of the second half of a panel's rows.
 void product_halves(const float* x, const uint16_t* panels, int64_t m, int64_t n, int64_t k, int64_t first,
-                    int64_t last, int64_t then, float* y);
+                    int64_t last, float* y);
 
 // dx [m, k] = dy [m, n] * w [n, k]; of dx the columns in groups of a panel's rows, groups first to last.
 void product_input_gradient(const float* dy, const float* w, int64_t m, int64_t n, int64_t k, int64_t first,

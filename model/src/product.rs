@@ -65,7 +65,6 @@ mod ffi {
             k: i64,
             first: i64,
             last: i64,
-            then: i64,
             y: *mut f32,
         );
         unsafe fn product_input_gradient(
@@ -207,7 +206,7 @@ pub(crate) unsafe fn half_part(x: &[f32], numbers: &[bf16], [n, k]: [usize; 2], 
     let m = rows(x, k);
     let [m, n, k, first, last] = [m, n, k, panels.start, panels.end].map(|n| n as i64);
     // SAFETY: as in `part`; a bf16 number is its 16 bits.
-    unsafe { ffi::product_halves(x.as_ptr(), numbers.as_ptr().cast(), m, n, k, first, last, -1, y) };
+    unsafe { ffi::product_halves(x.as_ptr(), numbers.as_ptr().cast(), m, n, k, first, last, y) };
 }
 
 /// Lays out rows of `k` weights as panels.

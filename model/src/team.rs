@@ -172,17 +172,17 @@ pub fn led<R>(threads: usize, work: impl FnOnce() -> R) -> R {
 /// # Panics
 /// With a panic of `work`, on whichever thread it came.
 pub fn spread(items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
-    let most = threads() * CHUNKS;
-    spread_in(|chunks| chunks.min(most), items, grain, &|items: Range<usize>, _: Option<usize>| work(items));
+    spread_in(CHUNKS, items, grain, &|items: Range<usize>, _: Option<usize>| work(items));
 }
 
 /// [`spread`] in as many sub-ranges as there can be, of which each thread gets a run, to go through one after the other, and
 /// takes from others when that is done. `work` is also told which item comes next, if it is known.
 pub(crate) fn spread_in_runs(items: usize, grain: usize, work: impl Fn(Range<usize>, Option<usize>) + Sync) {
-    spread_in(|chunks| chunks, items, grain, &work);
+    spread_in(usize::MAX, items, grain, &work);
 }
 
-fn spread_in(chunks: impl Fn(usize) -> usize, items: usize, grain: usize, work: &Work<'_>) {
+/// [`spread`] in up to `each` sub-ranges for each thread.
+fn spread_in(each: usize, items: usize, grain: usize, work: &Work<'_>) {
     let team = LEADING.get();
     let most = items / grain.max(1);
     if team.is_null() || most < 2 {
@@ -197,7 +197,8 @@ fn spread_in(chunks: impl Fn(usize) -> usize, items: usize, grain: usize, work: 
     // SAFETY: `lead` borrows the team as long as the pointer is set.
     let team = unsafe { &*team };
     let threads = team.members + 1;
-    team.call(if most < threads { most } else { chunks(most - most % threads) }, items, work);
+    let chunks = if most < threads { most } else { (most - most % threads).min(threads.saturating_mul(each)) };
+    team.call(chunks, items, work);
 }
 
 /// Calls `work` for runs of whole rows of `rows`, each `width` numbers, with the indices of its rows.
