@@ -3,7 +3,7 @@
 //! Kernels cut their work into items that do not depend on who computes them and hand it to [`spread`]; where a team
 //! leads, its threads take the items, and elsewhere the caller computes all of them. A product of a decoding step lasts
 //! some microseconds, so waiting threads spin for a while before they sleep, and a caller never waits for a thread that
-//! has not begun.
+//! has not begun. Threads that have nothing to do elsewhere come in through a team's [`Door`].
 
 use crossbeam_utils::CachePadded;
 use std::any::Any;
@@ -51,6 +51,10 @@ struct Shared {
     wake: Condvar,
     ending: AtomicBool,
     members: usize,
+    /// Whether somebody leads the team.
+    led: AtomicBool,
+    /// Threads of no team that help this one.
+    guests: AtomicUsize,
 }
 
 // SAFETY: `call` is written by the leader alone, while the state is even and no member is inside; members read it only
@@ -125,7 +129,36 @@ impl Team {
     /// `work`, on this thread, with the kernels that it calls spread over the team.
     pub fn lead<R>(&mut self, work: impl FnOnce() -> R) -> R {
         let _before = Led(LEADING.replace(Arc::as_ptr(&self.shared)));
+        self.shared.led.store(true, SeqCst);
+        let _open = Open(&self.shared);
         work()
+    }
+
+    /// The way in for threads that are not of the team.
+    pub fn door(&self) -> Door {
+        Door(self.shared.clone())
+    }
+}
+
+/// Where threads that have nothing else to do come in to help a team.
+pub struct Door(Arc<Shared>);
+
+impl Door {
+    /// Helps whichever of the teams is led and has the fewest guests until nobody leads it, and so on until none is led.
+    pub fn help_all(doors: &[Door]) {
+        let open = |door: &&Door| door.0.led.load(SeqCst);
+        while let Some(door) = doors.iter().filter(open).min_by_key(|door| door.0.guests.load(SeqCst)) {
+            door.0.host();
+        }
+    }
+}
+
+/// Sends the guests away when it is dropped.
+struct Open<'a>(&'a Shared);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.led.store(false, SeqCst);
     }
 }
 
@@ -293,7 +326,9 @@ impl Shared {
     /// The next of a thread's own chunks with the one that follows it; when those are gone, the last of whoever has most
     /// left.
     fn take_chunk(&self, own: usize) -> Option<(usize, Option<usize>)> {
-        if let Some(chunks) = self.left[own].take(|chunks| chunks.start + 1..chunks.end) {
+        if let Some(left) = self.left.get(own)
+            && let Some(chunks) = left.take(|chunks| chunks.start + 1..chunks.end)
+        {
             return Some((chunks.start, (chunks.len() > 1).then_some(chunks.start + 1)));
         }
         loop {
@@ -308,14 +343,35 @@ impl Shared {
     fn serve(&self, own: usize) {
         let mut seen = 0;
         while let Some(state) = self.next_call(seen) {
-            self.inside.fetch_add(1, SeqCst);
-            // A call that was closed meanwhile has nothing for anyone, and may be gone.
-            if self.state.load(SeqCst) == state {
-                self.take_chunks(own);
-            }
-            self.inside.fetch_sub(1, SeqCst);
+            self.join(state, own);
             seen = state;
         }
+    }
+
+    /// Works on the call with this number, if it is still open.
+    fn join(&self, state: usize, own: usize) {
+        self.inside.fetch_add(1, SeqCst);
+        // A call that was closed meanwhile has nothing for anyone, and may be gone.
+        if self.state.load(SeqCst) == state {
+            self.take_chunks(own);
+        }
+        self.inside.fetch_sub(1, SeqCst);
+    }
+
+    /// A guest's stay: it has no chunks of its own, and does not sleep, since it is not for long.
+    fn host(&self) {
+        self.guests.fetch_add(1, SeqCst);
+        let (mut seen, mut spins) = (0, 0);
+        while self.led.load(SeqCst) {
+            let state = self.state.load(SeqCst);
+            if state % 2 == 1 && state != seen {
+                self.join(state, usize::MAX);
+                (seen, spins) = (state, 0);
+            } else {
+                pause(&mut spins);
+            }
+        }
+        self.guests.fetch_sub(1, SeqCst);
     }
 
     /// Waits for a call that this member has not seen; `None` where the team ends.

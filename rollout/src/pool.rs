@@ -19,7 +19,7 @@ use model::kv_cache::{KvArena, KvCache};
 use model::layout::Layout;
 use model::philox::Purpose;
 use model::policy::Policy;
-use model::team::Team;
+use model::team::{Door, Team};
 use model::tokenizer::Tokenizer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -322,19 +322,29 @@ impl RolloutPool {
         let (tokenizer, stop, longest) = (&*self.tokenizer, &self.stop, &mut self.longest);
         let (watch, max_batch, speculate) = (self.watch.as_ref(), self.max_batch, self.speculate);
         let tally = &mut self.tally;
+        let teams: Vec<Team> = (0..replicas).map(|i| Team::new(threads(i))).collect();
+        let doors: Vec<Door> = teams.iter().map(Team::door).collect();
+        let doors = &doors[..];
         std::thread::scope(|scope| {
             let mtp_caches = self.mtp_arena.as_mut().map(|arena| arena.split(replicas));
             let mut mtp_caches = mtp_caches.into_iter().flatten();
             let caches = self.arena.split(replicas).into_iter().enumerate();
             let replicas: Vec<_> = caches
-                .map(|(i, cache)| {
+                .zip(teams)
+                .map(|((i, cache), mut team)| {
                     let mtp_cache = mtp_caches.next();
-                    let (queue, sender, threads) = (queue.clone(), sender.clone(), threads(i));
-                    let max_rows = share.min(max_batch.saturating_mul(threads));
+                    let (queue, sender) = (queue.clone(), sender.clone());
+                    let max_rows = share.min(max_batch.saturating_mul(team.threads()));
                     let shared = Shared { policy, tokenizer, stop, request, max_rows, speculate, watch };
                     let run = move || Engine::new(shared, cache, mtp_cache).run(&queue, &sender);
                     let replica = std::thread::Builder::new().name(format!("replica {i}"));
-                    replica.spawn_scoped(scope, move || Team::new(threads).lead(run)).expect("a thread can be started")
+                    let sample = move || {
+                        let tally = team.lead(run);
+                        // Others may have longer completions, or a slower core.
+                        Door::help_all(doors);
+                        tally
+                    };
+                    replica.spawn_scoped(scope, sample).expect("a thread can be started")
                 })
                 .collect();
             drop(sender);

@@ -13,7 +13,7 @@ use model::buffer::Buffer;
 use model::layout::Layout;
 use model::policy::Policy;
 use model::share::{Hand, Share};
-use model::team::Team;
+use model::team::{Door, Team};
 use tch::Tensor;
 use tracing::debug_span;
 
@@ -109,14 +109,17 @@ impl Gradient {
             self.crews = std::iter::repeat_with(share).take(n).enumerate().map(crew).collect();
         }
         let turns = Turns::new(&mut self.total, Share::n_parts(&self.layout));
+        let doors: Vec<Door> = self.crews.iter().map(|crew| crew.team.door()).collect();
         // A microbatch that was begun is always added: those behind it wait for its turn.
-        workers::map_until(cancel, microbatches, &mut self.crews, |Crew { team, share }, i, microbatch| {
+        let work = |Crew { team, share }: &mut Crew, i, microbatch: &M| {
             let leaving = turns.enter();
             let mut hand = |part, range, numbers: &[f32]| turns.add(i, part, range, numbers);
             let result = team.lead(|| backward(microbatch, share, &mut hand));
             leaving.done();
             result
-        })
+        };
+        // A crew without a microbatch helps those that are not done: some cores are slower than others.
+        workers::map_until(cancel, microbatches, &mut self.crews, work, || Door::help_all(&doors))
     }
 }
 

@@ -24,17 +24,19 @@ pub(crate) fn start<'scope, R: Send + 'scope>(
 /// With the first panic of a worker.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let mut states = vec![(); workers.clamp(1, items.len().max(1))];
-    let results = map_until(&AtomicBool::new(false), items, &mut states, |(), _, item| work(item));
+    let results = map_until(&AtomicBool::new(false), items, &mut states, |(), _, item| work(item), || ());
     results.expect("nobody cancels")
 }
 
 /// [`map`] on a thread for each of `states`, which `work` gets with the item's place and the item; `None` where `cancel`
-/// was set before every item was begun. Items are begun in order, and one that was begun is carried through.
+/// was set before every item was begun. Items are begun in order, and one that was begun is carried through. A thread that
+/// finds no item left calls `rest` before it ends.
 pub(crate) fn map_until<S: Send, T: Sync, R: Send>(
     cancel: &AtomicBool,
     items: &[T],
     states: &mut [S],
     work: impl Fn(&mut S, usize, &T) -> R + Sync,
+    rest: impl Fn() + Sync,
 ) -> Option<Vec<R>> {
     let next = AtomicUsize::new(0);
     let share = |state: &mut S| {
@@ -45,6 +47,7 @@ pub(crate) fn map_until<S: Send, T: Sync, R: Send>(
         {
             results.push((i, work(state, i, item)));
         }
+        rest();
         results
     };
     let mut results: Vec<(usize, R)> = thread::scope(|scope| {

@@ -120,6 +120,74 @@ fn work_reaches_other_threads() {
     assert_eq!(seen.into_inner().expect("no panic").len(), 2);
 }
 
+/// `work`, with so many guests that come again and again to the teams behind `doors`.
+fn with_guests(n: usize, doors: &[Door], work: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..n {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    Door::help_all(doors);
+                }
+            });
+        }
+        work();
+        done.store(true, SeqCst);
+    });
+    assert!(doors.iter().all(|door| door.0.guests.load(SeqCst) == 0), "all guests left");
+}
+
+#[test]
+fn a_team_of_one_that_has_a_guest_works_on_two_items_at_once() {
+    let mut team = Team::new(1);
+    let doors = [team.door()];
+    Door::help_all(&doors); // Nobody leads: there is nothing to wait for.
+    let seen = Mutex::new(std::collections::HashSet::new());
+    with_guests(1, &doors, || {
+        team.lead(|| {
+            let meeting = std::sync::Barrier::new(2);
+            spread(2, 1, |_| {
+                seen.lock().expect("no panic").insert(thread::current().id());
+                meeting.wait();
+            });
+        });
+    });
+    assert_eq!(seen.into_inner().expect("no panic").len(), 2);
+}
+
+#[test]
+fn guests_of_several_teams_compute_no_item_twice() {
+    let mut teams = [Team::new(1), Team::new(1), Team::new(2)];
+    let doors = teams.each_ref().map(Team::door);
+    with_guests(2, &doors, || {
+        thread::scope(|scope| {
+            for team in &mut teams {
+                // A stay ends and another begins between one `lead` and the next.
+                let lead =
+                    || (0..2_000).for_each(|call| team.lead(|| assert_eq!(counts(call % 17, 1), vec![1; call % 17])));
+                scope.spawn(lead);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_guest_s_panic_comes_to_the_leader_and_sends_all_guests_away() {
+    let mut team = Team::new(1);
+    let doors = [team.door()];
+    with_guests(1, &doors, || {
+        let meeting = std::sync::Barrier::new(2);
+        let leader = thread::current().id();
+        let meet_and_fail = |_: Range<usize>| {
+            meeting.wait();
+            assert!(thread::current().id() == leader, "a guest fails");
+        };
+        let failed = panic::catch_unwind(AssertUnwindSafe(|| team.lead(|| spread(2, 1, meet_and_fail))));
+        assert!(failed.is_err());
+        assert_eq!(team.lead(|| counts(100, 1)), vec![1; 100]);
+    });
+}
+
 #[test]
 fn spread_inside_spread_and_outside_a_team_is_inline() {
     assert_eq!(counts(9, 1), vec![1; 9]);

@@ -50,6 +50,22 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
 }
 
 #[test]
+fn a_crew_without_a_microbatch_helps_the_others() {
+    let mut gradient = Gradient::new(&layout(), 2, 2);
+    gradient.sum(&[0, 1], &GO, |&i, _, hand| {
+        if i == 0 {
+            // Each waits for the other, so it takes two threads; the crew has one.
+            let meeting = std::sync::Barrier::new(2);
+            model::team::spread(2, 1, |_| {
+                meeting.wait();
+            });
+        }
+        hand_over(i, hand);
+    });
+    assert!(gradient.total().iter().all(|&g| g > 0.0));
+}
+
+#[test]
 fn a_crew_that_is_early_does_not_wait() {
     let mut gradient = Gradient::new(&layout(), 2, 2);
     let (late, early) = crossbeam_channel::bounded(1);
