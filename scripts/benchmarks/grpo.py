@@ -14,7 +14,7 @@ TITLE = "A GRPO step"
 
 # Of each size: turns, steps of ours in a turn, steps of theirs. The first step of a process is left out; the less time one
 # takes, the more of them there are.
-SIZES = {"tiny": (4, 21, 3), "small": (3, 7, 3), "base": (1, 6, 3)}
+SIZES = {"tiny": (8, 21, 3), "small": (3, 7, 3), "base": (1, 6, 3)}
 PARAMETERS = {"tiny": "1M", "small": "15M", "base": "121M"}
 
 
