@@ -51,8 +51,8 @@ checkpoints are set up. Ours and theirs run in turns, one process at a time. Raw
   were not, the disturbed ones are left out. A program of OpenMP barriers, which PyTorch is, suffers more from a
   neighbour than threads that wait for each other less: a disturbed row's ratio flatters us.
 - The speed of a virtual machine moves within minutes. So the machine's limit is measured for some seconds in turns with
-  our GRPO steps and our sampling, and a share is our median beside the limit's; the share of fine-tuning is of the limit
-  that was measured by itself, at another time.
+  our GRPO steps and our sampling, and a share is our median beside the limit's, which can be more than all of it; the share
+  of fine-tuning is of the limit that was measured by itself, at another time.
 - Parts may have been measured at different times: each says when, and how busy the machine was. The start of a process
   and its peak memory are those of n processes, not of n steps.
 - Peak memory is the largest resident set of the whole process.
