@@ -106,7 +106,7 @@ pub struct Heads {
     /// Whether a value is the first `value_dim` numbers of its key, as where keys are latents (arXiv 2405.04434, §2.1).
     /// There is one key a row then, and no array of values: every `value` is empty.
     pub latent: bool,
-    /// What products of queries and keys are multiplied with.
+    /// What products of queries and keys are multiplied with; more than 0.
     pub scale: f32,
     /// How many positions a query sees, its own the last of them; `None` for all before it.
     pub window: Option<usize>,
@@ -143,6 +143,7 @@ impl Heads {
     fn form(self) -> Form {
         let Heads { n_heads, n_kv_heads, head_dim, value_dim, latent, scale, window } = self;
         assert!(window != Some(0), "a query sees itself");
+        assert!(scale > 0.0, "the largest product is the largest score");
         assert!(!latent || (n_kv_heads == 1 && value_dim <= head_dim), "a latent's first numbers are its value");
         assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "query heads are a multiple of kv heads");
         assert!(n_heads > 0 && head_dim > 0 && value_dim > 0, "heads have a width");

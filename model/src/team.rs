@@ -15,9 +15,13 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Looks at the state word that a waiting thread takes before it sleeps; some tens of microseconds.
 const SPINS: usize = 4_000;
+
+/// How long a guest that met no call for that many looks sleeps at a time.
+const NAP: Duration = Duration::from_micros(50);
 
 /// Chunks for each thread in one call of [`spread`], at most: enough that a thread that comes late leaves its work to the
 /// others.
@@ -40,7 +44,7 @@ struct Shared {
     // Each in a cache line of its own: members that wait look at the first while others write the next ones.
     /// Odd while a call is open; each call has numbers of its own.
     state: CachePadded<AtomicUsize>,
-    /// Members that may be looking at `call`.
+    /// Members and guests that may be looking at `call`.
     inside: CachePadded<AtomicUsize>,
     /// What is left of each thread's chunks of the open call, the leader's first.
     left: Box<[CachePadded<Left>]>,
@@ -51,14 +55,14 @@ struct Shared {
     wake: Condvar,
     ending: AtomicBool,
     members: usize,
-    /// Whether somebody leads the team.
-    led: AtomicBool,
-    /// Threads of no team that help this one.
+    /// Whether somebody leads the team. Guests look at it as often as at the state.
+    led: CachePadded<AtomicBool>,
+    /// Threads from elsewhere that help.
     guests: AtomicUsize,
 }
 
-// SAFETY: `call` is written by the leader alone, while the state is even and no member is inside; members read it only
-// while they are counted inside and the state is odd.
+// SAFETY: `call` is written by the leader alone, while the state is even and nobody who is inside reads it; members and
+// guests read it only if the state is odd, and that of the call they came for, when they have been counted inside.
 unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `call` is followed only during the call that it belongs to, for which its target lives.
 unsafe impl Send for Shared {}
@@ -144,7 +148,8 @@ impl Team {
 pub struct Door(Arc<Shared>);
 
 impl Door {
-    /// Helps whichever of the teams is led and has the fewest guests until nobody leads it, and so on until none is led.
+    /// Helps whichever of the teams is led and has the fewest guests until nobody leads it, and so on until none is led. Not
+    /// for a thread that leads one of them: it would wait for itself.
     pub fn help_all(doors: &[Door]) {
         let open = |door: &&Door| door.0.led.load(SeqCst);
         while let Some(door) = doors.iter().filter(open).min_by_key(|door| door.0.guests.load(SeqCst)) {
@@ -287,7 +292,7 @@ impl Shared {
         let threads = self.members + 1;
         // SAFETY: only the lifetime is changed; the call is closed, and nobody is inside, before `work` goes.
         let work: *const Work<'static> = unsafe { std::mem::transmute(work) };
-        // SAFETY: the state is even and nobody is inside: the last call ended so.
+        // SAFETY: the state is even and nobody reads it: the last call ended so.
         unsafe { *self.call.get() = Call { work: Some(work), items, chunks } };
         for (i, left) in self.left.iter().enumerate() {
             left.set(i * chunks / threads..(i + 1) * chunks / threads);
@@ -296,7 +301,7 @@ impl Shared {
         if self.asleep.load(SeqCst) > 0 {
             self.rouse();
         }
-        self.take_chunks(0);
+        self.take_chunks(Some(0));
         self.state.fetch_add(1, SeqCst);
         // Each of those inside is at its last chunk.
         let mut spins = 0;
@@ -308,8 +313,8 @@ impl Shared {
         }
     }
 
-    /// Works on chunks of the open call until none is left.
-    fn take_chunks(&self, own: usize) {
+    /// Works on chunks of the open call until none is left, its own first if it has any.
+    fn take_chunks(&self, own: Option<usize>) {
         // SAFETY: the caller is the leader, or counted inside while the state was odd.
         let Call { work, items, chunks } = unsafe { *self.call.get() };
         let Some(work) = work else { return };
@@ -325,9 +330,9 @@ impl Shared {
 
     /// The next of a thread's own chunks with the one that follows it; when those are gone, the last of whoever has most
     /// left.
-    fn take_chunk(&self, own: usize) -> Option<(usize, Option<usize>)> {
-        if let Some(left) = self.left.get(own)
-            && let Some(chunks) = left.take(|chunks| chunks.start + 1..chunks.end)
+    fn take_chunk(&self, own: Option<usize>) -> Option<(usize, Option<usize>)> {
+        if let Some(own) = own
+            && let Some(chunks) = self.left[own].take(|chunks| chunks.start + 1..chunks.end)
         {
             return Some((chunks.start, (chunks.len() > 1).then_some(chunks.start + 1)));
         }
@@ -343,13 +348,19 @@ impl Shared {
     fn serve(&self, own: usize) {
         let mut seen = 0;
         while let Some(state) = self.next_call(seen) {
-            self.join(state, own);
+            self.join(state, Some(own));
             seen = state;
         }
     }
 
+    /// The number of the open call, if there is one that was not seen.
+    fn open_call(&self, seen: usize) -> Option<usize> {
+        let state = self.state.load(SeqCst);
+        (state % 2 == 1 && state != seen).then_some(state)
+    }
+
     /// Works on the call with this number, if it is still open.
-    fn join(&self, state: usize, own: usize) {
+    fn join(&self, state: usize, own: Option<usize>) {
         self.inside.fetch_add(1, SeqCst);
         // A call that was closed meanwhile has nothing for anyone, and may be gone.
         if self.state.load(SeqCst) == state {
@@ -358,17 +369,19 @@ impl Shared {
         self.inside.fetch_sub(1, SeqCst);
     }
 
-    /// A guest's stay: it has no chunks of its own, and does not sleep, since it is not for long.
+    /// A guest's stay: it has no chunks of its own, and nobody wakes it.
     fn host(&self) {
         self.guests.fetch_add(1, SeqCst);
         let (mut seen, mut spins) = (0, 0);
         while self.led.load(SeqCst) {
-            let state = self.state.load(SeqCst);
-            if state % 2 == 1 && state != seen {
-                self.join(state, usize::MAX);
+            if let Some(state) = self.open_call(seen) {
+                self.join(state, None);
                 (seen, spins) = (state, 0);
+            } else if spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
             } else {
-                pause(&mut spins);
+                thread::sleep(NAP);
             }
         }
         self.guests.fetch_sub(1, SeqCst);
@@ -376,12 +389,8 @@ impl Shared {
 
     /// Waits for a call that this member has not seen; `None` where the team ends.
     fn next_call(&self, seen: usize) -> Option<usize> {
-        let new = || {
-            let state = self.state.load(SeqCst);
-            (state % 2 == 1 && state != seen).then_some(state)
-        };
         for _ in 0..SPINS {
-            if let Some(state) = new() {
+            if let Some(state) = self.open_call(seen) {
                 return Some(state);
             }
             std::hint::spin_loop();
@@ -392,7 +401,7 @@ impl Shared {
             if self.ending.load(SeqCst) {
                 break None;
             }
-            if let Some(state) = new() {
+            if let Some(state) = self.open_call(seen) {
                 break Some(state);
             }
             bed = self.wake.wait(bed).unwrap_or_else(PoisonError::into_inner);

@@ -30,7 +30,7 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&
 
 /// [`map`] on a thread for each of `states`, which `work` gets with the item's place and the item; `None` where `cancel`
 /// was set before every item was begun. Items are begun in order, and one that was begun is carried through. A thread that
-/// finds no item left calls `rest` before it ends.
+/// begins no further item calls `rest` before it ends.
 pub(crate) fn map_until<S: Send, T: Sync, R: Send>(
     cancel: &AtomicBool,
     items: &[T],

@@ -120,6 +120,15 @@ fn work_reaches_other_threads() {
     assert_eq!(seen.into_inner().expect("no panic").len(), 2);
 }
 
+/// Sets its flag, also where a test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// `work`, with so many guests that come again and again to the teams behind `doors`.
 fn with_guests(n: usize, doors: &[Door], work: impl FnOnce()) {
     let done = AtomicBool::new(false);
@@ -131,8 +140,8 @@ fn with_guests(n: usize, doors: &[Door], work: impl FnOnce()) {
                 }
             });
         }
+        let _done = Done(&done);
         work();
-        done.store(true, SeqCst);
     });
     assert!(doors.iter().all(|door| door.0.guests.load(SeqCst) == 0), "all guests left");
 }

@@ -52,7 +52,10 @@ fn the_sum_has_the_same_bits_for_any_number_of_workers() {
 #[test]
 fn a_crew_without_a_microbatch_helps_the_others() {
     let mut gradient = Gradient::new(&layout(), 2, 2);
+    // Neither crew is done before both have begun.
+    let begun = std::sync::Barrier::new(2);
     gradient.sum(&[0, 1], &GO, |&i, _, hand| {
+        begun.wait();
         if i == 0 {
             // Each waits for the other, so it takes two threads; the crew has one.
             let meeting = std::sync::Barrier::new(2);
