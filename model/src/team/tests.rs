@@ -105,19 +105,21 @@ fn work_is_led_by_the_team_that_is_here_or_a_new_one() {
     assert_eq!(Team::new(2).lead(|| led(3, threads)), 2);
 }
 
+/// How many threads a team takes for two items that wait for each other: they need two.
+fn threads_that_meet(team: &mut Team) -> usize {
+    let seen = Mutex::new(std::collections::HashSet::new());
+    let meeting = std::sync::Barrier::new(2);
+    let meet = |_: Range<usize>| {
+        seen.lock().expect("no panic").insert(thread::current().id());
+        meeting.wait();
+    };
+    team.lead(|| spread(2, 1, meet));
+    seen.lock().expect("no panic").len()
+}
+
 #[test]
 fn work_reaches_other_threads() {
-    let mut team = Team::new(2);
-    let seen = Mutex::new(std::collections::HashSet::new());
-    team.lead(|| {
-        // Two items that wait for each other need two threads.
-        let meeting = std::sync::Barrier::new(2);
-        spread(2, 1, |_| {
-            seen.lock().expect("no panic").insert(thread::current().id());
-            meeting.wait();
-        });
-    });
-    assert_eq!(seen.into_inner().expect("no panic").len(), 2);
+    assert_eq!(threads_that_meet(&mut Team::new(2)), 2);
 }
 
 /// Sets its flag, also where a test fails.
@@ -151,17 +153,7 @@ fn a_team_of_one_that_has_a_guest_works_on_two_items_at_once() {
     let mut team = Team::new(1);
     let doors = [team.door()];
     Door::help_all(&doors); // Nobody leads: there is nothing to wait for.
-    let seen = Mutex::new(std::collections::HashSet::new());
-    with_guests(1, &doors, || {
-        team.lead(|| {
-            let meeting = std::sync::Barrier::new(2);
-            spread(2, 1, |_| {
-                seen.lock().expect("no panic").insert(thread::current().id());
-                meeting.wait();
-            });
-        });
-    });
-    assert_eq!(seen.into_inner().expect("no panic").len(), 2);
+    with_guests(1, &doors, || assert_eq!(threads_that_meet(&mut team), 2));
 }
 
 #[test]
